@@ -1,0 +1,80 @@
+"""The one Dataset that every data source returns."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from al_cxr.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+
+class Images(Protocol):
+    """Where pixels come from before they are in the pixel store."""
+
+    key: str
+    """Identifies the pixels without reading them (paths + sizes + modification times, or a seed and settings)."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+        """One image as uint8 (size, size), 0 = black, and the hex SHA-256 of what it was made from (file bytes)."""
+        ...
+
+    def name(self, index: int) -> str:
+        """What a person calls this image: the path relative to its root, or `phantom-00017`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """N radiographs, each with one integer index for life.
+
+    `labels_N` int64 in 0..C-1, in the order of `classes`; `split_N` holds "train", "val" or "test"; `table` has one
+    row an image, always with the columns `image`, `label`, `split`, `patient_id`, `source` ("" where unknown) and
+    whatever else the source knows (age, sex, view, site, ...).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    labels_N: np.ndarray
+    split_N: np.ndarray
+    table: pd.DataFrame
+    images: Images
+    synthetic: bool = False
+    attribution: str = ""
+    notes: tuple[str, ...] = ()
+    """Warnings found while loading; they are printed and go into the report."""
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if not (len(self.labels_N) == len(self.split_N) == len(self.table) == n):
+            raise ValueError(f"labels, splits, table and images of {self.name} differ in length")
+
+    def __len__(self) -> int:
+        return len(self.labels_N)
+
+    def indices(self, split: str) -> np.ndarray:
+        """Absolute indices of one split, ascending, int64."""
+        if split not in SPLITS:
+            raise ValueError(f"no split {split!r}: one of {SPLITS}")
+        return np.flatnonzero(self.split_N == split)
+
+    def class_index(self, name: str) -> int:
+        """Position of a class by name; UserError with the known names otherwise."""
+        if name not in self.classes:
+            raise UserError(f"data set {self.name} has no class {name!r}; its classes are {', '.join(self.classes)}")
+        return self.classes.index(name)
+
+    @property
+    def stamp(self) -> str:
+        """The words that stand in every table and figure made from this data set."""
+        return f"{self.name} (synthetic: no patient was imaged)" if self.synthetic else self.name
+
+    def with_notes(self, *notes: str) -> Dataset:
+        return dataclasses.replace(self, notes=(*self.notes, *notes))

@@ -1,0 +1,93 @@
+"""Image files below one folder, which no path may leave."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+
+from al_cxr.data import decode
+from al_cxr.errors import UserError
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Root:
+    """A folder from outside: tells where a relative name leads, and refuses what leads out of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(os.path.realpath(path))
+        self._inside: dict[str, bool] = {}
+
+    def tidy(self, text: str) -> str:
+        """A path as it was written -> its one spelling relative to the root, with forward slashes."""
+        if _CONTROL.search(text):
+            raise UserError(f"{text!r}: control characters or broken UTF-8 in a file name; rename the file")
+        path = PurePosixPath(text.replace("\\", "/"))
+        if path.is_absolute() or PureWindowsPath(text).drive:
+            raise UserError(f"{text}: an absolute path leaves the root {self.path}; give it relative to the root")
+        parts: list[str] = []
+        for part in path.parts:
+            if part == ".." and not parts:
+                raise UserError(f"{text}: leaves the root {self.path}")
+            if part == "..":
+                parts.pop()
+            else:
+                parts.append(part)
+        return "/".join(parts)
+
+    def stat(self, name: str) -> os.stat_result:
+        """Size and times of a file; FileNotFoundError if it is not there, UserError if it is outside or no file."""
+        folder, _, _ = name.rpartition("/")
+        if folder not in self._inside:  # once a folder, and not once a file: resolving is slow
+            self._inside[folder] = self._holds(self.path / folder)
+        path = self.path / name
+        try:
+            info = os.lstat(path)
+            inside = self._inside[folder]
+            if stat.S_ISLNK(info.st_mode):
+                inside = inside and self._holds(path)
+                info = os.stat(path) if inside else info
+        except NotADirectoryError:
+            raise FileNotFoundError(name) from None
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise UserError(f"{name}: cannot be read ({error.strerror})") from None
+        if not inside:
+            raise UserError(f"{name}: a symbolic link that leaves the root {self.path}")
+        if not stat.S_ISREG(info.st_mode):
+            raise UserError(f"{name}: not a regular file")
+        return info
+
+    def _holds(self, path: Path) -> bool:
+        real = os.path.realpath(path)
+        return os.path.commonpath([real, self.path]) == str(self.path)
+
+
+class FileImages:
+    """Images (see `al_cxr.data.dataset`) from files; `key` comes from names, sizes and times and reads none of them."""
+
+    def __init__(self, root: Root, names: Sequence[str], infos: Sequence[os.stat_result]) -> None:
+        """N names relative to the root, as `Root.tidy` spells them, and what `Root.stat` told of each."""
+        self._root = root.path
+        self._names = list(names)
+        lines = [f"{n}\0{i.st_size}\0{i.st_mtime_ns}\n" for n, i in zip(names, infos, strict=True)]
+        # The root belongs to it: archives unpacked with fixed times can hold other pixels under equal names and sizes.
+        self.key = hashlib.sha256(f"files\0{self._root}\n{''.join(lines)}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+        name = self._names[index]
+        data = decode.read_file(self._root / name, name)
+        return decode.decode_bytes(data, size, name), hashlib.sha256(data).hexdigest()
+
+    def name(self, index: int) -> str:
+        return self._names[index]

@@ -1,0 +1,60 @@
+"""Fetching a Kaggle data set, only when asked to, through the optional package kagglehub."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from al_cxr.errors import UserError
+
+DEFAULT_SLUG = "muhammadrehan00/chest-xray-dataset"
+"""Normal, pneumonia and tuberculosis in train/val/test."""
+
+_SLUG = re.compile(r"[\w-]+/[\w-]+(/versions/\d+)?", re.ASCII)
+
+
+def fetch(slug: str, destination: Path) -> Path:
+    """Fetches OWNER/NAME into the new folder `destination` and returns it.
+
+    kagglehub keeps what it fetched in its own cache. The folder is made of hard links to it, which take no space and
+    survive when the cache is emptied, and of copies where the file system cannot link. It appears whole or not at all.
+
+    Raises:
+        UserError: if kagglehub is not installed, the slug is none, there is something at the destination, or the
+            download fails.
+    """
+    if not _SLUG.fullmatch(slug):
+        raise UserError(f"{slug!r} names no Kaggle data set; give OWNER/NAME, such as {DEFAULT_SLUG}")
+    destination = destination.expanduser()
+    if os.path.lexists(destination):
+        raise UserError(f"{destination}: is there already and is not overwritten; name another folder or move it away")
+    try:
+        import kagglehub
+    except ImportError:
+        raise UserError("fetching from Kaggle needs kagglehub: pip install 'al-cxr[kaggle]'") from None
+    try:
+        cached = Path(kagglehub.dataset_download(slug))
+    except Exception as error:  # kagglehub, requests and the unpackers share no base class but this one
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"Kaggle data set {slug}: download failed ({text}); check the network, the name and your Kaggle login"
+        ) from error
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=destination.parent) as draft:
+            whole = Path(draft, "whole")
+            shutil.copytree(cached, whole, symlinks=True, copy_function=_link_or_copy)
+            os.rename(whole, destination)
+    except OSError as error:
+        raise UserError(f"{destination}: cannot be written ({error}); what was fetched stays in {cached}") from error
+    return destination
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target, follow_symlinks=False)

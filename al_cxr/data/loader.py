@@ -1,0 +1,98 @@
+"""8-bit pixels in, float batches on the device out. Random order, no copies of the data set, no worker processes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+RESIDENT_SHARE = 0.3
+"""A data set that fits into this share of the GPU's free memory is kept there whole."""
+
+
+class Loader:
+    """Batches of radiographs by absolute index.
+
+    `pixels` is uint8 (N, S, S), usually memory-mapped: a batch reads only its own rows. On a GPU the 8-bit data set
+    stays resident where it fits; otherwise a thread gathers the next batch into pinned memory while this one computes.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        device: str = "cpu",
+        channels: int = 1,
+        mean: float = 0.5,
+        std: float = 0.5,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ):
+        self.device = torch.device(device)
+        self.channels, self.mean, self.std, self.memory_format = channels, mean, std, memory_format
+        self._pixels = pixels
+        self._resident: Tensor | None = None
+        if self.device.type == "cuda" and pixels.nbytes <= RESIDENT_SHARE * torch.cuda.mem_get_info(self.device)[0]:
+            self._resident = torch.from_numpy(np.array(pixels)).to(self.device)
+
+    def raw(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """(index_B, images float32 (B, 1, S, S) in 0..1 on the device) in the order given."""
+        chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+        if self._resident is not None:
+            for chunk in chunks:
+                yield chunk, _as_float(self._resident[torch.from_numpy(chunk).to(self.device)])
+        elif self.device.type == "cuda":
+            for chunk, bytes_BSS in _prefetched(self._pixels, chunks):
+                yield chunk, _as_float(bytes_BSS.to(self.device, non_blocking=True))
+        else:
+            for chunk in chunks:
+                yield chunk, _as_float(torch.from_numpy(self._pixels[chunk]))
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Normalised, with the model's number of channels and memory layout: (B, channels, S, S)."""
+        images = (images - self.mean) / self.std
+        if self.channels > 1:
+            images = images.expand(-1, self.channels, -1, -1)
+        return images.contiguous(memory_format=self.memory_format)
+
+    def batches(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """(index_B, images ready for the model), without augmentation: what scoring and evaluation read."""
+        for index_B, images in self.raw(order, batch_size):
+            yield index_B, self.prepare(images)
+
+
+def _as_float(bytes_BSS: Tensor) -> Tensor:
+    return bytes_BSS.unsqueeze(1).to(torch.float32).mul_(1 / 255)
+
+
+def _prefetched(pixels: np.ndarray, chunks: list[np.ndarray]) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Gather the next two batches into pinned memory in a thread; an error there is raised here."""
+    ready: queue.Queue[tuple[np.ndarray, Tensor] | BaseException] = queue.Queue(maxsize=2)
+    stop = threading.Event()
+
+    def gather() -> None:
+        try:
+            for chunk in chunks:
+                item = (chunk, torch.from_numpy(pixels[chunk]).pin_memory())
+                while not stop.is_set():
+                    try:
+                        ready.put(item, timeout=0.1)
+                        break
+                    except queue.Full:
+                        continue
+        except BaseException as error:
+            ready.put(error)
+
+    thread = threading.Thread(target=gather, daemon=True)
+    thread.start()
+    try:
+        for _ in chunks:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,157 @@
+"""From settings, or from a word on the command line, to a Dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import ValidationError
+
+from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
+from al_cxr.data import checks, folder, manifest, medmnist, phantom
+from al_cxr.data.dataset import Dataset, Images
+from al_cxr.errors import UserError
+
+_MEDMNIST = re.compile(r"medmnist:(?P<flag>[^@]+?)(-(?P<pixels>\d+))?(@(?P<root>.+))?")
+
+
+def load(settings: DataSettings) -> Dataset:
+    """The first source that is there, with what is suspicious about it in its notes.
+
+    Raises:
+        UserError: if none is there, or the first that is there is broken: that one is not passed over.
+    """
+    for source in settings.sources:
+        if exists(source):
+            dataset = _load(source, settings)
+            return dataset.with_notes(*checks.warnings(dataset))
+    tried = "\n  ".join(describe(source) for source in settings.sources)
+    raise UserError(f"none of the data sources is there:\n  {tried}\nname another with --data, or fetch one")
+
+
+def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
+    """The radiographs of another data set that a model of these classes is evaluated on, all with the split "test".
+
+    Its test split if it has one, else every image. `classes` become the classes, so that labels mean what the model's
+    outputs mean; not each must be there, but no other may be.
+    """
+    dataset = _read(source)
+    classes = tuple(classes)
+    test_N = dataset.indices("test")
+    rows = test_N if len(test_N) else np.arange(len(dataset))
+    names = [dataset.classes[c] for c in dataset.labels_N[rows]]
+    for row, name in zip(rows, names, strict=True):
+        if name not in classes:
+            raise UserError(
+                f"{describe(source)}: {dataset.images.name(row)} is labelled {name!r}, which the model does not know; "
+                f"its classes are {', '.join(classes)}"
+            )
+    split_N = np.full(len(rows), "test")
+    notes = dataset.notes
+    if len(rows) < len(dataset):
+        notes = (*notes, f"only the test split: {len(rows)} of {len(dataset)} images")
+    return dataclasses.replace(
+        dataset,
+        classes=classes,
+        labels_N=np.array([classes.index(name) for name in names], dtype=np.int64),
+        split_N=split_N,
+        table=dataset.table.iloc[rows].reset_index(drop=True).assign(split=split_N),
+        images=SomeImages(dataset.images, rows),
+        notes=notes,
+    )
+
+
+def parse(text: str) -> Source:
+    """The value of --data: a folder, a FILE.csv, phantom, phantom:COUNT or medmnist:FLAG[-PIXELS][@ROOT]."""
+    try:
+        if text == "phantom":
+            return PhantomSource.model_validate({"kind": "phantom"})
+        if text.startswith("phantom:"):
+            return PhantomSource.model_validate({"kind": "phantom", "count": text.removeprefix("phantom:")})
+        if match := _MEDMNIST.fullmatch(text):
+            given = {key: value for key, value in match.groupdict().items() if value is not None}
+            if "pixels" in given:
+                given["pixels"] = int(given["pixels"])
+            return MedmnistSource.model_validate({"kind": "medmnist", **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"--data {text}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if not text or text.startswith("medmnist"):
+        raise UserError(
+            f"--data {text!r} is no data source; "
+            "give a folder, a FILE.csv, phantom, phantom:COUNT or medmnist:FLAG[-PIXELS][@ROOT]"
+        )
+    if text.lower().endswith(".csv"):
+        return ManifestSource(kind="manifest", path=text, root=None)
+    return FolderSource(kind="folder", path=text)
+
+
+def describe(source: Source) -> str:
+    """A source in a few words, for messages."""
+    match source:
+        case FolderSource():
+            return f"folder {source.path}"
+        case ManifestSource():
+            return f"manifest {source.path}"
+        case MedmnistSource():
+            return f"medmnist {source.flag} at {source.pixels} px in {source.root or 'its own folder'}"
+        case PhantomSource():
+            return f"phantom of {source.count}"
+
+
+def exists(source: Source) -> bool:
+    """Whether there is anything at the place that a source names."""
+    match source:
+        case FolderSource():
+            return folder.exists(source)
+        case ManifestSource():
+            return manifest.exists(source)
+        case MedmnistSource():
+            return medmnist.exists(source)
+        case PhantomSource():
+            return True
+
+
+def _load(source: Source, settings: DataSettings) -> Dataset:
+    match source:
+        case FolderSource():
+            return folder.load(source, settings)
+        case ManifestSource():
+            return manifest.load(source, settings)
+        case MedmnistSource():
+            return medmnist.load(source, settings)
+        case PhantomSource():
+            return phantom.load(source)
+
+
+def _read(source: Source) -> Dataset:
+    match source:
+        case FolderSource():
+            return folder.read(source)
+        case ManifestSource():
+            return manifest.read(source)
+        case MedmnistSource():
+            return medmnist.read(source)
+        case PhantomSource():
+            return phantom.load(source)
+
+
+class SomeImages:
+    """Some of other images, in a given order."""
+
+    def __init__(self, images: Images, rows_N: np.ndarray) -> None:
+        self._images = images
+        self._rows = [int(row) for row in rows_N]
+        self.key = hashlib.sha256(f"some\0{images.key}\0{self._rows}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+        return self._images.read(self._rows[index], size)
+
+    def name(self, index: int) -> str:
+        return self._images.name(self._rows[index])

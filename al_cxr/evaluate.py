@@ -1,0 +1,82 @@
+"""Trained models on another data set: the external test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from al_cxr.config import Machine
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.store import PixelStore
+from al_cxr.errors import UserError
+from al_cxr.fits import Fit
+from al_cxr.metrics import Metrics, measure
+from al_cxr.records import BaselineRecord, FitRecord, RoundRecord, read
+from al_cxr.runtime import Runtime
+from al_cxr.scoring import predict
+
+
+@dataclass(frozen=True)
+class Named:
+    """A trained model and what to call it: `group` is the same over the seeds of an arm."""
+
+    group: str
+    name: str
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model on one data set: probabilities (N, C) in the data set's order, and what they are worth."""
+
+    model: Named
+    probs_NC: np.ndarray
+    metrics: Metrics
+
+
+def find_models(path: Path) -> list[Named]:
+    """The models that a path stands for; UserError where there is none.
+
+    A run folder: every arm's last round and the baselines, all seeds. A folder below it (arms/ARM, arms/ARM/seed-S,
+    baseline, fits/KEY): what is in there.
+    """
+    if (path / "fit.json").is_file():
+        return [Named(path.name, path.name, Fit(path, read(path / "fit.json", FitRecord)))]
+    run = next((p for p in (path, *path.parents) if (p / "experiment.json").is_file()), None)
+    if run is None:
+        raise UserError(f"{path}: no run folder and not inside one; name what `al-cxr run` or `baseline` wrote")
+    found = []
+    for folder in sorted({p.parent for p in path.rglob("round-*.json")}):
+        numbers = [int(n) for p in folder.glob("round-*.json") if (n := p.stem.removeprefix("round-")).isdigit()]
+        last = read(folder / f"round-{max(numbers)}.json", RoundRecord)
+        found.append(_named(run, last.arm, f"{last.arm}/seed-{last.seed}", last.fit))
+    baselines = path.rglob("seed-*.json") if path != run else (run / "baseline").glob("seed-*.json")
+    for file in sorted(p for p in baselines if p.parent.name == "baseline"):
+        record = read(file, BaselineRecord)
+        found.append(_named(run, "baseline", f"baseline/seed-{record.seed}", record.fit))
+    if not found:
+        raise UserError(f"{path}: no finished model there yet")
+    return found
+
+
+def evaluate(model: Named, dataset: Dataset, pixels: np.ndarray, runtime: Runtime) -> Evaluation:
+    """Run a model over all images of a data set; `pixels` uint8 (N, S, S) at the model's size."""
+    loader = model.fit.loader(pixels, runtime)
+    probs = predict(model.fit.model(runtime), loader.batches(np.arange(len(dataset)), runtime.score_batch))
+    return Evaluation(model, probs, measure(probs, dataset.labels_N, dataset.classes))
+
+
+def open_pixels(models: list[Named], dataset: Dataset, machine: Machine) -> np.ndarray:
+    """The data set's pixels at the size that all the models were trained at."""
+    sizes = {m.fit.card().image_size for m in models}
+    if len(sizes) != 1:
+        raise UserError(f"the models were trained at different image sizes ({sorted(sizes)}); evaluate them one by one")
+    cache = Path(machine.cache) if machine.cache else None
+    return PixelStore.open(dataset.images, sizes.pop(), cache, machine.workers).pixels
+
+
+def _named(run: Path, group: str, name: str, key: str) -> Named:
+    folder = run / "fits" / key
+    return Named(group, name, Fit(folder, read(folder / "fit.json", FitRecord)))

@@ -1,0 +1,162 @@
+"""Trained models by content: whoever needs the same model gets the same one, trained once.
+
+A fit's key is the hash of everything that determines its weights (data, model, training settings, loss, seed, labelled
+images). Arms that share a labelled set and a loss, such as all strategies at round 0, therefore share a fit.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from al_cxr import models
+from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
+from al_cxr.data.loader import Loader
+from al_cxr.metrics import measure
+from al_cxr.records import FitRecord, Timing, read, write
+from al_cxr.runtime import Runtime
+from al_cxr.scoring import predict
+from al_cxr.seeds import digest, digest_text
+from al_cxr.trainer import fit
+from al_cxr.workspace import Workspace
+
+VERSION = 1
+"""Raised whenever a change of code changes the weights that the same settings give."""
+
+
+class ModelCard(BaseModel):
+    """All that is needed to use the weights without the experiment they came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    arch: str
+    in_channels: int
+    image_size: int
+    options: dict[str, object]
+    classes: list[str]
+    mean: float
+    std: float
+    data: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished fit: its folder and record."""
+
+    folder: Path
+    record: FitRecord
+
+    def card(self) -> ModelCard:
+        return read(self.folder / "model.json", ModelCard)
+
+    def model(self, runtime: Runtime) -> nn.Module:
+        """The network with its trained weights, in eval mode on the device."""
+        c = self.card()
+        model = models.build(c.arch, c.in_channels, len(c.classes), c.image_size, _without_weights(c.options))
+        load_weights(model, self.folder / "model.safetensors")
+        return runtime.place(model).eval()
+
+    def loader(self, pixels: np.ndarray, runtime: Runtime) -> Loader:
+        """Batches of other pixels (uint8 (N, S, S), S the model's size), prepared as in training."""
+        c = self.card()
+        return Loader(pixels, runtime.device, c.in_channels, c.mean, c.std, runtime.memory_format)
+
+    def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """(absolute indices (M,), probabilities (M, C)) on "val" or "test", as they were when the fit ended."""
+        tensors, _ = load_tensors(self.folder / "predictions.safetensors")
+        return tensors[f"{split}_index"].numpy(), tensors[f"{split}_probs"].numpy()
+
+    def timing(self) -> Timing:
+        return read(self.folder / "fit.timing.json", Timing)
+
+
+def fit_key(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray) -> str:
+    s = workspace.settings
+    facts = {
+        "version": VERSION,
+        "data": workspace.card.fingerprint,
+        "val": digest(workspace.dataset.indices("val")),
+        "model": {"arch": s.model.arch, "in_channels": s.model.in_channels, "options": s.model.arguments()},
+        "image_size": s.data.image_size,
+        "train": s.train.model_dump(mode="json"),
+        "loss": s.losses[loss].model_dump(mode="json"),
+        "seed": seed,
+        "labelled": digest(np.sort(labelled)),
+    }
+    return digest_text(json.dumps(facts, sort_keys=True))[:20]
+
+
+def obtain(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, title: str = "training") -> Fit:
+    """The fit of a loss and a seed on some labelled images: read where it is finished, else trained (or gone on)."""
+    labelled = np.sort(labelled)
+    key = fit_key(workspace, loss, seed, labelled)
+    folder = workspace.folder / "fits" / key
+    if (folder / "fit.json").exists():
+        return Fit(folder, read(folder / "fit.json", FitRecord))
+    model = workspace.build_model(seed)
+    initial = weights_hash(model)
+    checkpoint = folder / "training.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted = fit(model, workspace.task(loss, seed, labelled), checkpoint, title)
+
+    started = time.perf_counter()
+    dataset, batch = workspace.dataset, workspace.runtime.score_batch
+    probs = {s: predict(fitted.model, workspace.loader.batches(dataset.indices(s), batch)) for s in ("val", "test")}
+    measured = {s: measure(p, dataset.labels_N[dataset.indices(s)], dataset.classes) for s, p in probs.items()}
+    save_tensors(folder / "model.safetensors", fitted.model.state_dict())
+    save_tensors(
+        folder / "predictions.safetensors",
+        {f"{s}_index": torch.from_numpy(dataset.indices(s)) for s in probs}
+        | {f"{s}_probs": torch.from_numpy(p) for s, p in probs.items()},
+    )
+    write(folder / "model.json", _card(workspace))
+    timing = Timing(
+        train=fitted.seconds,
+        evaluate=time.perf_counter() - started,
+        images_per_second=fitted.images_per_second,
+    )
+    write(folder / "fit.timing.json", timing)
+    record = FitRecord(
+        key=key,
+        arch=workspace.settings.model.arch,
+        parameters=models.parameters(fitted.model),
+        loss=loss,
+        n_labelled=len(labelled),
+        labelled_hash=digest(labelled),
+        initial_weights_hash=initial,
+        final_weights_hash=weights_hash(fitted.model),
+        best_epoch=fitted.best_epoch,
+        history=fitted.history,
+        val=measured["val"],
+        test=measured["test"],
+    )
+    write(folder / "fit.json", record)  # last: its presence says that all the rest is there
+    checkpoint.unlink(missing_ok=True)
+    return Fit(folder, record)
+
+
+def _card(workspace: Workspace) -> ModelCard:
+    s = workspace.settings
+    return ModelCard(
+        arch=s.model.arch,
+        in_channels=s.model.in_channels,
+        image_size=s.data.image_size,
+        options=s.model.arguments(),
+        classes=list(workspace.dataset.classes),
+        mean=s.train.mean,
+        std=s.train.std,
+        data=workspace.card.name,
+        fingerprint=workspace.card.fingerprint,
+    )
+
+
+def _without_weights(options: dict[str, object]) -> dict[str, object]:
+    """Trained weights replace whatever the architecture would start from; do not fetch that again."""
+    return {k: v for k, v in options.items() if not k.startswith("weights")}

@@ -1,0 +1,34 @@
+"""Two convolutions with batch normalisation and a fully connected layer with dropout."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from al_cxr.models.layers import scaled
+from al_cxr.models.registry import Probability, Width, register
+
+
+@register("cnn_bn")
+def cnn_bn(
+    in_channels: int, classes: int, image_size: int, *, width: Width = 1.0, dropout: Probability = 0.5
+) -> nn.Sequential:
+    """Conv 32, conv 64 (3x3, batch-norm, ReLU, max-pool 2 each), FC 256, dropout. `width` scales all three.
+
+    With grey input of side S and Q = S // 4: 320 + 64 + 18,496 + 128 + 64 Q^2 * 256 + 256 + 257 classes parameters.
+    """
+    first, second, hidden = scaled(32, width), scaled(64, width), scaled(256, width)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, first, 3, padding=1),
+        nn.BatchNorm2d(first),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 3, padding=1),
+        nn.BatchNorm2d(second),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(second * (image_size // 4) ** 2, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, classes),
+    )

@@ -1,0 +1,115 @@
+"""ResNet-18 and ResNet-50 (He 2016): torchvision's, from scratch or pretrained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import torchvision
+from pydantic import Field
+from torch import nn
+
+from al_cxr.errors import UserError
+from al_cxr.models.registry import Probability, register
+from al_cxr.models.weights import read_weights
+
+Weights = Annotated[str, Field(min_length=1, description="'none', 'imagenet' or a file")]
+Hash = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$", description="first hex digits of the file's SHA-256")]
+
+
+@register("resnet18")
+def resnet18(
+    in_channels: int,
+    classes: int,
+    image_size: int,
+    *,
+    weights: Weights = "none",
+    weights_sha256: Hash = "",
+    head_dropout: Probability = 0.0,
+) -> nn.Module:
+    """ResNet-18; 11,689,512 parameters with 3 channels and 1,000 classes. Options as in `_resnet`."""
+    source = _weights_file("resnet18", weights, torchvision.models.ResNet18_Weights.IMAGENET1K_V1)
+    return _resnet("resnet18", torchvision.models.resnet18, in_channels, classes, source, weights_sha256, head_dropout)
+
+
+@register("resnet50")
+def resnet50(
+    in_channels: int,
+    classes: int,
+    image_size: int,
+    *,
+    weights: Weights = "none",
+    weights_sha256: Hash = "",
+    head_dropout: Probability = 0.0,
+) -> nn.Module:
+    """ResNet-50; 25,557,032 parameters with 3 channels and 1,000 classes. Options as in `_resnet`."""
+    source = _weights_file("resnet50", weights, torchvision.models.ResNet50_Weights.IMAGENET1K_V1)
+    return _resnet("resnet50", torchvision.models.resnet50, in_channels, classes, source, weights_sha256, head_dropout)
+
+
+def _resnet(
+    arch: str,
+    constructor: Callable[..., Any],
+    in_channels: int,
+    classes: int,
+    weights: Path | None,
+    sha256: str,
+    head_dropout: float,
+) -> nn.Module:
+    """Torchvision's network for these channels and classes; parameter names stay torchvision's.
+
+    `weights` is 'none' (from scratch), 'imagenet' (torchvision's IMAGENET1K_V1, downloaded once) or the path of a .pth,
+    .pt or .safetensors file, seen from the current folder and checked against `weights_sha256` or the digits in its
+    name. The last layer is taken from it only if it has the same number of classes, and is fresh otherwise. Grey input
+    gets the first convolution summed over RGB, which is the network applied to the grey image repeated three times.
+    `head_dropout` stands before the last layer, the only random site; it is 0 unless set.
+    """
+    net = constructor(weights=None, num_classes=classes)
+    if in_channels != 3:
+        net.conv1 = nn.Conv2d(in_channels, net.conv1.out_channels, 7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
+    if weights is not None:
+        key = f"model.options.{arch}.weights"
+        _load(net, read_weights(weights, sha256, key), f"{key}: {weights}")
+    # Beside the pooling rather than around fc: no parameter is renamed.
+    net.avgpool = nn.Sequential(net.avgpool, nn.Dropout(head_dropout))
+    return net
+
+
+def _load(net: Any, state: dict[str, torch.Tensor], where: str) -> None:
+    """Put a state dict into a network whose first and last layer may have another size; UserError if it is no match."""
+    first = state.get("conv1.weight")
+    if first is not None and first.ndim == 4 and first.shape[1] == 3 and net.conv1.in_channels == 1:
+        state["conv1.weight"] = first.sum(dim=1, keepdim=True)
+    last = state.get("fc.weight")
+    if last is not None and last.ndim == 2 and len(last) != net.fc.out_features:
+        state |= {f"fc.{name}": tensor for name, tensor in net.fc.state_dict().items()}
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        shown = " ".join(line if len(line) <= 200 else f"{line[:200]} ..." for line in lines[:3])
+        raise UserError(f"{where}: these are not the weights of this architecture. {shown}") from None
+
+
+def _weights_file(arch: str, weights: str, imagenet: Any) -> Path | None:
+    """The file that the option means: None from scratch, and ImageNet's from torch's cache, downloaded if need be."""
+    if weights == "none":
+        return None
+    if weights != "imagenet":
+        return Path(weights).expanduser()
+    name = imagenet.url.rsplit("/", 1)[1]
+    cached = Path(torch.hub.get_dir(), "checkpoints", name)
+    if not cached.exists():
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(imagenet.url, str(cached), hash_prefix=Path(name).stem.rsplit("-", 1)[1])
+        except (OSError, RuntimeError) as error:  # no network or disk; a wrong hash is a RuntimeError
+            raise UserError(
+                f"model.options.{arch}.weights: imagenet could not be downloaded ({error}). Fetch {imagenet.url} on a "
+                f"machine with a network and put it at {cached}, or anywhere and set "
+                f"model.options.{arch}.weights to its path. The SHA-256 of {name} starts with the digits in its name."
+            ) from error
+    return cached

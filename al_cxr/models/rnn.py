@@ -1,0 +1,60 @@
+"""The radiograph read row by row: a bidirectional LSTM with attention over the rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from al_cxr.models.layers import outputs_of, scaled
+from al_cxr.models.registry import Probability, Width, register
+
+
+@register("rnn")
+class RowLSTM(nn.Module):
+    """Rows as a sequence, projection 512 with LayerNorm, 3-layer bidirectional LSTM 512, tanh attention, head.
+
+    At 224 px with 3 channels the sequence is 224 steps of 672 features. The attention (Bahdanau 2015, without a query)
+    is Linear 1,024-256, tanh, Linear 256-1, softmax over rows; the head is 1,024-512-256-classes with ReLU and dropout.
+    18,066,948 parameters there with 3 classes.
+
+    `width` scales every hidden size. `dropout` acts between the LSTM's layers, through nn.LSTM(dropout=), and so is
+    random with no dropout module of its own; `head_dropout` follows each ReLU of the head.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        image_size: int,
+        *,
+        width: Width = 1.0,
+        dropout: Probability = 0.3,
+        head_dropout: Probability = 0.5,
+    ) -> None:
+        super().__init__()
+        hidden, attended, narrow = scaled(512, width), scaled(256, width), scaled(256, width)
+        self.project = nn.Sequential(nn.Linear(in_channels * image_size, hidden), nn.LayerNorm(hidden))
+        self.lstm = nn.LSTM(hidden, hidden, num_layers=3, dropout=dropout, bidirectional=True, batch_first=True)
+        self.score = nn.Sequential(nn.Linear(2 * hidden, attended), nn.Tanh(), nn.Linear(attended, 1))
+        self.softmax = nn.Softmax(dim=1)
+        self.head = nn.Sequential(
+            nn.Linear(2 * hidden, hidden),
+            nn.ReLU(),
+            nn.Dropout(head_dropout),
+            nn.Linear(hidden, narrow),
+            nn.ReLU(),
+            nn.Dropout(head_dropout),
+            nn.Linear(narrow, classes),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, classes) of x (B, channels, rows, columns)."""
+        rows = x.transpose(1, 2).flatten(2)  # (B, rows, channels * columns)
+        states, _ = self.lstm(self.project(rows))  # (B, rows, 2 * hidden)
+        weights = self.softmax(self.score(states))  # (B, rows, 1)
+        return self.head((weights * states).sum(dim=1))
+
+    def attention(self, x: torch.Tensor) -> torch.Tensor:
+        """Weight of every row in forward(x), (B, rows), >= 0 and summing to 1; deterministic in eval mode."""
+        (weights,) = outputs_of([self.softmax], self, x)
+        return weights.squeeze(2)

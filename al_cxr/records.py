@@ -1,0 +1,168 @@
+"""What a run writes down and everything else reads: JSON files with a schema.
+
+    runs/NAME/experiment.json                 ExperimentRecord: settings, data card, code version
+    runs/NAME/fits/KEY/                        one trained model, shared by all arms that need the same one
+        fit.json                               FitRecord
+        model.safetensors                      weights
+        predictions.safetensors                val_index, val_probs, test_index, test_probs
+    runs/NAME/arms/ARM/seed-S/round-R.json     RoundRecord
+    runs/NAME/arms/ARM/seed-S/query-R.json     QueryRecord: what was asked for after round R, with scores
+    runs/NAME/baseline/seed-S.json             BaselineRecord
+    *.timing.json beside each                  seconds: never compared, never hashed
+
+All but the timings are byte-identical however often the run was stopped and started (on one CPU machine).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from al_cxr.errors import UserError
+from al_cxr.metrics import Metrics
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataCard(Record):
+    """Which radiographs: name, where from, how many of what, and a fingerprint of pixels, labels and splits."""
+
+    name: str
+    synthetic: bool
+    classes: list[str]
+    counts: dict[str, dict[str, int]]
+    """split -> class -> images"""
+    fingerprint: str
+    image_size: int
+    attribution: str
+    notes: list[str]
+
+
+class ExperimentRecord(Record):
+    name: str
+    settings: dict[str, Any]
+    data: DataCard
+    command: str
+    commit: str
+    """Git commit of the code, "-dirty" appended where files differed, or "unknown" outside a checkout."""
+    versions: dict[str, str]
+
+
+class Epoch(Record):
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    """On the augmented batches as they were trained on."""
+    val_loss: float
+    """Mean negative log-likelihood, nats."""
+    val_accuracy: float
+    val_macro_f1: float
+
+
+class FitRecord(Record):
+    """One model: what it was made from, how training went and how it does. Test figures are for the record only."""
+
+    key: str
+    arch: str
+    parameters: int
+    loss: str
+    n_labelled: int
+    labelled_hash: str
+    initial_weights_hash: str
+    final_weights_hash: str
+    best_epoch: int
+    history: list[Epoch]
+    val: Metrics
+    test: Metrics
+
+
+class RoundRecord(Record):
+    arm: str
+    strategy: str
+    loss: str
+    seed: int
+    round: int
+    n_labelled: int
+    labelled_classes: dict[str, int]
+    acquired: dict[str, int]
+    """Classes of the images labelled since the round before (round 0: of the seed set)."""
+    hashes: dict[str, str]
+    """seed_set, initial_weights, test_set, data: equal for all arms of a seed."""
+    fit: str
+    val: Metrics
+    test: Metrics
+
+
+class QueryRecord(Record):
+    """Absolute indices in the order chosen, with each one's score (None for strategies that have none)."""
+
+    arm: str
+    seed: int
+    round: int
+    strategy: str
+    pool: int
+    passes: int
+    random_sites: list[str]
+    indices: list[int]
+    names: list[str]
+    scores: list[float] | None
+    unit: str
+
+
+class BaselineRecord(Record):
+    seed: int
+    loss: str
+    n_labelled: int
+    fit: str
+    val: Metrics
+    test: Metrics
+
+
+class Timing(Record):
+    """Seconds of wall clock, summed over interruptions."""
+
+    train: float = 0.0
+    evaluate: float = 0.0
+    score: float = 0.0
+    images_per_second: float = 0.0
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """All or nothing: a reader, or a kill, sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(draft, "wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(draft, path)
+
+
+def write(path: Path, record: BaseModel) -> None:
+    """A record as JSON with a fixed layout, so that equal records are equal bytes."""
+    text = json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())
+
+
+def read(path: Path, kind: type[R]) -> R:
+    """A record of a kind; UserError where the file is missing or is something else."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such record; was the run started?") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{path}: not a {kind.__name__} ({where}: {first['msg']}); was it written by another version?"
+        ) from None

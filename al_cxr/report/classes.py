@@ -1,0 +1,100 @@
+"""Tables of trained models class by class, as scikit-learn's classification_report has them, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from al_cxr.metrics import Metrics, measure
+from al_cxr.report.tables import Column, Table, escape
+
+
+def always(test: Metrics, answer: str) -> Metrics:
+    """What the answer `answer` for every image scores on the test set of `test`."""
+    names = tuple(c.name for c in test.classes)
+    labels_N = np.repeat(np.arange(len(names)), [c.support for c in test.classes])
+    return measure(np.tile(np.eye(len(names))[names.index(answer)], (len(labels_N), 1)), labels_N, names)
+
+
+def majority(test: Metrics) -> str:
+    """The most frequent class of the test set; of equals, the first."""
+    return max(test.classes, key=lambda c: c.support).name
+
+
+def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
+    """Mean and sample standard deviation over seeds; NaN where there is none (no value; one seed)."""
+    known = np.array([v for v in values if v is not None], dtype=np.float64)
+    return float(known.mean()) if len(known) else np.nan, float(known.std(ddof=1)) if len(known) > 1 else np.nan
+
+
+def _report(tests: Sequence[Metrics]) -> dict[str, dict[str, object]]:
+    """Rows of scikit-learn's report, each a mean over models with its standard deviation."""
+    first, fields = tests[0], ("precision", "recall", "f1", "roc_auc")
+
+    def row(support: int, **values: Sequence[float | None]) -> dict[str, object]:
+        cells: dict[str, object] = {"support": support, "seeds": len(tests)}
+        for name in fields:
+            cells[name], cells[f"{name}_sd"] = mean_sd(values.get(name, ()))
+        return cells
+
+    rows = {
+        c.name: row(c.support, **{name: [getattr(t.classes[i], name) for t in tests] for name in fields})
+        for i, c in enumerate(first.classes)
+    }
+    rows["accuracy"] = row(first.n, f1=[t.accuracy for t in tests])
+    for kind in ("macro", "weighted"):
+        values = {name: [getattr(getattr(t, kind), name) for t in tests] for name in fields[:3]}
+        area = {"roc_auc": [t.roc_auc for t in tests]} if kind == "macro" else {}
+        rows[f"{kind} avg"] = row(first.n, **values, **area)
+    return rows
+
+
+def per_class(name: str, title: str, tests: Sequence[Metrics], stamp: str) -> Table:
+    """Precision, recall, F1, support and ROC-AUC of each class, accuracy, macro and weighted average: mean over the
+    seeds of `tests` (one test set) with its standard deviation. The last rows answer the majority class always."""
+    answer = majority(tests[0])
+    trivial = _report([always(tests[0], answer)])
+    rows = [{"row": label, **row} for label, row in _report(tests).items()]
+    for label in (answer, "accuracy", "macro avg"):  # no model, so no seeds
+        rows.append({"row": f"always {answer}: {label}", **trivial[label], "seeds": np.nan})
+    shown = (
+        Column("", "row"),
+        Column("precision, %", "precision", "percent", "precision_sd"),
+        Column("recall, %", "recall", "percent", "recall_sd"),
+        Column("F1, %", "f1", "percent", "f1_sd"),
+        Column("support", "support", "count"),
+        Column("ROC-AUC", "roc_auc", "area", "roc_auc_sd"),
+        Column("seeds", "seeds", "count"),
+    )
+    notes = (
+        "Mean ± standard deviation over seeds; accuracy stands in the F1 column, as in scikit-learn's report.",
+        f"ROC-AUC is one class against the rest. *always {escape(answer)}* answers the test set's majority class for "
+        "every image: what no model should be below.",
+    )
+    return Table(name, title, pd.DataFrame(rows), shown, stamp, notes)
+
+
+def class_accuracy(name: str, title: str, models: Mapping[str, Sequence[Metrics]], stamp: str) -> Table:
+    """Share of each class's own images that were right, one row a model, and the majority answer."""
+    first = next(iter(models.values()))[0]
+    classes = [c.name for c in first.classes]
+    answer = majority(first)
+    rows = []
+    for model, tests in {**models, f"always {answer}": [always(first, answer)]}.items():
+        row: dict[str, object] = {"model": model, "seeds": len(tests) if model in models else np.nan}
+        for i, c in enumerate(classes):
+            row[f"class_{c}"], row[f"class_{c}_sd"] = mean_sd([t.classes[i].accuracy for t in tests])
+        row["balanced"], row["balanced_sd"] = mean_sd([t.balanced_accuracy for t in tests])
+        row["accuracy"], row["accuracy_sd"] = mean_sd([t.accuracy for t in tests])
+        rows.append(row)
+    shown = (
+        Column("model", "model"),
+        *(Column(f"{c}, %", f"class_{c}", "percent", f"class_{c}_sd") for c in classes),
+        Column("mean of classes, %", "balanced", "percent", "balanced_sd"),
+        Column("all images, %", "accuracy", "percent", "accuracy_sd"),
+        Column("seeds", "seeds", "count"),
+    )
+    sizes = ", ".join(f"{escape(c.name)} {c.support:,}" for c in first.classes)
+    return Table(name, title, pd.DataFrame(rows), shown, stamp, (f"Images of the test set: {sizes}.",))

@@ -1,0 +1,150 @@
+"""Figures of an experiment: learning curves of all arms, and what each arm acquired."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from al_cxr.compare import Finished
+from al_cxr.report.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    STYLE,
+    YELLOW,
+    legend_below,
+    new_figure,
+    plain,
+)
+
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.3)), (0, (5, 2, 1, 2)))
+MARKERS = ("o", "s", "^", "D")
+
+
+def _looks(finished: Finished) -> dict[str, dict]:
+    """Colour = strategy (random is grey), dash and marker = loss: the 2 x 2 shows at a glance."""
+    arms = finished.settings.arms
+    strategies = [s for s in dict.fromkeys(a.strategy for a in arms.values()) if s != "random"]
+    losses = list(dict.fromkeys(a.loss for a in arms.values()))
+    palette = [BLUE, RED, GREEN, PURPLE, ORANGE, SKY]
+    colours = {s: palette[i % len(palette)] for i, s in enumerate(strategies)} | {"random": GREY}
+    return {
+        name: {
+            "color": colours[arm.strategy],
+            "linestyle": DASHES[losses.index(arm.loss) % len(DASHES)],
+            "marker": MARKERS[losses.index(arm.loss) % len(MARKERS)],
+        }
+        for name, arm in arms.items()
+    }
+
+
+def _label_axis(axes: Axes, finished: Finished) -> None:
+    size = finished.train_size
+    axes.set_xlabel("labelled training images")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    share = (lambda x: np.asarray(x) * (100 / size), lambda x: np.asarray(x) * (size / 100))
+    top = axes.secondary_xaxis("top", functions=share)
+    top.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    top.xaxis.set_major_formatter("{x:g}")
+    top.set_xlabel("of the training set, %", color=GREY)
+    top.tick_params(colors=GREY, labelcolor=GREY)
+    top.spines["top"].set_visible(False)
+
+
+def learning_curve(
+    finished: Finished, frame: pd.DataFrame, long: pd.DataFrame, metric: str, title: str, stamp: str
+) -> Figure:
+    """A test metric (`f1` or `accuracy`) against labels: a line an arm through its means, a thin one each seed, and
+    the fully labelled baseline as a level with its standard deviation. `frame`, `long`: per_round's and per_seed's."""
+    levels = 100 * np.array(
+        [
+            b.test.accuracy if metric == "accuracy" else b.test.of(finished.target).f1
+            for b in finished.baselines.values()
+        ]
+    )
+    rows = -(-(len(finished.settings.arms) + 1) // 2)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(7.6, 4.7 + 0.24 * rows, stamp, rows)
+        axes = figure.subplots()
+        if len(levels):
+            spread = levels.std(ddof=1) if len(levels) > 1 else 0.0
+            axes.axhspan(levels.mean() - spread, levels.mean() + spread, color=INK, alpha=0.09, lw=0)
+            text = f"all labels, {finished.settings.baseline.loss}" + " (± sd)" * (len(levels) > 1)
+            axes.axhline(levels.mean(), color=INK, lw=1.4, label=plain(text, 60))
+        for arm, look in _looks(finished).items():
+            curve = frame[frame["arm"] == arm]
+            if curve.empty:
+                continue
+            seeds = [run for _, run in long[long["arm"] == arm].groupby("seed")]
+            if len(seeds) > 1:
+                for run in seeds:
+                    axes.plot(
+                        run["labels"], 100 * run[metric], color=look["color"], ls=look["linestyle"], lw=0.9, alpha=0.28
+                    )
+            axes.plot(curve["labels"], 100 * curve[metric], label=plain(arm, 40), ms=6, mec="white", **look)
+        _label_axis(axes, finished)
+        axes.set_ylabel(
+            "test accuracy, %" if metric == "accuracy" else f"{plain(finished.target)} F1 on the test set, %"
+        )
+        legend_below(figure, axes, 2, stamp)
+        figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
+    return figure
+
+
+def acquired(finished: Finished, title: str, stamp: str) -> Figure:
+    """Share of each class among the images labelled in each round (mean over seeds), one panel an arm; the black steps
+    are the same shares in the pool they were taken from, so a bar that leaves its steps shows a preference."""
+    classes = finished.experiment.data.classes
+    train = np.array([finished.experiment.data.counts["train"].get(c, 0) for c in classes], dtype=float)
+    arms = [a for a in finished.settings.arms if any(r for (n, _), r in finished.rounds.items() if n == a)]
+    colours = [SKY, ORANGE, RED, GREEN, PURPLE, BLUE, YELLOW, GREY]
+    columns = min(2, len(arms))
+    rows = -(-len(arms) // columns)
+    across = 2 * columns
+    legend_rows = -(-(len(classes) + 1) // across)
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure = new_figure(4.4 * columns + 0.4, 2.6 * rows + 0.9 + 0.24 * legend_rows, stamp, legend_rows)
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes in grid.ravel()[len(arms) :]:
+            axes.set_axis_off()
+        for arm, axes in zip(arms, grid.ravel(), strict=False):
+            runs = [r for (n, _), r in finished.rounds.items() if n == arm and r]
+            for number in range(max(map(len, runs))):
+                taken, pool = [], []
+                for run in runs:
+                    if number < len(run) and sum(run[number].acquired.values()) > 0:
+                        new = np.array([run[number].acquired.get(c, 0) for c in classes], dtype=float)
+                        before = run[number - 1].labelled_classes if number else {}
+                        left = train - np.array([before.get(c, 0) for c in classes])
+                        taken.append(new / new.sum())
+                        pool.append(left / left.sum())
+                if not taken:
+                    continue
+                share, expected = 100 * np.mean(taken, axis=0), 100 * np.mean(pool, axis=0)
+                for c, (low, height) in enumerate(zip(np.cumsum(share) - share, share, strict=True)):
+                    label = plain(classes[c]) if arm == arms[0] and number == 0 else None
+                    colour = colours[c % len(colours)]
+                    axes.bar(number, height, bottom=low, width=0.72, color=colour, label=label, ec="white", lw=0.8)
+                steps = np.cumsum(expected)[:-1]
+                label = "the pool's shares" if arm == arms[0] and number == 0 else None
+                axes.hlines(steps, number - 0.46, number + 0.46, color=INK, lw=2.2, label=label)
+            axes.set_title(plain(arm, 34))
+            axes.set_ylim(0, 100)
+            axes.set_xticks(range(finished.settings.budget.rounds + 1))
+            axes.tick_params(length=0)
+        for axes in grid[-1]:
+            axes.set_xlabel("round (0 = seed set)")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("of the round's images, %")
+        legend_below(figure, grid[0, 0], across, stamp)
+        figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
+    return figure

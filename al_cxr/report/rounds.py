@@ -1,0 +1,229 @@
+"""Tables of an experiment: what each arm labelled, what that brought, and against what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from al_cxr.compare import Finished, per_round, per_seed, two_by_two
+from al_cxr.metrics import Metrics
+from al_cxr.report.classes import always, majority, mean_sd
+from al_cxr.report.tables import Column, Table, escape, file_name, number
+
+
+def _reached(finished: Finished, row: Mapping) -> str:
+    """How many seeds a row is made of, and its gains where they are of fewer; a mark where some are missing."""
+    seeds, planned = row["seeds"], len(finished.settings.seeds)
+    if seeds != seeds:  # NaN: an answer that needs no model
+        return "—"
+    text = f"{seeds:.0f}" if seeds == planned else f"{seeds:.0f} of {planned}"
+    pairs = {of: row.get(f"gain_{of}_n", 0) for of in ("baseline", "random")}
+    text += "".join(f", {n:.0f} with {of}" for of, n in pairs.items() if 0 < n < seeds)
+    return text if text == str(planned) else f"{text} †"
+
+
+def _any_test(finished: Finished) -> Metrics:
+    return next(rounds[0].test for rounds in finished.rounds.values() if rounds)
+
+
+def _trivial(finished: Finished) -> list[dict[str, object]]:
+    """The majority answer, and the answer that has the best F1 a constant can have on the target."""
+    test = _any_test(finished)
+    rows: list[dict[str, object]] = []
+    for answer in dict.fromkeys([majority(test), finished.target]):
+        constant = always(test, answer)
+        scores = {"accuracy": constant.accuracy, "macro_f1": constant.macro.f1, "f1": constant.of(finished.target).f1}
+        rows.append({"arm": f"always {answer}", **scores})
+    return rows
+
+
+def _baseline(finished: Finished) -> list[dict[str, object]]:
+    """The fully labelled models as a row, where there are any."""
+    done = list(finished.baselines.values())
+    if not done:
+        return []
+    row: dict[str, object] = {"arm": "fully labelled", "strategy": "all labels", "loss": done[0].loss}
+    row |= {"labels": float(np.mean([b.n_labelled for b in done])), "seeds": len(done)}
+    tests = [b.test for b in done]
+    row["accuracy"], row["accuracy_sd"] = mean_sd([t.accuracy for t in tests])
+    row["macro_f1"], row["macro_f1_sd"] = mean_sd([t.macro.f1 for t in tests])
+    row["f1"], row["f1_sd"] = mean_sd([t.of(finished.target).f1 for t in tests])
+    return [row]
+
+
+def _with_rows(finished: Finished, frame: pd.DataFrame, extra: list[dict[str, object]]) -> pd.DataFrame:
+    """Rows below a frame, and how many seeds each row has, in words."""
+    frame = pd.DataFrame([*frame.to_dict("records"), *extra], columns=list(frame.columns))
+    return frame.assign(seeds_of=[_reached(finished, row) for row in frame.to_dict("records")])
+
+
+def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -> Table:
+    """One arm's rounds: labels, accuracy, target F1, seconds, classes acquired; `frame` is per_round's."""
+    classes = finished.experiment.data.classes
+    rows = frame[frame["arm"] == arm].reset_index(drop=True)
+    for name in classes:
+        counts = [
+            [run[r].acquired.get(name, 0) for (a, _), run in finished.rounds.items() if a == arm and r < len(run)]
+            for r in rows["round"]
+        ]
+        rows[f"acquired_{name}"], rows[f"acquired_{name}_sd"] = zip(*map(mean_sd, counts), strict=True)
+    rows["label"] = rows["round"].astype(str)
+    trivial = [{**row, "label": row["arm"]} for row in _trivial(finished)]
+    shown = (
+        Column("round", "label"),
+        Column("labels", "labels", "count"),
+        Column("accuracy, %", "accuracy", "percent", "accuracy_sd"),
+        Column(f"{finished.target} F1, %", "f1", "percent", "f1_sd"),
+        Column("training, s", "train_s", "seconds"),
+        Column("scoring, s", "score_s", "seconds"),
+        *(Column(f"+ {name}", f"acquired_{name}", "count", f"acquired_{name}_sd") for name in classes),
+        Column("seeds", "seeds_of"),
+    )
+    notes = (
+        "Round 0 is the seed set. *+ class*: images of that class labelled since the round before.",
+        "Seconds are means over seeds: training of the round's model (arms that need the same model share it), and "
+        "scoring of the pool that chose the round's images.",
+    )
+    settings = finished.settings.arms[arm]
+    title = f"{escape(arm)}: {escape(settings.strategy)}, trained with {escape(settings.loss)}"
+    full = _with_rows(finished, rows, trivial)
+    return Table(f"rounds-{file_name(arm)}", title, full, shown, stamp, notes)
+
+
+def gains(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
+    """Target F1 of each arm and round against the fully labelled baseline and the random arm of the same seed."""
+    seeds = finished.settings.seeds
+    frame = frame.reset_index(drop=True)
+    frame["share"] = frame["labels"] / finished.train_size
+    best = set(frame.dropna(subset="gain_baseline").groupby("arm")["gain_baseline"].idxmax())
+    frame["best"] = ["best" if i in best else "" for i in frame.index]
+    frame["each"] = [
+        " ".join(number(row[f"gain_baseline_seed_{s}"], "points") for s in seeds) for _, row in frame.iterrows()
+    ]
+    frame["round_of"] = frame["round"].astype(str)
+    full = _with_rows(finished, frame, [{**row, "round_of": "—"} for row in _baseline(finished) + _trivial(finished)])
+    full["share"] = full["labels"] / finished.train_size
+    full[["best", "each", "round_of"]] = full[["best", "each", "round_of"]].fillna("")
+    shown = (
+        Column("arm", "arm"),
+        Column("round", "round_of"),
+        Column("labels", "labels", "count"),
+        Column("of training set, %", "share", "percent"),
+        Column(f"{finished.target} F1, %", "f1", "percent", "f1_sd"),
+        Column("gain over baseline, points", "gain_baseline", "points", "gain_baseline_sd"),
+        Column("each seed", "each"),
+        Column("", "best"),
+        Column("gain over random, points", "gain_random", "points", "gain_random_sd"),
+        Column("seeds", "seeds_of"),
+    )
+    n = len(seeds)
+    notes = (
+        "Gains are differences of F1 within a seed, in percentage points, then mean ± standard deviation over seeds. "
+        f"Baseline: {escape(finished.settings.baseline.loss)}, all labels, same trainer. Random: the random arm with "
+        "the same loss, at the same round.",
+        f"The seeds of *each seed* are {', '.join(map(str, seeds))}, in this order. *best* is the round chosen after "
+        "seeing the test set, so it flatters every arm; compare the last rounds.",
+        f"With {n} paired seed{'s' * (n != 1)} the smallest two-sided p of a sign-flip test is {2.0 ** (1 - n):.2g}"
+        + ("." if n >= 6 else ": no difference here can be significant at 0.05."),
+    )
+    name = finished.target
+    return Table("gain", f"Gain in {escape(name)} F1 over the fully labelled baseline", full, shown, stamp, notes)
+
+
+def factorial(finished: Finished, stamp: str) -> list[Table]:
+    """{reference loss, other loss} x {random, strategy} at the last round the four arms share; none if they do not."""
+    tables = []
+    for frame in two_by_two(finished, finished.target):
+        row = frame.iloc[-1]
+        strategy, other = row["strategy"], frame["loss"].iloc[1]
+        frame["seeds_of"] = [_reached(finished, row) for row in frame.to_dict("records")]
+        shown = (
+            Column("loss", "loss"),
+            Column("random", "random", ("percent", "percent", "points"), "random_sd"),
+            Column(strategy, "active", ("percent", "percent", "points"), "active_sd"),
+            Column(f"{strategy} − random", "difference", ("points", "points", "points"), "difference_sd"),
+            Column("seeds", "seeds_of"),
+        )
+        seeds = [s for s in finished.settings.seeds if f"difference_seed_{s}" in frame]
+        each = ", ".join(f"{number(row[f'difference_seed_{s}'], 'points')} (seed {s})" for s in seeds)
+        answers = "; ".join(f"*{escape(str(t['arm']))}* {number(t['f1'], 'percent')}" for t in _trivial(finished))
+        notes = (
+            f"{escape(finished.target)} F1 in %; differences in points, taken within a seed. The last row is what the "
+            "loss changes, the last column what the strategy changes.",
+            f"Bottom right is the interaction: what the strategy brings more under {escape(other)}. Each seed: {each}.",
+            f"For comparison: {answers}.",
+        )
+        title = f"Loss or strategy? {escape(strategy)} and {escape(other)}, round {row['round']}"
+        tables.append(Table(f"two-by-two-{file_name(f'{other}-{strategy}')}", title, frame, shown, stamp, notes))
+    return tables
+
+
+def summary(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
+    """Each arm's last and best round, and the mean of its F1 along the curve (area under it over its width)."""
+    rows = []
+    long = per_seed(finished, finished.target)
+    for arm, group in frame.groupby("arm", sort=False):
+        last, best = group.iloc[-1], group.loc[group["f1"].idxmax()]
+        curves = [c for _, c in long[long["arm"] == arm].groupby("seed") if 1 < len(c) == last["round"] + 1]
+        areas = [float(np.trapezoid(c["f1"], c["labels"]) / np.ptp(c["labels"])) for c in curves]
+        row = last.to_dict() | {"best_f1": best["f1"], "best_f1_sd": best["f1_sd"], "best_round": best["round"]}
+        row["curve_f1"], row["curve_f1_sd"] = mean_sd(areas)
+        rows.append(row)
+    full = _with_rows(finished, pd.DataFrame(rows), _baseline(finished) + _trivial(finished))
+    full[["strategy", "loss"]] = full[["strategy", "loss"]].fillna("—")
+    target = finished.target
+    shown = (
+        Column("arm", "arm"),
+        Column("loss", "loss"),
+        Column("strategy", "strategy"),
+        Column("last round", "round", "count"),
+        Column("labels", "labels", "count"),
+        Column("accuracy, %", "accuracy", "percent", "accuracy_sd"),
+        Column("macro F1, %", "macro_f1", "percent", "macro_f1_sd"),
+        Column(f"{target} F1, %", "f1", "percent", "f1_sd"),
+        Column("gain over baseline, points", "gain_baseline", "points", "gain_baseline_sd"),
+        Column("F1 along the curve, %", "curve_f1", "percent", "curve_f1_sd"),
+        Column("best F1, %", "best_f1", "percent", "best_f1_sd"),
+        Column("at round", "best_round", "count"),
+        Column("seeds", "seeds_of"),
+    )
+    notes = (
+        "Last round unless it says otherwise; mean ± standard deviation over seeds. *F1 along the curve* is the area "
+        f"under {escape(target)} F1 against labels, divided by its width: all rounds count, none is picked.",
+        "*best F1* is the best mean over the rounds, picked on the test set: it flatters every arm.",
+    )
+    return Table("summary", "Summary", full, shown, stamp, notes)
+
+
+def each_seed(finished: Finished, stamp: str) -> Table:
+    """Every arm, seed and round: what all means are made of."""
+    frame = per_seed(finished, finished.target)
+    extra = [{**row, "seed_of": "—", "round_of": "—"} for row in _trivial(finished)]
+    frame["seed_of"], frame["round_of"] = frame["seed"].astype(str), frame["round"].astype(str)
+    full = pd.DataFrame([*frame.to_dict("records"), *extra], columns=list(frame.columns))
+    shown = (
+        Column("arm", "arm"),
+        Column("seed", "seed_of"),
+        Column("round", "round_of"),
+        Column("labels", "labels", "count"),
+        Column("accuracy, %", "accuracy", "percent"),
+        Column("macro F1, %", "macro_f1", "percent"),
+        Column(f"{finished.target} F1, %", "f1", "percent"),
+        Column("gain over baseline, points", "gain_baseline", "points"),
+        Column("gain over random, points", "gain_random", "points"),
+    )
+    return Table("each-seed", "Every arm, seed and round", full, shown, stamp)
+
+
+def experiment_tables(finished: Finished, stamp: str) -> dict[str, list[Table]]:
+    """All of an experiment's tables of rounds, by section."""
+    frame = per_round(finished, finished.target)
+    return {
+        "summary": [summary(finished, frame, stamp)],
+        "gain": [gains(finished, frame, stamp)],
+        "two_by_two": factorial(finished, stamp),
+        "rounds": [acquisition(finished, frame, arm, stamp) for arm in dict.fromkeys(frame["arm"])],
+        "each_seed": [each_seed(finished, stamp)],
+    }

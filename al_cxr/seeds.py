@@ -1,0 +1,36 @@
+"""One integer seed in, independent random streams out, one for each purpose.
+
+All arms of a seed draw from the same streams, which is what makes their comparison paired.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def stream(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for one purpose, e.g. `stream(0, "loader", epoch)`; distinct purposes give independent streams."""
+    words = [int.from_bytes(hashlib.sha256(repr(p).encode()).digest()[:4], "little") for p in purpose]
+    return int(np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def rng(seed: int, *purpose: str | int) -> np.random.Generator:
+    """A numpy generator on the stream of a purpose."""
+    return np.random.default_rng(stream(seed, *purpose))
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """Hex SHA-256 of arrays' types, shapes and bytes; the hashes that stand in records."""
+    h = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        h.update(f"{array.dtype.str}{array.shape}".encode())
+        h.update(array.tobytes())
+    return h.hexdigest()
+
+
+def digest_text(text: str) -> str:
+    """Hex SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()

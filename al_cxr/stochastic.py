@@ -1,0 +1,388 @@
+"""Where a network is random, and how to sample only that part of it.
+
+A pass is one sampled network: each random site draws one mask a pass, shared by all images, from a stream keyed by
+(seed, round, pass, position of the site). The output for an image therefore depends on the image, the weights, the
+seed, the round and the pass, and on nothing else: not on its batch, its neighbours or the order.
+
+Random sites are found by running a copy in train mode and watching the operators it executes, so functional dropout,
+the dropout between LSTM layers, attention dropout and stochastic depth are found as well as dropout modules.
+Monte-Carlo dropout: Gal and Ghahramani 2016, https://arxiv.org/abs/1506.02142.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from al_cxr.errors import UserError
+from al_cxr.seeds import rng
+
+MASK_BYTES = 256 * 2**20
+"""Masks kept between batches, at most; what does not fit is drawn again, to the same bits."""
+
+
+class SamplingError(UserError):
+    """This network cannot be sampled faithfully; the message says where and why."""
+
+
+class NoRandomSite(SamplingError):
+    """A Monte-Carlo strategy was asked of a network in which nothing is random."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One place where the network draws random numbers; a module called twice is two sites."""
+
+    position: int
+    """In the order of execution, from 0."""
+    module: str
+    """Dotted name of the innermost module whose forward draws; "" is the network itself."""
+    op: str
+    """The ATen operator."""
+    keep: float | None
+    """Probability of a one in the mask, 0 < keep < 1; None where the network computes one an element."""
+    shape: tuple[int, ...]
+    """Shape of the mask for a batch of one image."""
+    batch_dim: int | None
+    """Axis along which images lie, image-major where more than images lie there (heads of an attention); None where
+    all images share the mask anyway."""
+
+    def __str__(self) -> str:
+        keep = "computed keep" if self.keep is None else f"keep {self.keep:g}"
+        return f"{_called(self.module)}: {self.op}, {keep}, mask {'x'.join(map(str, self.shape)) or '1'}"
+
+
+def _called(module: str) -> str:
+    return module or "the network's own forward"
+
+
+# --------------------------------------------------------------------------------------------------- watching operators
+_aten = torch.ops.aten
+_DRAWS: dict[Any, tuple[str, Callable[[dict[str, Any]], float | None]]] = {
+    # operator -> argument whose shape the mask has, probability of a one
+    _aten.bernoulli_.float: ("self", lambda given: given["p"]),
+    _aten.bernoulli.p: ("self", lambda given: given["p"]),
+    _aten.bernoulli.default: ("self", lambda given: None),
+    _aten.native_dropout.default: ("input", lambda given: 1 - given["p"]),
+}
+
+
+@cache
+def _is_watched(func: Any) -> bool:
+    return torch.Tag.nondeterministic_seeded in func.tags or "batch_norm" in func._schema.name
+
+
+def _arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    names = [a.name for a in func._schema.arguments]
+    defaults = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
+    return {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
+
+
+def _is_random(func: Any, given: dict[str, Any]) -> bool:
+    """Whether this call draws: a dropout of 0, or one in eval mode, does not, and neither does a sure outcome."""
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return False
+    if 0 in (given.get("dropout_p"), given.get("dropout")) or False in (given.get("train"), given.get("training")):
+        return False
+    return func not in _DRAWS or _DRAWS[func][1](given) not in (0, 1)
+
+
+def _is_batch_statistic(func: Any, given: dict[str, Any]) -> bool:
+    """Batch normalisation over several images. Instance norm calls the same operator with all images on axis 1."""
+    name = func._schema.name
+    if "batch_norm" not in name or "backward" in name:
+        return False
+    trains = given.get("training", given.get("train", name.endswith(("with_update", "with_update_functional"))))
+    return bool(trains) and given["input"].shape[0] > 1
+
+
+class _Watch(TorchDispatchMode):
+    """Hands each random call to `answer(module, operator, arguments)`, which returns its result, or `...` to let it
+    run; in the same way batch normalisation by batch statistics to `batch_norm(module)`."""
+
+    def __init__(
+        self,
+        stack: list[str],
+        answer: Callable[[str, Any, dict[str, Any]], Any],
+        batch_norm: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._stack, self._answer, self._batch_norm = stack, answer, batch_norm
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not _is_watched(func):
+            return func(*args, **(kwargs or {}))
+        given = _arguments(func, args, kwargs or {})
+        module = self._stack[-1] if self._stack else ""
+        if self._batch_norm is not None and _is_batch_statistic(func, given):
+            self._batch_norm(module)
+        answer = self._answer(module, func, given) if _is_random(func, given) else ...
+        return func(*args, **(kwargs or {})) if answer is ... else answer
+
+
+@contextmanager
+def _callers(model: nn.Module) -> Iterator[list[str]]:
+    """The stack of the names of the modules whose forward is running."""
+    stack: list[str] = []
+    handles = []
+
+    def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+        stack.pop()
+
+    for name, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(lambda _m, _x, name=name: stack.append(name), prepend=True))
+        handles.append(module.register_forward_hook(leave))
+    try:
+        yield stack
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+# ---------------------------------------------------------------------------------------------------- state and kernels
+@contextmanager
+def evaluation(model: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; every module's own training flag comes back afterwards, whatever happened."""
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        # Not inference mode: there, composite operators would hide the draws inside them.
+        with torch.inference_mode(False), torch.no_grad():
+            model.eval()
+            yield
+    finally:
+        for module, training in flags:
+            module.training = training
+
+
+@contextmanager
+def _plain_kernels(model: nn.Module) -> Iterator[None]:
+    """No fused kernel that skips dropout (transformer fast path) or draws inside (fused attention, cuDNN's RNN)."""
+    fast_path, cudnn = torch.backends.mha.get_fastpath_enabled(), torch.backends.cudnn.enabled
+    random_rnn = any(isinstance(m, nn.RNNBase) and m.dropout > 0 for m in model.modules())
+    on_gpu = any(p.is_cuda for p in model.parameters())
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        if random_rnn and on_gpu:
+            torch.backends.cudnn.enabled = False
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+        if random_rnn and on_gpu:
+            torch.backends.cudnn.enabled = cudnn
+
+
+@contextmanager
+def _buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Restores all buffers (batch-norm's running statistics); an error if the block changed one."""
+    saved = [(name, buffer, buffer.clone()) for name, buffer in model.named_buffers()]
+    changed: list[str] = []
+    try:
+        yield
+    finally:
+        now = dict(model.named_buffers())
+        for name, buffer, before in saved:
+            same = (buffer == before) | ((buffer != buffer) & (before != before))  # NaN is equal to NaN here
+            if now.get(name) is not buffer or not same.all():
+                owner, _, leaf = name.rpartition(".")
+                model.get_submodule(owner)._buffers[leaf] = buffer.copy_(before)
+                changed.append(name)
+    if changed:
+        raise SamplingError(
+            f"sampling changed the buffers {', '.join(changed)} of the network (now restored): some layer updates its "
+            "statistics whenever its module is in train mode; make it a module of its own, apart from the dropout"
+        )
+
+
+@contextmanager
+def refusing_randomness(model: nn.Module) -> Iterator[None]:
+    """A block in which a draw is an error: for predictions that are said to be deterministic."""
+
+    def refuse(module: str, func: Any, given: dict[str, Any]) -> Any:
+        raise SamplingError(
+            f"{_called(module)} draws random numbers ({func}) in eval mode, so the network has no deterministic "
+            "prediction; write F.dropout(..., training=self.training), or choose a Monte-Carlo strategy"
+        )
+
+    with _callers(model) as stack, _Watch(stack, refuse):
+        yield
+
+
+# -------------------------------------------------------------------------------------------------------- finding sites
+def find_sites(model: nn.Module, example_B: Tensor) -> tuple[Site, ...]:
+    """All random sites of a network, in the order of execution.
+
+    `example_B` is an input batch (B, ...) of at least one image; only its shape and range matter. A copy of the network
+    is run in train mode with two and with three images: the axis that grows is the batch. Neither the network nor
+    torch's global random state changes. A dropout probability of 0 or 1 is not random and does not count.
+
+    Raises NoRandomSite where nothing is random, SamplingError for a random operator that is not a mask (torch.randn) or
+    whose mask does not belong to images.
+    """
+    devices = sorted({p.get_device() for p in model.parameters() if p.is_cuda})
+    found: list[list[tuple[str, str, float | None, tuple[int, ...]]]] = [[], []]
+
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        twin = copy.deepcopy(model).train()
+        stack.enter_context(_plain_kernels(twin))
+        callers = stack.enter_context(_callers(twin))
+        for calls, size in zip(found, (2, 3), strict=True):
+
+            def note(module: str, func: Any, given: dict[str, Any], calls: list[Any] = calls) -> Any:
+                if func not in _DRAWS:
+                    raise SamplingError(
+                        f"{_called(module)} draws with {func}, which is no mask that could be shared by all images; "
+                        "Monte-Carlo passes know dropout of every kind and Bernoulli masks (bernoulli_)"
+                    )
+                target, keep = _DRAWS[func]
+                calls.append((module, str(func), keep(given), tuple(given[target].shape)))
+                return ...
+
+            images = example_B[torch.arange(size, device=example_B.device) % len(example_B)]
+            with _Watch(callers, note):
+                twin(images)
+
+    if [c[:3] for c in found[0]] != [c[:3] for c in found[1]]:
+        raise SamplingError("the network draws differently for two images than for three; its sites cannot be listed")
+    if not found[0]:
+        raise NoRandomSite(
+            f"nothing in this {type(model).__name__} is random, so Monte-Carlo passes would all be the same; choose an "
+            "architecture with dropout, set its dropout above 0, or choose a strategy without passes, such as entropy"
+        )
+    pairs = zip(found[0], found[1], strict=True)
+    return tuple(_site(i, two[0], two[1], two[2], two[3], three[3]) for i, (two, three) in enumerate(pairs))
+
+
+def _site(i: int, module: str, op: str, keep: float | None, two: tuple[int, ...], three: tuple[int, ...]) -> Site:
+    """A site from the shapes of its mask for two and for three images."""
+    grows = [d for d, (a, b) in enumerate(zip(two, three, strict=False)) if a != b]
+    if len(two) != len(three) or len(grows) > 1 or any(two[d] % 2 or two[d] // 2 * 3 != three[d] for d in grows):
+        raise SamplingError(
+            f"{_called(module)} ({op}) draws a mask {two} for two images and {three} for three; no axis is the batch"
+        )
+    batch_dim = grows[0] if grows else None
+    shape = tuple(n // 2 if d == batch_dim else n for d, n in enumerate(two))
+    return Site(position=i, module=module, op=op, keep=keep, shape=shape, batch_dim=batch_dim)
+
+
+# ------------------------------------------------------------------------------------------------------------- sampling
+def draw(site: Site, seed: int, round: int, pass_: int) -> Tensor:
+    """The mask of a site in a pass, of shape `site.shape` on the CPU: bool (True = kept), a pure function of its key.
+
+    Where `site.keep` is None: float32 uniform in [0, 1) instead, to be compared with the network's probabilities.
+    """
+    # numpy's streams: a torch CPU generator uses only 32 bits of its seed.
+    stream = rng(int(seed), "mask", int(round), int(pass_), site.position)
+    uniform = np.asarray(stream.random(site.shape, dtype=np.float32))
+    return torch.from_numpy(uniform if site.keep is None else np.asarray(uniform < site.keep))
+
+
+class Sampler:
+    """The sampled networks of one round; made by `sampling`, valid inside its block."""
+
+    def __init__(self, model: nn.Module, sites: tuple[Site, ...], stack: list[str], seed: int, round: int = 0) -> None:
+        self.sites = sites
+        self._model, self._stack, self._seed, self._round = model, stack, seed, round
+        self._masks: dict[tuple[int, int], Tensor] = {}
+        self._bytes = 0
+        self._batch = self._pass = self._next = 0
+
+    def run(self, images_B: Tensor, pass_: int) -> Any:
+        """The network's output for a batch (B, ...) in pass 0, 1, 2, ...: in any order, as often as wanted."""
+        self._batch, self._pass, self._next = len(images_B), pass_, 0
+        self._stack.clear()
+        images_B = images_B.clone() if images_B.is_inference() else images_B
+        with _Watch(self._stack, self._answer, self._refuse_batch_norm):
+            output = self._model(images_B)
+        if self._next < len(self.sites):
+            raise SamplingError(
+                f"random site {self.sites[self._next]} drew nothing in a pass; a fused kernel or a branch left it out, "
+                "or it looks at another module's training flag"
+            )
+        return output
+
+    def mask(self, site: Site, pass_: int, device: torch.device) -> Tensor:
+        """`draw` for this seed and round, kept on the device while there is room."""
+        mask = self._masks.get((pass_, site.position))
+        if mask is None or mask.device != device:
+            mask = draw(site, self._seed, self._round, pass_).to(device)
+            if self._bytes + mask.nbytes <= MASK_BYTES:
+                self._masks[pass_, site.position] = mask
+                self._bytes += mask.nbytes
+        return mask
+
+    def verify(self, images_B: Tensor, passes: int) -> None:
+        """Checks on two images what everything rests on: an image's output is its own, and passes differ.
+
+        Raises SamplingError where an image alone and in company differ by more than 1e-4 of the largest output
+        (5 % in 16-bit precision), or where all passes give the same output.
+        """
+        pair = images_B[:2] if len(images_B) > 1 else torch.cat([images_B, images_B.flip(-1)])
+        both = self.run(pair, 0)
+        alone = torch.cat([self.run(pair[:1], 0), self.run(pair[1:], 0)])
+        half = both.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled(pair.device.type)
+        difference, scale = (both - alone).abs().max(), both.abs().max().clamp(min=1e-6)
+        if torch.isfinite(difference) and difference > (0.05 if half else 1e-4) * scale:
+            raise SamplingError(
+                f"in one and the same pass an image's output depends on its neighbours (by {float(difference):.2g}); "
+                "images are mixed somewhere (statistics over the batch, a mask whose batch axis is not image-major)"
+            )
+        if all(torch.equal(self.run(pair, t), both) for t in range(1, passes)):
+            raise SamplingError(
+                f"all {passes} Monte-Carlo passes give identical outputs, although there are random sites: "
+                f"{'; '.join(map(str, self.sites))}; is the dropout next to 0, or does a layer after it ignore it?"
+            )
+
+    def _answer(self, module: str, func: Any, given: dict[str, Any]) -> Any:
+        expected = self.sites[self._next] if self._next < len(self.sites) else None
+        target, keep = _DRAWS.get(func, ("", lambda given: None))
+        x = given.get(target)
+        if expected is None or (module, str(func), keep(given)) != (expected.module, expected.op, expected.keep):
+            raise SamplingError(f"{_called(module)} drew with {func}; expected was {expected or 'no further draw'}")
+        d, shape = expected.batch_dim, expected.shape
+        if x is None or x.shape != tuple(n * self._batch if i == d else n for i, n in enumerate(shape)):
+            raise SamplingError(f"{expected}: a mask of {tuple(x.shape) if x is not None else None} was drawn instead")
+        self._next += 1
+        mask = self.mask(expected, self._pass, x.device)
+        if d is not None and shape[d] > 1:
+            mask = mask.repeat(*(self._batch if i == d else 1 for i in range(len(shape))))
+        if expected.keep is None:
+            mask = mask < x
+        if func is _aten.native_dropout.default:
+            return x * mask.to(x.dtype) * (1 / expected.keep), mask.expand(x.shape)  # type: ignore[operator]
+        return x.copy_(mask) if func is _aten.bernoulli_.float else torch.empty_like(x).copy_(mask)
+
+    def _refuse_batch_norm(self, module: str) -> None:
+        raise SamplingError(
+            f"{_called(module)} normalises by the statistics of the batch while it is sampled, so a score would depend "
+            "on the neighbours; use an nn.BatchNorm module with running statistics, apart from the dropout"
+        )
+
+
+@contextmanager
+def sampling(model: nn.Module, sites: tuple[Site, ...], *, seed: int, round: int = 0) -> Iterator[Sampler]:
+    """A block in which the network can be sampled: all in eval mode but the modules that own a site.
+
+    Training flags, buffers and torch's settings are as before afterwards, also after an exception; torch's global
+    random state is never touched. Raises SamplingError where a buffer was changed.
+    """
+    if not sites:
+        raise NoRandomSite("no random site was given; find_sites lists those of a network")
+    with evaluation(model), _plain_kernels(model), _buffers_kept(model), _callers(model) as stack:
+        for site in sites:
+            # The flag of this module alone: its children, batch-norm among them, stay in eval mode.
+            model.get_submodule(site.module).training = True
+        yield Sampler(model, sites, stack, seed, round)

@@ -1,0 +1,6 @@
+"""Acquisition strategies: from the statistics of a pool to the images to label next. Arrays only, no torch."""
+
+from al_cxr.strategies import basic
+from al_cxr.strategies.registry import Choice, Selection, Strategy, get, names, select, strategy, top_n
+
+__all__ = ["Choice", "Selection", "Strategy", "basic", "get", "names", "select", "strategy", "top_n"]

@@ -1,0 +1,148 @@
+"""All runs of an experiment, arms x seeds and the fully labelled baselines, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from al_cxr import strategies
+from al_cxr.fits import obtain
+from al_cxr.pool import query_size, seed_size
+from al_cxr.records import BaselineRecord, RoundRecord, write
+from al_cxr.run import arm_folder, run_arm
+from al_cxr.workspace import Workspace, speed
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is still to be computed. `train_images` counts every image of every epoch, `score_images` every pass."""
+
+    fits: int
+    queries: int
+    train_images: int
+    score_images: int
+
+    def __bool__(self) -> bool:
+        return self.fits > 0 or self.queries > 0
+
+    def seconds(self, train_speed: float, score_speed: float) -> float:
+        return self.train_images / train_speed + self.score_images / score_speed
+
+
+def label_counts(workspace: Workspace) -> list[int]:
+    """Labelled images at each round, round 0 first."""
+    budget, n = workspace.settings.budget, len(workspace.train_index)
+    counts = [seed_size(budget, n)]
+    for _ in range(budget.rounds):
+        if counts[-1] >= n:
+            break
+        counts.append(counts[-1] + query_size(budget, n, n - counts[-1]))
+    return counts
+
+
+def plan(workspace: Workspace) -> Plan:
+    """The work that is left, at most: early stopping is not foreseen. Fits that arms share are counted once."""
+    settings, counts = workspace.settings, label_counts(workspace)
+    n, val, test = len(workspace.train_index), *(len(workspace.dataset.indices(s)) for s in ("val", "test"))
+    fits, queries, trained, scored = 0, 0, 0, 0
+
+    def count_fit(labels: int) -> None:
+        nonlocal fits, trained, scored
+        fits, trained = fits + 1, trained + labels * settings.train.epochs
+        scored += val * settings.train.epochs + val + test
+
+    for seed in settings.seeds:
+        if not _baseline_path(workspace, seed).exists():
+            count_fit(n)
+        fresh_losses = set()
+        for name, arm in settings.arms.items():
+            folder, needs = arm_folder(workspace, name, seed), strategies.get(arm.strategy).needs
+            for number, labels in enumerate(counts):
+                shared = number == 0 and arm.loss in fresh_losses
+                if not (folder / f"round-{number}.json").exists() and not shared:
+                    count_fit(labels)
+                if number + 1 < len(counts) and not (folder / f"query-{number}.json").exists() and needs:
+                    queries += 1
+                    scored += (n - labels) * (settings.scoring.passes if needs & {"mc", "votes"} else 1)
+            fresh_losses.add(arm.loss)
+    return Plan(fits, queries, trained, scored)
+
+
+def announce(workspace: Workspace, say: Say) -> Plan:
+    """Say what is to be done and, from measured steps, how long it will take at most; the plan is false if empty."""
+    todo = plan(workspace)
+    if todo:
+        train_speed, score_speed = speed(workspace)
+        say(
+            f"to do     {todo.fits} models to train, {todo.queries} pools to score: at most "
+            f"{duration(todo.seconds(train_speed, score_speed))} (measured: {train_speed:,.0f} images/s "
+            f"training, {score_speed:,.0f} images/s scoring)"
+        )
+    return todo
+
+
+def run_all(workspace: Workspace, say: Say) -> None:
+    """Compute everything that is missing, seed by seed."""
+    started = time.monotonic()
+    for seed in workspace.settings.seeds:
+        run_baseline(workspace, seed, say)
+        for arm in workspace.settings.arms:
+            say(f"{arm}, seed {seed}")
+            run_arm(
+                workspace,
+                arm,
+                seed,
+                lambda index: workspace.dataset.labels_N[index],
+                lambda record: say(_line(workspace, record)),
+            )
+    say(f"finished  in {duration(time.monotonic() - started)}")
+
+
+def run_baseline(workspace: Workspace, seed: int, say: Say) -> BaselineRecord:
+    """The reference of one seed: the same trainer with every training label."""
+    loss = workspace.settings.baseline.loss
+    fit = obtain(workspace, loss, seed, workspace.train_index, f"baseline seed {seed}")
+    record = BaselineRecord(
+        seed=seed,
+        loss=loss,
+        n_labelled=len(workspace.train_index),
+        fit=fit.record.key,
+        val=fit.record.val,
+        test=fit.record.test,
+    )
+    write(_baseline_path(workspace, seed), record)
+    target = workspace.settings.data.target
+    say(
+        f"baseline, seed {seed}: all {record.n_labelled:,} labels · accuracy {100 * record.test.accuracy:.1f} % · "
+        f"{target} F1 {100 * record.test.of(target).f1:.1f} %"
+    )
+    return record
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words a person plans with: 42 s, 7 min, 3 h 10 min, 2 d 5 h."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _baseline_path(workspace: Workspace, seed: int) -> Path:
+    return workspace.folder / "baseline" / f"seed-{seed}.json"
+
+
+def _line(workspace: Workspace, record: RoundRecord) -> str:
+    target = workspace.settings.data.target
+    return (
+        f"  round {record.round}: {record.n_labelled:,} labels (+{record.acquired[target]} {target}) · "
+        f"accuracy {100 * record.test.accuracy:.1f} % · {target} F1 {100 * record.test.of(target).f1:.1f} %"
+    )

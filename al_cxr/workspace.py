@@ -1,0 +1,197 @@
+"""One experiment on one data set in one folder: what all its runs share."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from al_cxr import models, provenance
+from al_cxr.config import Settings
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.loader import Loader
+from al_cxr.data.store import PixelStore, card, default_cache
+from al_cxr.errors import UserError
+from al_cxr.experiment import differences
+from al_cxr.losses import build as build_loss
+from al_cxr.records import DataCard, ExperimentRecord, read, write, write_atomically
+from al_cxr.runtime import Runtime, resolve
+from al_cxr.seeds import stream
+from al_cxr.trainer import Task, train_step
+from al_cxr.training_state import TrainingState
+
+GROWS = ("seeds", "arms")
+"""Settings that may change between two starts of one experiment: more of them only adds runs."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    folder: Path
+    name: str
+    settings: Settings
+    dataset: Dataset
+    store: PixelStore
+    card: DataCard
+    runtime: Runtime
+    loader: Loader
+
+    @property
+    def train_index(self) -> np.ndarray:
+        return self.dataset.indices("train")
+
+    def build_model(self, seed: int) -> nn.Module:
+        """A fresh network; equal seeds give equal bits."""
+        return _build(self.settings, self.dataset, seed)
+
+    def task(self, loss: str, seed: int, labelled: np.ndarray) -> Task:
+        """Fitting the architecture on some labelled images with a named loss."""
+        return _task(self.settings, self.dataset, self.loader, self.runtime, loss, seed, labelled)
+
+    def labels_by_class(self, index: np.ndarray) -> dict[str, int]:
+        counts = np.bincount(self.dataset.labels_N[index], minlength=len(self.dataset.classes))
+        return dict(zip(self.dataset.classes, counts.tolist(), strict=True))
+
+
+def open_workspace(name: str, settings: Settings, dataset: Dataset, folder: Path, command: str) -> Workspace:
+    """Check the settings against the data and against what the folder holds already, and decode the pixels.
+
+    Raises UserError where the target is no class of the data, a model or loss option is wrong, or the folder holds the
+    same name with other settings or other data: results of two settings must never mix.
+    """
+    dataset.class_index(settings.data.target)
+    _build(settings, dataset, 0)
+    for name_of_loss, loss in settings.losses.items():
+        build_loss(loss, np.ones(len(dataset.classes)), name=name_of_loss)
+    cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
+    store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers)
+    data_card = card(dataset, store)
+    new = ExperimentRecord(
+        name=name,
+        settings=settings.science(),
+        data=data_card,
+        command=command,
+        commit=provenance.commit(),
+        versions=provenance.versions(),
+    )
+    _check_same(folder, new)
+    runtime = _runtime(folder / "machine.json", settings, dataset, store, cache).activate()
+    write(folder / "experiment.json", new)
+    loader = _loader(settings, store, runtime)
+    return Workspace(folder, name, settings, dataset, store, data_card, runtime, loader)
+
+
+def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
+    """Measured (training, evaluating) images per second of this experiment's model, from real steps."""
+    train = _training_speed(workspace.settings, workspace.dataset, workspace.store, workspace.runtime, seconds)
+    model = workspace.build_model(0).to(workspace.runtime.device).eval()
+    index = np.resize(workspace.train_index, 64)
+    started, seen = time.perf_counter(), 0
+    with torch.inference_mode():
+        while not seen or time.perf_counter() - started < seconds:
+            for _, images in workspace.loader.batches(index, len(index)):
+                model(images)
+            seen += len(index)
+    _wait(workspace.runtime)
+    return train, seen / (time.perf_counter() - started)
+
+
+def _check_same(folder: Path, new: ExperimentRecord) -> None:
+    path = folder / "experiment.json"
+    if not path.exists():
+        return
+    old = read(path, ExperimentRecord)
+    if old.data.fingerprint != new.data.fingerprint:
+        raise UserError(
+            f"{folder} holds results on {old.data.name} ({old.data.fingerprint[:12]}), not on {new.data.name} "
+            f"({new.data.fingerprint[:12]}); give this run another --name, or delete the folder"
+        )
+    changed = differences(_fixed(old.settings), _fixed(new.settings))
+    both = sorted(set(old.settings["arms"]) & set(new.settings["arms"]))
+    changed += differences(
+        {"arms": {a: old.settings["arms"][a] for a in both}}, {"arms": {a: new.settings["arms"][a] for a in both}}
+    )
+    if changed:
+        raise UserError(
+            f"{folder} holds results of other settings:\n  "
+            + "\n  ".join(changed[:12])
+            + "\ngive this run another --name, or delete the folder"
+        )
+
+
+def _fixed(science: dict[str, Any]) -> dict[str, Any]:
+    # The list of sources is left out: what was loaded is compared by its fingerprint.
+    kept = {k: v for k, v in science.items() if k not in GROWS}
+    return {**kept, "data": {k: v for k, v in kept["data"].items() if k != "sources"}}
+
+
+def _build(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
+    m = settings.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(seed, "weights"))
+        return models.build(m.arch, m.in_channels, len(dataset.classes), settings.data.image_size, m.arguments())
+
+
+def _loader(settings: Settings, store: PixelStore, runtime: Runtime) -> Loader:
+    t = settings.train
+    return Loader(store.pixels, runtime.device, settings.model.in_channels, t.mean, t.std, runtime.memory_format)
+
+
+def _task(
+    settings: Settings, dataset: Dataset, loader: Loader, runtime: Runtime, loss: str, seed: int, index: np.ndarray
+) -> Task:
+    counts = np.bincount(dataset.labels_N[index], minlength=len(dataset.classes))
+    return Task(
+        loader=loader,
+        labels_N=dataset.labels_N,
+        train_index=index,
+        val_index=dataset.indices("val"),
+        classes=len(dataset.classes),
+        settings=settings.train,
+        loss=build_loss(settings.losses[loss], counts, name=loss),
+        seed=seed,
+        runtime=runtime,
+    )
+
+
+def _runtime(path: Path, settings: Settings, dataset: Dataset, store: PixelStore, cache: Path) -> Runtime:
+    if path.exists():
+        return Runtime(**json.loads(path.read_text()))
+    s = settings
+    workload = {"model": s.model.model_dump(), "image_size": s.data.image_size, "batch_size": s.train.batch_size}
+    runtime = resolve(s.machine, cache, workload, lambda r: _training_speed(s, dataset, store, r))
+    write_atomically(path, (json.dumps(asdict(runtime), indent=1) + "\n").encode())
+    return runtime
+
+
+def _training_speed(
+    settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime, seconds: float = 2.0
+) -> float:
+    """Training images per second over at least two steps after a warm-up, augmentation left out."""
+    runtime.activate()
+    index = dataset.indices("train")[: settings.train.batch_size]
+    loader = _loader(settings, store, runtime)
+    task = _task(settings, dataset, loader, runtime, settings.baseline.loss, 0, index)
+    state = TrainingState.start(_build(settings, dataset, 0), settings.train, runtime)
+    _, images = next(iter(loader.batches(index, len(index))))
+    targets = torch.from_numpy(dataset.labels_N[index]).to(runtime.device)
+    state.model.train()
+    # A large model on a CPU takes seconds a step: warm up on two images, which touches all the memory.
+    train_step(state, images[:2], targets[:2], task)
+    _wait(runtime)
+    started, steps = time.perf_counter(), 0
+    while steps < 2 or time.perf_counter() - started < seconds:
+        train_step(state, images, targets, task)
+        _wait(runtime)
+        steps += 1
+    return steps * len(index) / (time.perf_counter() - started)
+
+
+def _wait(runtime: Runtime) -> None:
+    if runtime.device.startswith("cuda"):
+        torch.cuda.synchronize(runtime.device)

@@ -1,0 +1,41 @@
+"""Fixtures: real radiographs where they are, and small synthetic data everywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def shared(*parts: str) -> Path:
+    """A folder of the real radiographs, which lie beside the repository (or where AL_CXR_SHARED points).
+
+    In CI they must be there; elsewhere a test that needs them is skipped and says so.
+    """
+    root = Path(os.environ.get("AL_CXR_SHARED", REPOSITORY.parent / "shared")).joinpath(*parts)
+    if root.exists():
+        return root
+    message = f"real radiographs not found at {root}; set AL_CXR_SHARED to the folder that holds data/cxr"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def cxr_root() -> Path:
+    return shared("data", "cxr")
+
+
+@pytest.fixture(scope="session")
+def medmnist_root() -> Path:
+    return shared("data", "medmnist")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """On a busy machine two threads that wait for each other are many times slower than one."""
+    torch.set_num_threads(1)

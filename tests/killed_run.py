@@ -1,0 +1,51 @@
+"""Runs a command again and again, killing it (SIGKILL) at its nth write each time, until it ends by itself.
+
+A process of its own, with OMP_NUM_THREADS=1: `python killed_run.py COMMAND...`. Each attempt is a fork, so that torch
+is imported once; a fork of a process with threads would hang. A kill falls before or after the moment a file appears, in turn. Prints the number of kills.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from al_cxr import (
+    cli,
+    commands,  # noqa: F401 - imported here so that no attempt has to
+)
+
+
+def attempt(arguments: list[str], fatal: int, before: bool) -> int:
+    """Exit status of one attempt that dies at its `fatal`-th write."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    replace, writes = os.replace, 0
+
+    def deadly(source: object, target: object) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == fatal and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)  # type: ignore[arg-type]
+        if writes == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = deadly
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os._exit(cli.main(arguments))
+
+
+def main() -> int:
+    for kills in range(500):
+        # From the third write on, so that each attempt gets further than the one before.
+        status = attempt(sys.argv[1:], 3 + kills % 4, before=kills % 2 == 0)
+        if status != -signal.SIGKILL:
+            print(kills)
+            return status
+    return 99
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Figures: what is drawn, that hostile names can be, and that equal input gives equal bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_run import CLASSES, fake_probs, fake_run, labels, pixels
+from PIL import Image
+
+from al_cxr.compare import Finished, load, per_round, per_seed
+from al_cxr.metrics import Metrics, measure
+from al_cxr.records import Epoch
+from al_cxr.report import curves, figures
+
+STAMP = "phantom (synthetic: no patient was imaged) · test set 120 images"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return load(fake_run(tmp_path_factory.mktemp("run")))
+
+
+def some_metrics(skill: float = 1.5, seed: int = 0) -> Metrics:
+    y = labels()[-120:]
+    return measure(fake_probs(y, skill, seed), y, CLASSES)
+
+
+def test_samples_are_green_where_right_and_red_where_wrong() -> None:
+    probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    names = ["a", "b", "c"]
+    figure = figures.samples(pixels(np.arange(3)), np.array([0, 1, 1]), probs, ("x", "y"), names, "t", "who")
+    titles = [(axes.get_title(), axes.title.get_color()) for axes in figure.axes]
+    green, red = "#00704F", "#B3261E"
+    assert titles == [("✓ x 90 %", green), ("✓ y 80 %", green), ("✗ x 60 %", red)]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["true: x\na", "true: y\nb", "true: y\nc"]
+
+
+def test_confusion_shows_counts_and_row_percentages() -> None:
+    test = some_metrics()
+    figure = figures.confusion(test, "t", "who was imaged")
+    shown = [t.get_text() for t in figure.axes[0].texts]
+    rows = [sum(row) for row in test.confusion]
+    assert shown == [f"{n}\n{100 * n / rows[i]:.1f} %" for i, row in enumerate(test.confusion) for n in row]
+    assert "who was imaged" in [t.get_text() for t in figure.texts]
+
+
+def test_hostile_names_and_many_classes_can_be_drawn(tmp_path: Path) -> None:
+    names = tuple(f"$\\frac{i}$ <b>|{'long ' * 20}" for i in range(11))
+    y = np.arange(110) % 10  # the last class has no image
+    test = measure(np.eye(11)[(y + (np.arange(110) % 7 == 0)) % 11], y, names)
+    path = figures.save(figures.confusion(test, "$x^$ " * 30, "$\\bad$ " * 40), tmp_path / "c.png")
+    with Image.open(path) as image:
+        assert "Software" not in image.info and image.width <= 2000
+        low, high = image.convert("L").getextrema()
+        assert low < 100 and high == 255
+    grid = figures.samples(pixels(np.arange(1)), np.array([0]), np.eye(11)[:1], names, ["$a$"], "t", "s")
+    figures.save(grid, tmp_path / "s.png")
+
+
+def test_history_of_one_epoch_can_be_drawn(tmp_path: Path) -> None:
+    one = Epoch(epoch=1, lr=1, train_loss=1, train_accuracy=0.5, val_loss=1, val_accuracy=0.5, val_macro_f1=0.4)
+    figure = figures.history([one], 1, "t", "s")
+    lines = {line.get_label(): line.get_ydata()[0] for line in figure.axes[1].lines}
+    assert lines["validation macro F1"] == 40 and lines["training accuracy"] == 50
+    figures.save(figure, tmp_path / "h.png")
+
+
+def test_curve_draws_every_arm_and_seed(finished: Finished) -> None:
+    long = per_seed(finished, "tuberculosis")
+    figure = curves.learning_curve(finished, per_round(finished, "tuberculosis"), long, "f1", "t", STAMP)
+    lines = figure.axes[0].lines
+    assert len(lines) == 1 + 4 + 4 * 3
+    means = {line.get_label(): line for line in lines if not line.get_label().startswith("_")}
+    expected = long[long["arm"] == "focal+mc_entropy"].groupby("round")["f1"].mean()
+    np.testing.assert_allclose(means["focal+mc_entropy"].get_ydata(), 100 * expected)
+    assert list(means["focal+mc_entropy"].get_xdata()) == [180, 220, 260, 300]
+    # Strategy is colour, loss is dash: the 2 x 2 can be seen.
+    assert means["focal+mc_entropy"].get_color() == means["ce+mc_entropy"].get_color()
+    assert means["focal+mc_entropy"].get_linestyle() == means["focal+random"].get_linestyle() != "-"
+
+
+def test_acquired_bars_and_the_pool_they_came_from(finished: Finished) -> None:
+    figure = curves.acquired(finished, "t", STAMP)
+    axes = next(a for a in figure.axes if a.get_title("left") == "focal+mc_entropy")
+    heights = np.array([bar.get_height() for bar in axes.patches]).reshape(4, 3)
+    np.testing.assert_allclose(heights[0], [50, 100 / 3, 50 / 3])
+    np.testing.assert_allclose(heights[1:], 100 * np.array([[12, 10, 18]] * 3) / 40)
+    # Before round 2 the pool holds 600 - 220 images: 300 - 102 normal, 200 - 70 pneumonia.
+    steps = [segment[0][1] for segment in axes.collections[2].get_segments()]
+    np.testing.assert_allclose(steps, [100 * 198 / 380, 100 * 328 / 380])
+
+
+def test_equal_input_gives_equal_bytes_with_stamp_and_source(tmp_path: Path, finished: Finished) -> None:
+    frame, long = per_round(finished, "tuberculosis"), per_seed(finished, "tuberculosis")
+    for draw in (
+        lambda: curves.learning_curve(finished, frame, long, "accuracy", "t", STAMP),
+        lambda: curves.acquired(finished, "t", STAMP),
+    ):
+        assert STAMP in [text.get_text() for text in draw().texts]
+        a, b = (figures.save(draw(), tmp_path / name, "key").read_bytes() for name in ("a.png", "b.png"))
+        assert a == b and figures.source_of(tmp_path / "a.png") == "key"
+    assert figures.source_of(figures.save(figures.confusion(some_metrics(), "t", "s"), tmp_path / "c.png")) == ""

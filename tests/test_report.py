@@ -1,0 +1,224 @@
+"""Pages: what must stand on them, links that lead somewhere, one number everywhere, privacy."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from fake_run import ARMS, CLASSES, edit, fake_probs, fake_run, labels, pixels
+
+from al_cxr.compare import load, load_baseline
+from al_cxr.errors import UserError
+from al_cxr.metrics import measure
+from al_cxr.report import figures, write_baseline_report, write_evaluation, write_report
+from al_cxr.report.fits import Radiographs, add_fit, read_predictions
+from al_cxr.report.page import Page
+from al_cxr.report.terminal import comparison_text
+
+STAMP = "phantom (synthetic: no patient was imaged) · test set 120 images · 3 seeds (0, 1, 2)"
+TWO = {n: ARMS[n] for n in ("ce+random", "ce+mc_entropy")}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def results(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        do_not_draw(patch)
+        return write_report(run, tmp_path_factory.mktemp("results"), pixels, labels()).parent
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    do_not_draw(monkeypatch)
+
+
+def do_not_draw(patch: pytest.MonkeyPatch) -> None:
+    """Figures become empty files: for tests that ask where they go; test_figures.py draws every kind."""
+
+    def save(figure: object, path: Path, source: str = "") -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    patch.setattr("al_cxr.report.page.save", save)
+    patch.setattr(figures, "save", save)
+
+
+def links(page: Path) -> list[str]:
+    return [unquote(link) for link in re.findall(r"\]\(([^)]+)\)", page.read_text())]
+
+
+def test_warnings_come_first_and_the_page_can_be_traced(results: Path) -> None:
+    page = (results / "README.md").read_text()
+    assert page.index("## Warnings") < page.index("12 files could not be read") < page.index("## Results")
+    for said in ("al-cxr run experiments/fake.yaml", "abc1234", "seeds: 0, 1, 2", "0123abcd", "python 3.11"):
+        assert page.index(said) < page.index("## Results")
+    assert "none was imaged" not in page and "no patient was imaged" in page
+
+
+def test_every_link_leads_somewhere(results: Path) -> None:
+    targets = links(results / "README.md")
+    assert {"figures/curve-f1.png", "figures/acquired.png", "figures/samples-fully-labelled.png"} <= set(targets)
+    assert all((results / target).is_file() for target in targets)
+    assert all(not target.startswith(("/", "..")) for target in targets)
+
+
+def test_every_table_has_three_forms_and_its_stamp(results: Path) -> None:
+    tables = sorted((results / "tables").glob("*.md"))
+    names = {p.stem for p in tables}
+    assert {"summary", "gain", "two-by-two-focal-mc_entropy", "class-accuracy", "each-seed"} <= names
+    assert {f"rounds-{arm}" for arm in ARMS} | {f"per-class-{arm}" for arm in ARMS} <= names
+    for path in tables:
+        assert STAMP in path.read_text(), path.name
+        assert "always normal" in path.read_text(), path.name
+        assert json.loads(path.with_suffix(".json").read_text())["data"] == STAMP
+        assert set(pd.read_csv(path.with_suffix(".csv"))["data"]) == {STAMP}
+
+
+def test_page_and_csv_agree(results: Path, run: Path) -> None:
+    finished = load(run)
+    summary = pd.read_csv(results / "tables/summary.csv").set_index("arm")
+    last = [finished.rounds["focal+mc_entropy", s][3].test.of("tuberculosis").f1 for s in range(3)]
+    assert summary.loc["focal+mc_entropy", "f1"] == pytest.approx(np.mean(last), abs=1e-5)
+    curves = []
+    for seed in range(3):
+        f = [r.test.of("tuberculosis").f1 for r in finished.rounds["focal+mc_entropy", seed]]
+        curves.append((f[0] / 2 + f[1] + f[2] + f[3] / 2) / 3)  # equal steps of 40 labels
+    assert summary.loc["focal+mc_entropy", "curve_f1"] == pytest.approx(np.mean(curves), abs=1e-5)
+    rounds = pd.read_csv(results / "tables/rounds-focal+mc_entropy.csv").set_index("label")
+    assert list(rounds.loc["1", [f"acquired_{c}" for c in CLASSES]]) == [12, 10, 18]
+    row = next(t for t in (results / "README.md").read_text().splitlines() if t.startswith("| focal+mc_entropy "))
+    assert f"{100 * np.mean(last):.1f} ±" in row
+
+
+def test_settings_and_environment_are_the_records(results: Path, run: Path) -> None:
+    record = json.loads((run / "experiment.json").read_text())
+    assert yaml.safe_load((results / "settings.yaml").read_text()) == record["settings"]
+    environment = json.loads((results / "environment.json").read_text())
+    assert environment["commit"] == "abc1234" and environment["data"] == record["data"]
+
+
+def test_few_seeds_are_called_few(results: Path, run: Path) -> None:
+    assert "smallest two-sided p of a sign-flip test is 0.25" in (results / "tables/gain.md").read_text()
+    text = comparison_text(load(run))
+    assert "focal − cross_entropy" in text and text.endswith(STAMP)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_seed_unfinished_and_dirty(tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", TWO, seeds=(5,), rounds=2, synthetic=False, notes=())
+    (run / "arms/ce+mc_entropy/seed-5/round-2.json").unlink()
+    edit(run / "experiment.json", commit="abc1234-dirty")
+    page = write_report(run, tmp_path / "results").read_text()
+    for said in (
+        "One seed",
+        "abc1234-dirty",
+        "Missing: ce+mc_entropy seed 5: rounds 0-1 of 2",
+        "± —",
+        "1 seed (5) · UNFINISHED",
+    ):
+        assert said in page
+    assert "synthetic" not in page and "samples" not in page
+
+
+def test_gains_of_fewer_pairs_say_so(tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", TWO, seeds=(0, 1, 2), rounds=1)
+    (run / "baseline/seed-1.json").unlink()
+    (run / "arms/ce+random/seed-2/round-1.json").unlink()
+    (run / "arms/ce+random/seed-1/round-1.json").unlink()
+    rows = [line for line in comparison_text(load(run)).splitlines() if line.startswith("| ce+mc_entropy")]
+    assert rows[0].endswith("| 3, 2 with baseline †                |")
+    assert rows[1].endswith("| 3, 2 with baseline, 1 with random † |")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_radiographs_never_reach_the_results(tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=0, synthetic=False)
+    page = write_report(run, tmp_path / "results", pixels, labels())
+    assert not list((tmp_path / "results").rglob("samples*"))
+    shown = ["samples-ce+mc_entropy.png", "samples-fully-labelled.png"]
+    assert sorted(p.name for p in (run / "figures").iterdir()) == shown
+    assert "Radiographs of patients stay there" in page.read_text()
+    write_report(run, tmp_path / "results", pixels, labels(), gallery=tmp_path / "private")
+    assert sorted(p.name for p in (tmp_path / "private/figures").iterdir()) == shown
+    assert not list((tmp_path / "results").rglob("samples*"))
+
+
+def test_samples_stay_on_the_page_while_they_show_the_same_model(tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=0)
+    finished = load(run)
+    key = finished.baselines[0].fit
+    shutil.copytree(run / "fits" / key, run / "fits/another")
+
+    def page(fit: str, radiographs: Radiographs | None) -> str:
+        page = Page(tmp_path / "results", "t")
+        add_fit(page, finished, fit, "m", "m", "stamp", radiographs)
+        return page.write().read_text()
+
+    drawn = page(key, Radiographs(labels(), pixels, lambda index: ["x"] * len(index), tmp_path / "results"))
+    assert "samples-m.png" in drawn and page(key, None) == drawn
+    assert "samples-m.png" not in page("another", None)
+
+
+def test_predictions_that_do_not_fit(tmp_path: Path) -> None:
+    finished = load(fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=0))
+    key = finished.baselines[0].fit
+    index, probs = read_predictions(finished, key, labels())
+    assert list(index) == list(range(660, 780)) and probs.shape == (120, 3)
+    with pytest.raises(UserError, match="another data set"):
+        read_predictions(finished, key, labels()[:700])
+    path = finished.fit_folder(key) / "predictions.safetensors"
+    path.write_bytes(b"not safetensors")
+    with pytest.raises(UserError, match="no predictions of a model"):
+        read_predictions(finished, key, labels())
+    path.unlink()
+    with pytest.raises(UserError, match="predictions are missing"):
+        read_predictions(finished, key, labels())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_architectures_side_by_side(tmp_path: Path) -> None:
+    runs = [fake_run(tmp_path / a, arms={}, seeds=(0, 1), arch=a) for a in ("cnn", "vit")]
+    page = write_baseline_report(runs, tmp_path / "results", pixels, labels())
+    frame = pd.read_csv(tmp_path / "results/tables/architectures.csv").set_index("arch")
+    tests = [b.test for b in load_baseline(runs[1]).baselines.values()]
+    assert list(frame.index) == ["cnn", "vit", "always normal"]
+    assert frame.loc["vit", "weighted_f1"] == pytest.approx(np.mean([t.weighted.f1 for t in tests]), abs=1e-5)
+    assert frame.loc["vit", "parameters"] == 123_456 and frame.loc["vit", "train_s"] > 0
+    assert all((page.parent / target).is_file() for target in links(page))
+    for arch in ("cnn", "vit"):
+        for kind in ("history", "confusion", "samples"):
+            assert (page.parent / f"figures/{kind}-{arch}.png").is_file()
+    with pytest.raises(UserError, match="both hold cnn"):
+        write_baseline_report([runs[0], runs[0]], tmp_path / "results")
+    record = json.loads((runs[1] / "experiment.json").read_text())
+    edit(runs[1] / "experiment.json", data=record["data"] | {"fingerprint": "ffff"})
+    with pytest.raises(UserError, match="different data"):
+        write_baseline_report(runs, tmp_path / "results")
+
+
+def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
+    y = labels()[-120:]
+    probs = fake_probs(y, 1.0, 0)
+    names = [f'a "quoted", {i}.png' for i in range(120)]
+    metrics = measure(probs, y, CLASSES)
+    page = write_evaluation(tmp_path, metrics, names, y, probs, "cnn", "other.csv", {"commit": "abc"}, ("odd | note",))
+    back = pd.read_csv(tmp_path / "predictions.csv")
+    assert list(back.columns) == ["name", "true", "predicted", *(f"p_{c}" for c in CLASSES)]
+    assert list(back["name"]) == names and list(back["true"]) == [CLASSES[i] for i in y]
+    assert (back["true"] == back["predicted"]).mean() == pytest.approx(metrics.accuracy)
+    np.testing.assert_allclose(back[[f"p_{c}" for c in CLASSES]], probs, atol=1e-6)
+    assert r"odd \| note" in page.read_text() and "commit: abc" in page.read_text()
+    assert all((tmp_path / target).is_file() for target in links(page))
+    with pytest.raises(ValueError, match="119 names"):
+        write_evaluation(tmp_path, metrics, names[1:], y, probs, "cnn", "other.csv", {})

@@ -1,0 +1,138 @@
+"""Whole experiments: what is recorded, that arms of a seed are comparable, and that a killed run ends the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import TINY, science_files, write_tiny
+
+from al_cxr.cli import main
+from al_cxr.compare import load
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the tiny experiment was run to its end."""
+    folder = tmp_path_factory.mktemp("run")
+    write_tiny(folder)
+    assert play(folder) == 0
+    return folder
+
+
+def play(folder: Path, *more: str, command: str = "run") -> int:
+    where = ["--runs", str(folder / "runs"), "--results", str(folder / "results")]
+    return main([command, str(folder / "tiny.yaml"), *where, *more])
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def test_labelled_counts_and_pools_follow_the_budget(finished: Path) -> None:
+    run = load(finished / "runs" / "tiny")
+    train = run.train_size
+    for (arm, seed), rounds in run.rounds.items():
+        labels, seen = [r.n_labelled for r in rounds], set[int]()
+        assert labels[0] == int(0.3 * train)
+        assert [b - a for a, b in zip(labels, labels[1:], strict=False)] == [int(0.1 * (train - n)) for n in labels[:-1]]
+        for query in run.queries[arm, seed]:
+            assert not seen & set(query.indices), "an image was asked for twice"
+            seen |= set(query.indices)
+        assert [sum(r.acquired.values()) for r in rounds] == [labels[0], *np.diff(labels)]
+
+
+def test_arms_of_a_seed_share_their_start_and_seeds_do_not(finished: Path) -> None:
+    run = load(finished / "runs" / "tiny")
+    for key in ("seed_set", "initial_weights"):
+        by_seed = {s: {r.hashes[key] for (_, seed), rs in run.rounds.items() if seed == s for r in rs} for s in (0, 1)}
+        assert all(len(values) == 1 for values in by_seed.values()) and by_seed[0] != by_seed[1]
+    assert len({r.hashes["test_set"] for rs in run.rounds.values() for r in rs}) == 1
+    # the model on the seed set is trained once a loss and shared
+    first = {(arm, seed): rs[0].fit for (arm, seed), rs in run.rounds.items()}
+    assert first["focal-mc_entropy", 0] == first["focal-random", 0] != first["ce-margin", 0]
+
+
+def test_a_monte_carlo_query_lists_its_random_sites_and_random_has_none(finished: Path) -> None:
+    run = load(finished / "runs" / "tiny")
+    monte_carlo = run.queries["focal-mc_entropy", 0][0]
+    assert monte_carlo.passes == 3 and len(monte_carlo.random_sites) == 7  # five blocks, two in the head
+    assert monte_carlo.scores == sorted(monte_carlo.scores or [], reverse=True) and monte_carlo.unit == "nats"
+    assert all(name.startswith("phantom-") for name in monte_carlo.names)
+    random = run.queries["focal-random", 0][0]
+    assert random.random_sites == [] and random.scores is None
+
+
+def test_a_finished_run_says_so_and_computes_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = science_files(finished / "runs" / "tiny")
+    stamps = {p: p.stat().st_mtime_ns for p in (finished / "runs").rglob("fit.json")}
+    assert play(finished) == 0
+    assert "every run was there already" in capsys.readouterr().out
+    after = science_files(finished / "runs" / "tiny")
+    assert {p: p.stat().st_mtime_ns for p in (finished / "runs").rglob("fit.json")} == stamps
+    assert before.keys() == after.keys()
+
+
+def test_the_same_command_elsewhere_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    write_tiny(tmp_path)
+    assert play(tmp_path) == 0
+    one, other = (science_files(f / "runs" / "tiny") for f in (finished, tmp_path))
+    for files in (one, other):
+        files.pop("experiment.json")  # holds the command, which names the folder
+    assert one == other
+
+
+def test_killed_at_many_places_it_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    write_tiny(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]), "OMP_NUM_THREADS": "1"}
+    where = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    command = [sys.executable, str(HERE / "killed_run.py"), "run", str(tmp_path / "tiny.yaml"), *where]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) >= 20, "it was hardly killed at all"
+    one, other = (science_files(f / "runs" / "tiny") for f in (finished, tmp_path))
+    for files in (one, other):
+        files.pop("experiment.json")
+    assert one == other
+
+
+def test_more_seeds_and_arms_only_add_runs(finished: Path, tmp_path: Path) -> None:
+    write_tiny(tmp_path, TINY.replace("seeds: [0, 1]", "seeds: [0]"))
+    assert play(tmp_path) == 0
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")}
+    write_tiny(tmp_path, TINY.replace("arms:\n", "arms:\n  ce-random: {strategy: random, loss: cross_entropy}\n"))
+    assert play(tmp_path) == 0
+    assert all(p.stat().st_mtime_ns == t for p, t in stamps.items())
+    run = load(tmp_path / "runs" / "tiny")
+    assert len(run.rounds) == 8 and not run.gaps
+    same = load(finished / "runs" / "tiny")
+    assert run.rounds["ce-margin", 1] == same.rounds["ce-margin", 1]
+
+
+def test_other_settings_in_the_same_folder_are_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = science_files(finished / "runs" / "tiny")
+    assert play(finished, "--set", "train.epochs=3") == 2
+    error = capsys.readouterr().err
+    assert "train.epochs: 2 -> 3" in error and "--name" in error
+    assert play(finished, "--data", "phantom:60", "--name", "tiny") == 2
+    assert "holds results on phantom" in capsys.readouterr().err
+    assert science_files(finished / "runs" / "tiny") == before, "a refused command changed the run"
+
+
+def test_an_edited_record_is_noticed(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(tmp_path)
+    assert play(tmp_path) == 0
+    path = tmp_path / "runs" / "tiny" / "arms" / "focal-random" / "seed-0" / "round-1.json"
+    record = read(path)
+    record["test"]["accuracy"] = 1.0
+    path.write_text(json.dumps(record))
+    (path.parent / "round-2.json").unlink()
+    assert play(tmp_path) == 2
+    assert "round-1.json is not what these settings" in capsys.readouterr().err

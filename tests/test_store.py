@@ -1,0 +1,248 @@
+"""The pixel store: what was decoded once is what decoding gives, whatever was killed, damaged or done at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from al_cxr.config import FolderSource
+from al_cxr.data import decode, folder, store
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.store import PixelStore, card, dataset_fingerprint
+from al_cxr.errors import UserError
+
+
+class Noise:
+    """Images from numbers, which count how often they are read."""
+
+    def __init__(self, n: int = 20, bad: tuple[int, ...] = (), key: str = "noise") -> None:
+        self.n, self.bad, self.key, self.reads = n, bad, f"{key}-{n}", 0
+
+    def __len__(self) -> int:
+        return self.n
+
+    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+        self.reads += 1
+        if index in self.bad:
+            raise UserError(f"{self.name(index)}: truncated")
+        pixels = np.random.default_rng(index).integers(0, 256, (size, size), dtype=np.uint8)
+        return pixels, hashlib.sha256(pixels.tobytes()).hexdigest()
+
+    def name(self, index: int) -> str:
+        return f"noise-{index}"
+
+
+def example(root: Path, seed: int = 0) -> Dataset:
+    """Two classes in three splits, as files."""
+    rng = np.random.default_rng(seed)
+    for split in ("train", "val", "test"):
+        for label in ("normal", "sick"):
+            (root / split / label).mkdir(parents=True)
+            for i in range(2):
+                pixels = rng.integers(0, 256, (40, 30), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / label / f"{i}.png")
+    return folder.read(FolderSource(kind="folder", path=str(root)))
+
+
+def test_pixels_and_digests_are_those_of_the_images(tmp_path: Path) -> None:
+    images = Noise(store.WINDOW + 3)
+    opened = PixelStore.open(images, 8, tmp_path, workers=3, progress=False)
+    expected = [images.read(i, 8) for i in range(len(images))]
+    assert np.array_equal(opened.pixels, np.stack([p for p, _ in expected]))
+    assert opened.digests == [d for _, d in expected]
+    assert opened.pixels.dtype == np.uint8 and opened.size == 8 and len(opened) == len(images)
+    assert isinstance(opened.pixels, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        opened.pixels[0] = 0
+
+
+def test_decoded_once_and_again_for_another_size_key_or_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = Noise()
+    first = PixelStore.open(images, 8, tmp_path, progress=False)
+    again = PixelStore.open(images, 8, tmp_path, progress=False)
+    assert images.reads == 20 and np.array_equal(first.pixels, again.pixels) and first.digests == again.digests
+    assert first.fingerprint == again.fingerprint
+    assert PixelStore.open(images, 9, tmp_path, progress=False).fingerprint != first.fingerprint
+    assert images.reads == 40
+    other = Noise(key="other")
+    PixelStore.open(other, 8, tmp_path, progress=False)
+    assert other.reads == 20
+    monkeypatch.setattr(decode, "VERSION", decode.VERSION + 1)
+    PixelStore.open(images, 8, tmp_path, progress=False)
+    assert images.reads == 60
+
+
+def test_a_damaged_store_is_made_again(tmp_path: Path) -> None:
+    images = Noise()
+    good = np.array(PixelStore.open(images, 8, tmp_path, progress=False).pixels)
+    (home,) = tmp_path.iterdir()
+    index = json.loads((home / store.INDEX).read_text())
+
+    def cut() -> None:
+        os.truncate(home / store.PIXELS, 100)
+
+    def no_pixels() -> None:
+        (home / store.PIXELS).unlink()
+
+    def half_an_index() -> None:
+        (home / store.INDEX).write_text(json.dumps(index)[:50])
+
+    def fewer_digests() -> None:
+        (home / store.INDEX).write_text(json.dumps(index | {"digests": index["digests"][:-1]}))
+
+    def a_list() -> None:
+        (home / store.INDEX).write_text("[]")
+
+    def emptied() -> None:
+        shutil.rmtree(home)
+        home.mkdir()
+
+    def a_file() -> None:
+        shutil.rmtree(home)
+        home.write_text("?")
+
+    for times, damage in enumerate((cut, no_pixels, half_an_index, fewer_digests, a_list, emptied, a_file), start=2):
+        damage()
+        assert np.array_equal(PixelStore.open(images, 8, tmp_path, progress=False).pixels, good), damage.__name__
+        assert images.reads == 20 * times
+        assert [p.name for p in tmp_path.iterdir()] == [home.name]
+
+
+def test_all_bad_images_in_one_error_and_nothing_left_behind(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        PixelStore.open(Noise(600, bad=tuple(range(3, 600, 40))), 8, tmp_path, progress=False)
+    text = str(caught.value)
+    assert "15 of 600 images cannot be used" in text and "and 5 more" in text
+    assert text.count(": truncated") == 10 and "noise-3: truncated" in text and "noise-363: truncated" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_that_is_no_user_error_is_not_hidden(tmp_path: Path) -> None:
+    class Broken(Noise):
+        def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+            return np.zeros((3, 3), np.uint8), "0" * 64
+
+    with pytest.raises(ValueError, match="noise-0 was read as uint8"):
+        PixelStore.open(Broken(), 8, tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Killer(Noise):
+    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+        if index == 15:
+            os.kill(os.getpid(), 9)
+        return super().read(index, size)
+
+
+def _open(images: Noise, cache: Path) -> None:
+    for _ in range(3):
+        opened = PixelStore.open(images, 8, cache, workers=1, progress=False)
+        assert np.array_equal(opened.pixels[7], images.read(7, 8)[0])
+
+
+def test_killed_while_building_leaves_no_store(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_open, args=(Killer(), tmp_path))
+    process.start()
+    process.join()
+    assert process.exitcode == -9
+    (draft,) = tmp_path.iterdir()
+    assert draft.name.startswith(".")
+    images = Noise()
+    assert len(PixelStore.open(images, 8, tmp_path, progress=False)) == 20 and images.reads == 20
+    assert draft.exists()  # it could belong to a process that still works on it
+    for path in (*draft.iterdir(), draft):
+        os.utime(path, (0, 0))
+    (final,) = (p for p in tmp_path.iterdir() if not p.name.startswith("."))
+    os.truncate(final / store.PIXELS, 1)
+    PixelStore.open(images, 8, tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_several_processes_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_open, args=(Noise(300), tmp_path)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [p.exitcode for p in processes] == [0] * 4
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("AL_CXR_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert store.default_cache() == Path("/home/somebody/.cache/al-cxr")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert store.default_cache() == Path("/x/al-cxr")
+    monkeypatch.setenv("AL_CXR_CACHE", str(tmp_path / "own"))
+    assert store.default_cache() == tmp_path / "own"
+    PixelStore.open(Noise(), 8, progress=False)
+    assert (tmp_path / "own").is_dir()
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="pixel cache cannot be used"):
+        PixelStore.open(Noise(), 8, tmp_path / "file" / "cache", progress=False)
+
+
+def test_the_key_follows_the_files_and_reads_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "set"
+    before = example(root).images.key
+    source = FolderSource(kind="folder", path=str(root))
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "read_file", None)
+        assert folder.read(source).images.key == before
+    image = root / "val" / "sick" / "1.png"
+    os.utime(image, ns=(1, 1))
+    changed = folder.read(source).images.key
+    assert changed != before
+    image.rename(image.with_name("2.png"))
+    assert folder.read(source).images.key not in (before, changed)
+
+
+def test_fingerprint_is_of_the_data_and_not_of_the_place(tmp_path: Path) -> None:
+    here, there, other = (example(tmp_path / name, seed) for name, seed in (("here", 0), ("there", 0), ("other", 1)))
+
+    def fingerprint(dataset: Dataset, size: int = 16) -> str:
+        return dataset_fingerprint(dataset, PixelStore.open(dataset.images, size, tmp_path / "cache", progress=False))
+
+    assert here.images.key != there.images.key
+    assert fingerprint(here) == fingerprint(there)
+    assert len({fingerprint(here), fingerprint(here, 20), fingerprint(other)}) == 3
+    (tmp_path / "there" / "test" / "sick" / "1.png").rename(tmp_path / "there" / "val" / "sick" / "9.png")
+    assert fingerprint(folder.read(FolderSource(kind="folder", path=str(tmp_path / "there")))) != fingerprint(here)
+
+
+def test_fingerprint_sees_one_label_and_one_split(tmp_path: Path) -> None:
+    dataset = example(tmp_path / "set")
+    opened = PixelStore.open(dataset.images, 16, tmp_path / "cache", progress=False)
+    before = dataset_fingerprint(dataset, opened)
+    dataset.labels_N[0] = 1 - dataset.labels_N[0]
+    relabelled = dataset_fingerprint(dataset, opened)
+    dataset.labels_N[0] = 1 - dataset.labels_N[0]
+    assert dataset_fingerprint(dataset, opened) == before
+    dataset.split_N[0] = "train" if dataset.split_N[0] != "train" else "val"
+    assert len({before, relabelled, dataset_fingerprint(dataset, opened)}) == 3
+
+
+def test_card(tmp_path: Path) -> None:
+    dataset = example(tmp_path / "set").with_notes("a note")
+    opened = PixelStore.open(dataset.images, 16, tmp_path / "cache", progress=False)
+    made = card(dataset, opened)
+    assert made.name == "set" and made.classes == ["normal", "sick"] and made.notes == ["a note"]
+    assert made.counts == {split: {"normal": 2, "sick": 2} for split in ("train", "val", "test")}
+    assert made.fingerprint == dataset_fingerprint(dataset, opened) and made.image_size == 16
