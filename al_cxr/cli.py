@@ -80,10 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     show = actions.add_parser("show", help="a contact sheet of its images")
     for action in (audit, show):
         action.add_argument("data", help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER]")
-        action.add_argument("--size", type=int, default=None, help="pixels a side; audit 64, show 160")
         action.add_argument("--out", type=Path, default=Path("runs/data"), help="where to write (%(default)s)")
     show.add_argument("--per-class", type=int, default=8, help="images a class (%(default)s)")
     show.add_argument("--seed", type=int, default=0, help="which images (%(default)s)")
+    show.add_argument("--split", choices=("train", "val", "test"), help="only this split")
+    show.add_argument("--class", dest="label", help="only this class")
     audit.set_defaults(call=_audit)
     show.set_defaults(call=_show)
     fetch = actions.add_parser("fetch", help="download a public data set; nothing is fetched unless asked for here")
@@ -133,21 +134,22 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from al_cxr import commands
+    from al_cxr import data_commands
 
-    commands.evaluate(options.run, options.data, options.out)
+    data_commands.evaluate(options.run, options.data, options.out)
 
 
 def _audit(options: argparse.Namespace) -> None:
     from al_cxr import data_commands
 
-    data_commands.audit(options.data, options.size or 64, options.out)
+    data_commands.audit(options.data, options.out)
 
 
 def _show(options: argparse.Namespace) -> None:
     from al_cxr import data_commands
 
-    data_commands.show(options.data, options.size or 160, options.per_class, options.seed, options.out)
+    o = options
+    data_commands.show(o.data, o.per_class, o.seed, o.split, o.label, o.out)
 
 
 def _fetch(options: argparse.Namespace) -> None:

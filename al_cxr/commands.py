@@ -87,8 +87,7 @@ def baseline(request: Request, archs: str | None) -> None:
         settings = request.settings({"model": {"arch": arch}}).model_copy(update={"arms": {}})
         workspace = _open(request, settings, request.run_name("baseline", arch))
         sweep.announce(workspace, print)
-        for seed in settings.seeds:
-            sweep.run_baseline(workspace, seed, print)
+        sweep.run_jobs(workspace, [sweep.Job("baseline", "", seed) for seed in settings.seeds], print)
         folders.append(workspace.folder)
     assert workspace is not None
     together = request.run_name("baseline", given.replace(",", "+"))

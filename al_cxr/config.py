@@ -23,6 +23,7 @@ class FolderSource(Section):
 
     kind: Literal["folder"]
     path: str = Field(description="folder that holds the class folders or the split folders")
+    attribution: str = Field("", description="who made the images and under which terms; printed in every report")
 
 
 class ManifestSource(Section):
@@ -31,6 +32,7 @@ class ManifestSource(Section):
     kind: Literal["manifest"]
     path: str = Field(description="the CSV file")
     root: str | None = Field(None, description="folder the paths are relative to; null = the CSV's own folder")
+    attribution: str = Field("", description="who made the images and under which terms; printed in every report")
 
 
 class MedmnistSource(Section):
@@ -126,9 +128,7 @@ class TrainSettings(Section):
 
 # -------------------------------------------------------------------------------------------------------------- budget
 class Budget(Section):
-    seed: float = Field(
-        0.30, gt=0, description="labels at the start: <= 1 a share of the training set, else a number"
-    )
+    seed: float = Field(0.30, gt=0, description="labels at the start: <= 1 a share of the training set, else a number")
     query: float = Field(0.10, gt=0, description="labels a round, in the unit of query_of")
     query_of: Literal["remaining", "train", "number"] = Field(
         "remaining", description="fraction of the unlabelled pool, fraction of the training set, or a plain number"
@@ -168,6 +168,7 @@ class Machine(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto = the faster one, measured")
     channels_last: bool = Field(True, description="memory layout of convolutions")
     threads: int = Field(0, ge=0, description="of torch; 0 = as many as cores")
+    processes: int = Field(1, ge=1, le=256, description="runs at once, each in a process with `threads` threads")
     workers: int = Field(0, ge=0, description="decoding threads; 0 = as many as cores")
     score_batch: int = Field(256, ge=1, description="images a batch when scoring or evaluating")
     checkpoint_seconds: float = Field(60.0, ge=0, description="training state is saved at most this often")

@@ -1,3 +1,102 @@
-def audit(*a): raise NotImplementedError
-def show(*a): raise NotImplementedError
-def fetch(*a): raise NotImplementedError
+"""What each command about a data set does: evaluate on it, audit it, show it, fetch it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from al_cxr import evaluate as external
+from al_cxr import provenance
+from al_cxr.config import DataSettings, Machine, MedmnistSource
+from al_cxr.data import kaggle, medmnist, sources
+from al_cxr.data.audit import audit as measure
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.store import dataset_fingerprint
+from al_cxr.errors import UserError
+from al_cxr.report.audit import write_audit
+from al_cxr.report.contact import reader
+from al_cxr.report.contact import show as show_images
+from al_cxr.report.evaluation import write_evaluation
+from al_cxr.runtime import plain
+
+SHOWN_SIZE = 224
+"""Pixels a side of the images on contact sheets."""
+
+
+def evaluate(folder: Path, data: str, out: Path | None) -> None:
+    """`al-cxr evaluate`: trained models on data that they have not seen."""
+    models = external.find_models(folder)
+    card = models[0].fit.card()
+    dataset = sources.load_for_evaluation(sources.parse(data), card.classes)
+    print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
+    machine = Machine()
+    runtime = plain(machine).activate()
+    store = external.open_store(models, dataset, machine)
+    notes = list(dataset.notes)
+    if seen := external.seen_before(models, store):
+        notes.insert(
+            0, f"{seen:,} of {len(dataset):,} images were used to train or choose the models: no external test"
+        )
+    for note in notes:
+        print(f"warning   {note}")
+    judged = []
+    for model in models:
+        judged.append(external.evaluate(model, dataset, store.pixels, runtime))
+        tested = judged[-1].metrics
+        print(f"{model.name}: accuracy {100 * tested.accuracy:.1f} % · macro F1 {100 * tested.macro.f1:.1f} %")
+    facts = {
+        "command": provenance.command(),
+        "commit": provenance.commit(),
+        "models": f"{folder}, trained on {card.data} ({card.fingerprint[:12]})",
+        "data set": f"{dataset.stamp}, fingerprint {dataset_fingerprint(dataset, store)}",
+        "attribution": dataset.attribution or "none given",
+    }
+    names = [dataset.images.name(i) for i in range(len(dataset))]
+    page = write_evaluation(
+        out or folder / "evaluations" / dataset.name, judged, names, dataset.labels_N, dataset.stamp, facts, notes
+    )
+    print(f"report    {page}")
+
+
+def audit(data: str, out: Path) -> None:
+    """`al-cxr data audit`: everything that can be wrong with a data set, as a report."""
+    dataset = _load(data)
+    print(f"data      {dataset.stamp} · {len(dataset):,} images")
+    found = measure(dataset)
+    for warning in found.warnings:
+        print(f"warning   {warning}")
+    if not found.warnings:
+        print("nothing was found to warn of")
+    folder = out / dataset.name / "audit"
+    page = write_audit(found, dataset, reader(dataset.images, SHOWN_SIZE), folder, folder / "gallery")
+    print(f"report    {page}")
+
+
+def show(data: str, per_class: int, seed: int, split: str | None, label: str | None, out: Path) -> None:
+    """`al-cxr data show`: a contact sheet."""
+    dataset = _load(data)
+    counts = ", ".join(f"{name} {int((dataset.labels_N == i).sum()):,}" for i, name in enumerate(dataset.classes))
+    print(f"data      {dataset.stamp} · {len(dataset):,} images: {counts}")
+    path = out / dataset.name / "contact-sheet.png"
+    print(f"sheet     {show_images(dataset, reader(dataset.images, SHOWN_SIZE), path, per_class, seed, split, label)}")
+
+
+def fetch(what: str, out: Path | None, size: int) -> None:
+    """`al-cxr data fetch`: download a public data set; the only command that uses the network unasked for weights."""
+    kind, _, name = what.partition(":")
+    if kind == "kaggle":
+        folder = kaggle.fetch(name or kaggle.DEFAULT_SLUG, out or Path("data/chest-xray"))
+        print(f"fetched   {folder}; try `al-cxr data audit {folder}`")
+    elif kind == "medmnist" and name:
+        root = out or Path("data/medmnist")
+        root.mkdir(parents=True, exist_ok=True)
+        source = MedmnistSource.model_validate(
+            {"kind": "medmnist", "flag": name, "pixels": size, "root": str(root), "download": True}
+        )
+        dataset = medmnist.load(source, DataSettings(sources=[source], image_size=max(28, size)))
+        print(f"fetched   {len(dataset):,} images; use them with --data medmnist:{name}-{size}@{root}")
+    else:
+        raise UserError(f"{what!r}: nothing is known under this name; give kaggle, kaggle:OWNER/NAME or medmnist:FLAG")
+
+
+def _load(data: str) -> Dataset:
+    return sources.load(DataSettings(sources=[sources.parse(data)]))

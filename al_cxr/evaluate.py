@@ -12,10 +12,12 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit
-from al_cxr.metrics import Metrics, measure
+from al_cxr.metrics import measure
 from al_cxr.records import BaselineRecord, FitRecord, RoundRecord, read
+from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
+from al_cxr.workspace import SEEN
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,6 @@ class Named:
     group: str
     name: str
     fit: Fit
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One model on one data set: probabilities (N, C) in the data set's order, and what they are worth."""
-
-    model: Named
-    probs_NC: np.ndarray
-    metrics: Metrics
 
 
 def find_models(path: Path) -> list[Named]:
@@ -61,20 +54,27 @@ def find_models(path: Path) -> list[Named]:
     return found
 
 
-def evaluate(model: Named, dataset: Dataset, pixels: np.ndarray, runtime: Runtime) -> Evaluation:
+def evaluate(model: Named, dataset: Dataset, pixels: np.ndarray, runtime: Runtime) -> Judged:
     """Run a model over all images of a data set; `pixels` uint8 (N, S, S) at the model's size."""
     loader = model.fit.loader(pixels, runtime)
     probs = predict(model.fit.model(runtime), loader.batches(np.arange(len(dataset)), runtime.score_batch))
-    return Evaluation(model, probs, measure(probs, dataset.labels_N, dataset.classes))
+    return Judged(model.group, model.name, probs, measure(probs, dataset.labels_N, dataset.classes))
 
 
-def open_pixels(models: list[Named], dataset: Dataset, machine: Machine) -> np.ndarray:
+def open_store(models: list[Named], dataset: Dataset, machine: Machine) -> PixelStore:
     """The data set's pixels at the size that all the models were trained at."""
     sizes = {m.fit.card().image_size for m in models}
     if len(sizes) != 1:
         raise UserError(f"the models were trained at different image sizes ({sorted(sizes)}); evaluate them one by one")
     cache = Path(machine.cache) if machine.cache else None
-    return PixelStore.open(dataset.images, sizes.pop(), cache, machine.workers).pixels
+    return PixelStore.open(dataset.images, sizes.pop(), cache, machine.workers)
+
+
+def seen_before(models: list[Named], store: PixelStore) -> int:
+    """How many of the images the models were trained on or chosen by: 0 where the test is an external one."""
+    files = {m.fit.folder.parent.parent / SEEN for m in models}
+    seen = {line for file in files if file.is_file() for line in file.read_text().split()}
+    return sum(digest in seen for digest in store.digests)
 
 
 def _named(run: Path, group: str, name: str, key: str) -> Named:

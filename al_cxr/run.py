@@ -31,8 +31,8 @@ def run_arm(workspace: Workspace, arm: str, seed: int, oracle: Oracle, on_round:
     folder = arm_folder(workspace, arm, seed)
     train = workspace.train_index
     pool = Pool(len(workspace.dataset), train, len(workspace.dataset.classes))
-    first = rng(seed, "seed_set")
-    new = pool.ask(seed_size(budget, len(train)), lambda candidates, count: seed_set(candidates, count, first))
+    seed_indices = seed_labels(workspace, seed)
+    new = pool.ask(len(seed_indices), lambda candidates, count: seed_indices)
     pool.tell(new, oracle(new))
     seed_hash = digest(np.sort(new))
     for number in range(budget.rounds + 1):
@@ -42,6 +42,12 @@ def run_arm(workspace: Workspace, arm: str, seed: int, oracle: Oracle, on_round:
             return
         new = _query(workspace, arm, seed, number, pool, fit, folder)
         pool.tell(new, oracle(new))
+
+
+def seed_labels(workspace: Workspace, seed: int) -> np.ndarray:
+    """The images that are labelled at the start of a seed, the same for all arms."""
+    train = workspace.train_index
+    return seed_set(train, seed_size(workspace.settings.budget, len(train)), rng(seed, "seed_set"))
 
 
 def arm_folder(workspace: Workspace, arm: str, seed: int) -> Path:

@@ -68,29 +68,36 @@ def resolve(machine: Machine, cache: Path, workload: dict[str, Any], trial: Call
     device has more than one worth trying. The verdict is remembered in `cache` under the machine and the workload
     (architecture, image size, batch size), so that the next experiment of the kind computes the same bits.
     """
-    device = _device(machine.device)
-    threads = machine.threads or torch.get_num_threads()
-    plain = Runtime(device, "fp32", machine.channels_last, threads, machine.score_batch, machine.checkpoint_seconds)
+    simple = plain(machine)
+    device, threads = simple.device, simple.threads
     if machine.precision != "auto":
         if machine.precision == "fp16" and device == "cpu":
             raise UserError("machine.precision: fp16 wants a GPU; use bf16, fp32 or auto on a CPU")
-        return _with(plain, machine.precision)
+        return _with(simple, machine.precision)
     candidates = _candidates(device)
     if not candidates:
-        return plain
+        return simple
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{platform.processor()} {_cpu()}"
-    key = digest_text(json.dumps([name, threads, torch.__version__, asdict(plain), workload], sort_keys=True))[:24]
+    key = digest_text(json.dumps([name, threads, torch.__version__, asdict(simple), workload], sort_keys=True))[:24]
     remembered = cache / "precision" / f"{key}.json"
     if remembered.is_file():
         verdict = json.loads(remembered.read_text())["precision"]
         if verdict in ("fp32", *candidates):
-            return _with(plain, verdict)
-    speeds = {p: trial(_with(plain, p)) for p in ("fp32", *candidates)}
+            return _with(simple, verdict)
+    speeds = {p: trial(_with(simple, p)) for p in ("fp32", *candidates)}
     fastest = max(candidates, key=lambda p: speeds[p])
     verdict = fastest if speeds[fastest] >= WORTH_IT * speeds["fp32"] else "fp32"
     note = {"precision": verdict, "images_per_second": speeds, "workload": workload}
     write_atomically(remembered, json.dumps(note, indent=1).encode())
-    return _with(plain, verdict)
+    return _with(simple, verdict)
+
+
+def plain(machine: Machine) -> Runtime:
+    """The same in full precision, whatever `machine.precision` says: for single passes, where bits matter more."""
+    threads = machine.threads or torch.get_num_threads()
+    return Runtime(
+        _device(machine.device), "fp32", machine.channels_last, threads, machine.score_batch, machine.checkpoint_seconds
+    )
 
 
 def _with(runtime: Runtime, precision: str) -> Runtime:

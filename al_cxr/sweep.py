@@ -6,15 +6,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from al_cxr import strategies
 from al_cxr.fits import obtain
 from al_cxr.pool import query_size, seed_size
+from al_cxr.processes import perform_all
 from al_cxr.records import BaselineRecord, RoundRecord, write
-from al_cxr.run import arm_folder, run_arm
+from al_cxr.run import arm_folder, run_arm, seed_labels
 from al_cxr.workspace import Workspace, speed
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What can be computed by itself. `name` is the arm, or the loss of a seed set's model."""
+
+    kind: Literal["baseline", "seed set", "arm"]
+    name: str
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -77,29 +88,49 @@ def announce(workspace: Workspace, say: Say) -> Plan:
     todo = plan(workspace)
     if todo:
         train_speed, score_speed = speed(workspace)
+        processes = workspace.settings.machine.processes
         say(
             f"to do     {todo.fits} models to train, {todo.queries} pools to score: at most "
-            f"{duration(todo.seconds(train_speed, score_speed))} (measured: {train_speed:,.0f} images/s "
-            f"training, {score_speed:,.0f} images/s scoring)"
+            f"{duration(todo.seconds(train_speed, score_speed) / processes)} ({processes} at a time; measured: "
+            f"{train_speed:,.0f} images/s training, {score_speed:,.0f} images/s scoring)"
         )
     return todo
 
 
 def run_all(workspace: Workspace, say: Say) -> None:
-    """Compute everything that is missing, seed by seed."""
-    started = time.monotonic()
-    for seed in workspace.settings.seeds:
-        run_baseline(workspace, seed, say)
-        for arm in workspace.settings.arms:
-            say(f"{arm}, seed {seed}")
-            run_arm(
-                workspace,
-                arm,
-                seed,
-                lambda index: workspace.dataset.labels_N[index],
-                lambda record: say(_line(workspace, record)),
-            )
+    """Compute everything that is missing, in this process or in several; the records are the same bytes.
+
+    First what several arms need (baselines, and the models on the seed sets), then the arms.
+    """
+    started, settings = time.monotonic(), workspace.settings
+    losses = dict.fromkeys(arm.loss for arm in settings.arms.values())
+    shared = [Job("baseline", "", seed) for seed in settings.seeds]
+    shared += [Job("seed set", loss, seed) for seed in settings.seeds for loss in losses]
+    arms = [Job("arm", name, seed) for seed in settings.seeds for name in settings.arms]
+    for jobs in (shared, arms):
+        run_jobs(workspace, jobs, say)
     say(f"finished  in {duration(time.monotonic() - started)}")
+
+
+def run_jobs(workspace: Workspace, jobs: list[Job], say: Say) -> None:
+    """Jobs that do not need each other, `machine.processes` at a time."""
+    count = workspace.settings.machine.processes
+    if count > 1 and len(jobs) > 1:
+        perform_all(workspace, jobs, perform, count)
+    else:
+        for job in jobs:
+            perform(workspace, job, say)
+
+
+def perform(workspace: Workspace, job: Job, say: Say) -> None:
+    """One job of a sweep."""
+    if job.kind == "baseline":
+        run_baseline(workspace, job.seed, say)
+    elif job.kind == "seed set":
+        obtain(workspace, job.name, job.seed, seed_labels(workspace, job.seed), f"{job.name} seed {job.seed} round 0")
+    else:
+        oracle = workspace.dataset.labels_N.__getitem__
+        run_arm(workspace, job.name, job.seed, oracle, lambda record: say(_line(workspace, record)))
 
 
 def run_baseline(workspace: Workspace, seed: int, say: Say) -> BaselineRecord:
@@ -143,6 +174,7 @@ def _baseline_path(workspace: Workspace, seed: int) -> Path:
 def _line(workspace: Workspace, record: RoundRecord) -> str:
     target = workspace.settings.data.target
     return (
-        f"  round {record.round}: {record.n_labelled:,} labels (+{record.acquired[target]} {target}) · "
+        f"{record.arm}, seed {record.seed}, round {record.round}: {record.n_labelled:,} labels "
+        f"(+{record.acquired[target]} {target}) · "
         f"accuracy {100 * record.test.accuracy:.1f} % · {target} F1 {100 * record.test.of(target).f1:.1f} %"
     )

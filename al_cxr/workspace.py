@@ -14,6 +14,7 @@ from torch import nn
 
 from al_cxr import models, provenance
 from al_cxr.config import Settings
+from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import Loader
 from al_cxr.data.store import PixelStore, card, default_cache
@@ -25,6 +26,9 @@ from al_cxr.runtime import Runtime, resolve
 from al_cxr.seeds import stream
 from al_cxr.trainer import Task, train_step
 from al_cxr.training_state import TrainingState
+
+SEEN = "seen.sha256"
+"""File in a run folder with the digests of all images that its models were trained on or chosen by."""
 
 GROWS = ("seeds", "arms")
 """Settings that may change between two starts of one experiment: more of them only adds runs."""
@@ -82,8 +86,24 @@ def open_workspace(name: str, settings: Settings, dataset: Dataset, folder: Path
     _check_same(folder, new)
     runtime = _runtime(folder / "machine.json", settings, dataset, store, cache).activate()
     write(folder / "experiment.json", new)
+    seen = sorted({store.digests[i] for split in ("train", "val") for i in dataset.indices(split)})
+    write_atomically(folder / SEEN, "".join(f"{digest}\n" for digest in seen).encode())
     loader = _loader(settings, store, runtime)
     return Workspace(folder, name, settings, dataset, store, data_card, runtime, loader)
+
+
+def reopen(folder: Path, settings: Settings) -> Workspace:
+    """What `open_workspace` made of these settings, in another process; nothing is written or measured."""
+    record = read(folder / "experiment.json", ExperimentRecord)
+    dataset = sources.load(settings.data)
+    cache = Path(settings.machine.cache) if settings.machine.cache else None
+    store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers, progress=False)
+    data_card = card(dataset, store)
+    if data_card.fingerprint != record.data.fingerprint:
+        raise UserError(f"{record.data.name}: the data set was changed while {folder} was running; start it again")
+    runtime = Runtime(**json.loads((folder / "machine.json").read_text())).activate()
+    loader = _loader(settings, store, runtime)
+    return Workspace(folder, record.name, settings, dataset, store, data_card, runtime, loader)
 
 
 def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """Runs a command again and again, killing it (SIGKILL) at its nth write each time, until it ends by itself.
 
 A process of its own, with OMP_NUM_THREADS=1: `python killed_run.py COMMAND...`. Each attempt is a fork, so that torch
-is imported once; a fork of a process with threads would hang. A kill falls before or after the moment a file appears, in turn. Prints the number of kills.
+is imported once; a fork of a process with threads would hang. A kill falls before or after the moment a file appears,
+in turn. Prints the number of kills.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from al_cxr import (
     cli,
     commands,  # noqa: F401 - imported here so that no attempt has to
+    sweep,
 )
 
 
@@ -21,6 +23,7 @@ def attempt(arguments: list[str], fatal: int, before: bool) -> int:
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    sweep.speed = lambda workspace: (1000.0, 1000.0)  # only for the estimate, and it takes seconds
     replace, writes = os.replace, 0
 
     def deadly(source: object, target: object) -> None:

@@ -88,7 +88,7 @@ def test_a_missing_file_names_its_neighbour(tmp_path: Path) -> None:
 def test_unknown_profile(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL + "profiles: {paper: {train: {epochs: 50}}}\n")
     assert load(path, "paper").train.epochs == 50
-    with pytest.raises(UserError, match="no profile 'papr'.*paper"):
+    with pytest.raises(UserError, match=r"no profile 'papr'.*paper"):
         load(path, "papr")
 
 

@@ -18,6 +18,7 @@ from al_cxr.compare import load, load_baseline
 from al_cxr.errors import UserError
 from al_cxr.metrics import measure
 from al_cxr.report import figures, write_baseline_report, write_evaluation, write_report
+from al_cxr.report.evaluation import Judged
 from al_cxr.report.fits import Radiographs, add_fit, read_predictions
 from al_cxr.report.page import Page
 from al_cxr.report.terminal import comparison_text
@@ -212,8 +213,9 @@ def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
     probs = fake_probs(y, 1.0, 0)
     names = [f'a "quoted", {i}.png' for i in range(120)]
     metrics = measure(probs, y, CLASSES)
-    page = write_evaluation(tmp_path, metrics, names, y, probs, "cnn", "other.csv", {"commit": "abc"}, ("odd | note",))
-    back = pd.read_csv(tmp_path / "predictions.csv")
+    judged = [Judged("cnn", f"cnn/seed-{seed}", probs, metrics) for seed in (0, 1)]
+    page = write_evaluation(tmp_path, judged, names, y, "other.csv", {"commit": "abc"}, ("odd | note",))
+    back = pd.read_csv(tmp_path / "predictions" / "cnn_seed-1.csv")
     assert list(back.columns) == ["name", "true", "predicted", *(f"p_{c}" for c in CLASSES)]
     assert list(back["name"]) == names and list(back["true"]) == [CLASSES[i] for i in y]
     assert (back["true"] == back["predicted"]).mean() == pytest.approx(metrics.accuracy)
@@ -221,4 +223,4 @@ def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
     assert r"odd \| note" in page.read_text() and "commit: abc" in page.read_text()
     assert all((tmp_path / target).is_file() for target in links(page))
     with pytest.raises(ValueError, match="119 names"):
-        write_evaluation(tmp_path, metrics, names[1:], y, probs, "cnn", "other.csv", {})
+        write_evaluation(tmp_path, judged, names[1:], y, "other.csv", {})

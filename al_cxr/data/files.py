@@ -91,3 +91,7 @@ class FileImages:
 
     def name(self, index: int) -> str:
         return self._names[index]
+
+    def path(self, index: int) -> Path:
+        """The file itself."""
+        return self._root / self._names[index]

@@ -66,6 +66,7 @@ def read(source: FolderSource) -> Dataset:
         table=table,
         images=FileImages(root, images_N, [_stat(root, image) for image in images_N]),
         notes=tuple(notes),
+        attribution=source.attribution,
     )
 
 

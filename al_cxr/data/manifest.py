@@ -61,6 +61,7 @@ def read(source: ManifestSource) -> Dataset:
         split_N=np.array(split_N),
         table=table,
         images=FileImages(root, images_N, infos),
+        attribution=source.attribution,
     )
 
 

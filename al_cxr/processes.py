@@ -1,0 +1,75 @@
+"""Jobs of a sweep in several processes of this machine.
+
+Each worker opens the workspace for itself; records are written atomically under names that follow from their content,
+so workers need no word with each other. Whatever dies, the same command goes on from what is on disk.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TypeVar
+
+from al_cxr.config import Settings
+from al_cxr.errors import UserError
+from al_cxr.workspace import Workspace, reopen
+
+J = TypeVar("J")
+Perform = Callable[[Workspace, J, Callable[[str], None]], None]
+
+_workspace: Workspace | None = None
+
+
+def perform_all(workspace: Workspace, jobs: Sequence[J], perform: Perform[J], count: int) -> None:
+    """`perform(workspace, job, print)` for every job, `count` at a time; `perform` is a module's function.
+
+    The first error ends everything and is raised here; UserError where a worker was killed.
+    """
+    # Spawned, not forked: a fork of a process in which torch has started threads hangs.
+    context = multiprocessing.get_context("spawn")
+    given = (workspace.folder.absolute(), workspace.settings, os.getpid())
+    with ProcessPoolExecutor(min(count, len(jobs)), context, _start, given) as pool:
+        try:
+            for done in as_completed([pool.submit(_work, perform, job) for job in jobs]):
+                done.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process was killed (out of memory?); the same command goes on, with a smaller "
+                "machine.processes where memory is short"
+            ) from None
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start(folder: Path, settings: Settings, parent: int) -> None:
+    global _workspace
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
+    os.environ["TQDM_DISABLE"] = "1"  # the bars of several processes would overwrite each other
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _workspace = reopen(folder, settings)
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose parent was killed would go on for hours; it stops, and the next start goes on from its records."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _work(perform: Perform[J], job: J) -> None:
+    assert _workspace is not None
+    perform(_workspace, job, _say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,114 @@
+"""Contact sheets: what the images of a data set look like, class by class, and which of them are copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from al_cxr.data.dataset import SPLITS, Dataset, Images
+from al_cxr.errors import UserError
+from al_cxr.report.figures import STYLE, new_figure, plain, save, tail
+
+Pixels = Callable[[np.ndarray], np.ndarray]
+"""Absolute indices (M,) -> uint8 (M, S, S)."""
+
+TILE = 1.45
+"""Side of one image in inches."""
+
+
+def reader(images: Images, size: int) -> Pixels:
+    """Pixels straight from the images, for the few that a contact sheet shows; UserError for an unreadable one."""
+    return lambda index_M: np.stack([images.read(int(i), size)[0] for i in index_M])
+
+
+def show(
+    dataset: Dataset,
+    pixels: Pixels,
+    path: Path,
+    per_class: int = 8,
+    seed: int = 0,
+    split: str | None = None,
+    label: str | None = None,
+) -> Path:
+    """Writes a contact sheet as PNG; see `contact_sheet`."""
+    return save(contact_sheet(dataset, pixels, per_class, seed, split, label), path)
+
+
+def contact_sheet(
+    dataset: Dataset,
+    pixels: Pixels,
+    per_class: int = 8,
+    seed: int = 0,
+    split: str | None = None,
+    label: str | None = None,
+    leave_out: Collection[int] = (),
+) -> Figure:
+    """A row a class of images drawn at random, with name, split and source; of one split or one class if asked.
+
+    The same seed shows the same images of a class whichever other classes are shown.
+    """
+    if per_class < 1:
+        raise UserError(f"{per_class} images a class: at least one is needed")
+    if split is not None and split not in SPLITS:
+        raise UserError(f"no split {split!r}; known are {', '.join(SPLITS)}")
+    classes = [dataset.class_index(label)] if label is not None else list(range(len(dataset.classes)))
+    usable_N = np.ones(len(dataset), dtype=bool) if split is None else dataset.split_N == split
+    usable_N[list(leave_out)] = False
+    drawn = {}
+    for c in classes:
+        candidates = np.flatnonzero(usable_N & (dataset.labels_N == c))
+        if len(candidates):
+            drawn[c] = np.random.default_rng([seed, c]).permutation(candidates)[:per_class]
+    if not drawn:
+        raise UserError(f"{dataset.name}: no image to show" + (f" in the {split} split" if split else ""))
+
+    columns = max(map(len, drawn.values()))
+    stamp = f"{dataset.stamp} · {split or 'all splits'} · drawn at random, seed {seed}"
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure = new_figure(max(TILE * columns + 0.4, 3.5), (TILE + 0.36) * len(drawn) + 0.4, stamp)
+        grid = figure.subplots(len(drawn), columns, squeeze=False)
+        for row, (c, index_M) in zip(grid, drawn.items(), strict=True):
+            for axes in row[len(index_M) :]:
+                axes.set_axis_off()
+            for axes, i, image in zip(row, index_M, pixels(index_M), strict=False):
+                where = " · ".join(filter(None, (str(dataset.split_N[i]), dataset.table["source"].iloc[i])))
+                _image(axes, image, f"{tail(dataset.images.name(int(i)), 22)}\n{plain(where, 24)}")
+            row[0].set_ylabel(plain(dataset.classes[c], 18), fontsize=11)
+    return figure
+
+
+def copies_sheet(
+    dataset: Dataset, pixels: Pixels, groups: Sequence[tuple[tuple[int, int], str]], most: int = 12, across: int = 4
+) -> Figure:
+    """Two images (absolute indices) of each of up to `most` sets of copies, with what kind of copies they are."""
+    shown = groups[:most]
+    if not shown:
+        raise ValueError("no copies to show")
+    columns = min(across, len(shown))
+    rows = -(-len(shown) // columns)
+    stamp = f"{dataset.stamp} · {len(shown)} of {len(groups)} sets of copies, two images of each"
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure = new_figure(max(2 * TILE * columns + 0.2, 3.5), (TILE + 0.5) * rows + 0.3, stamp)
+        grid = figure.subplots(rows, 2 * columns, squeeze=False).reshape(-1, 2)
+        for pair in grid[len(shown) :]:
+            pair[0].set_axis_off()
+            pair[1].set_axis_off()
+        for pair, (two, what) in zip(grid, shown, strict=False):
+            for axes, i, image in zip(pair, two, pixels(np.array(two)), strict=True):
+                says = f"{dataset.split_N[i]} · {plain(dataset.classes[dataset.labels_N[i]], 16)}"
+                _image(axes, image, f"{tail(dataset.images.name(int(i)), 22)}\n{says}")
+            pair[0].set_title(plain(what, 24), fontsize=8)
+    return figure
+
+
+def _image(axes: Axes, image_SS: np.ndarray, below: str) -> None:
+    axes.imshow(image_SS, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_xlabel(below, fontsize=6.5, labelpad=2)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
