@@ -27,6 +27,7 @@ from al_cxr.seeds import digest, digest_text
 from al_cxr.trainer import fit
 from al_cxr.workspace import Workspace
 
+CHECKPOINT = "training.safetensors"
 VERSION = 1
 """Raised whenever a change of code changes the weights that the same settings give."""
 
@@ -99,10 +100,11 @@ def obtain(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, tit
     key = fit_key(workspace, loss, seed, labelled)
     folder = workspace.folder / "fits" / key
     if (folder / "fit.json").exists():
+        _tidy(folder)
         return Fit(folder, read(folder / "fit.json", FitRecord))
     model = workspace.build_model(seed)
     initial = weights_hash(model)
-    checkpoint = folder / "training.safetensors"
+    checkpoint = folder / CHECKPOINT
     folder.mkdir(parents=True, exist_ok=True)
     fitted = fit(model, workspace.task(loss, seed, labelled), checkpoint, title)
 
@@ -138,8 +140,14 @@ def obtain(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, tit
         test=measured["test"],
     )
     write(folder / "fit.json", record)  # last: its presence says that all the rest is there
-    checkpoint.unlink(missing_ok=True)
+    _tidy(folder)
     return Fit(folder, record)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a finished fit no longer needs: its checkpoint, and drafts of attempts that were killed."""
+    for leftover in (folder / CHECKPOINT, *folder.glob(".*.tmp")):
+        leftover.unlink(missing_ok=True)
 
 
 def _card(workspace: Workspace) -> ModelCard:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 from al_cxr import (
     cli,
@@ -28,7 +29,7 @@ def attempt(arguments: list[str], fatal: int, before: bool) -> int:
 
     def deadly(source: object, target: object) -> None:
         nonlocal writes
-        writes += 1
+        writes += "results" not in Path(str(target)).parts  # a report is written whole every time, so it is spared
         if writes == fatal and before:
             os.kill(os.getpid(), signal.SIGKILL)
         replace(source, target)  # type: ignore[arg-type]
@@ -42,8 +43,8 @@ def attempt(arguments: list[str], fatal: int, before: bool) -> int:
 
 def main() -> int:
     for kills in range(500):
-        # From the third write on, so that each attempt gets further than the one before.
-        status = attempt(sys.argv[1:], 3 + kills % 4, before=kills % 2 == 0)
+        # At the third to ninth write: a finished training needs seven in one attempt to become a record.
+        status = attempt(sys.argv[1:], 3 + kills % 7, before=kills % 2 == 0)
         if status != -signal.SIGKILL:
             print(kills)
             return status
