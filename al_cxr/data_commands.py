@@ -33,9 +33,7 @@ def evaluate(folder: Path, data: str, out: Path | None) -> None:
     store = external.open_store(models, dataset, machine)
     notes = list(dataset.notes)
     if seen := external.seen_before(models, store):
-        notes.insert(
-            0, f"{seen:,} of {len(dataset):,} images were used to train or choose the models: no external test"
-        )
+        notes.insert(0, f"{seen:,} of {len(dataset):,} images trained or chose the models: no external test")
     for note in notes:
         print(f"warning   {note}")
     judged = []

@@ -34,7 +34,11 @@ def commit() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of this package, Python, the platform and the libraries that decide the numbers."""
-    found = {"al-cxr": al_cxr.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    found = {
+        "al-cxr": al_cxr.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -83,7 +83,8 @@ def open_workspace(name: str, settings: Settings, dataset: Dataset, folder: Path
         commit=provenance.commit(),
         versions=provenance.versions(),
     )
-    _check_same(folder, new)
+    if (folder / "experiment.json").exists():
+        new = _continued(folder, new)
     runtime = _runtime(folder / "machine.json", settings, dataset, store, cache).activate()
     write(folder / "experiment.json", new)
     seen = sorted({store.digests[i] for split in ("train", "val") for i in dataset.indices(split)})
@@ -121,11 +122,9 @@ def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
     return train, seen / (time.perf_counter() - started)
 
 
-def _check_same(folder: Path, new: ExperimentRecord) -> None:
-    path = folder / "experiment.json"
-    if not path.exists():
-        return
-    old = read(path, ExperimentRecord)
+def _continued(folder: Path, new: ExperimentRecord) -> ExperimentRecord:
+    """The record of a run that goes on: it keeps its command and names every commit that had a part in it."""
+    old = read(folder / "experiment.json", ExperimentRecord)
     if old.data.fingerprint != new.data.fingerprint:
         raise UserError(
             f"{folder} holds results on {old.data.name} ({old.data.fingerprint[:12]}), not on {new.data.name} "
@@ -142,6 +141,8 @@ def _check_same(folder: Path, new: ExperimentRecord) -> None:
             + "\n  ".join(changed[:12])
             + "\ngive this run another --name, or delete the folder"
         )
+    commits = dict.fromkeys([*old.commit.split(", "), new.commit])
+    return new.model_copy(update={"command": old.command, "commit": ", ".join(commits)})
 
 
 def _fixed(science: dict[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def test_cnn_has_115_million_parameters_and_not_40() -> None:
     classifier = (25_088 * 4_096 + 4_096) + (4_096 * 2_048 + 2_048) + (2_048 * 3 + 3)
     assert convolutions + batch_norm + classifier == 115_075_075
     assert count("cnn", 3, 3, 224) == 115_075_075
-    assert count("cnn", 3, 3, 64) == 115_075_075  # the 7x7 grid makes the size irrelevant
+    # at 64 px the last map is 2x2: it is not blown up to 7x7
+    assert count("cnn", 3, 3, 64) == 115_075_075 - 512 * (49 - 4) * 4_096
     second = sum(9 * b * b + b + 2 * b for b in (64, 128, 256, 512, 512))
     assert count("cnn", 3, 3, 224, convs_per_block=2) == 115_075_075 + second
 
@@ -244,7 +245,7 @@ def test_cnn_options_reach_the_layers() -> None:
     wide = models.build("cnn", 1, 3, 64, {"width": 0.25})
     convolutions = [m.out_channels for m in wide.modules() if isinstance(m, nn.Conv2d)]
     assert convolutions == [16, 32, 64, 128, 128]
-    assert [m.in_features for m in wide.modules() if isinstance(m, nn.Linear)] == [128 * 49, 1024, 512]
+    assert [m.in_features for m in wide.modules() if isinstance(m, nn.Linear)] == [128 * 4, 1024, 512]
 
 
 def test_cnn_pools_224_to_7_exactly() -> None:

@@ -53,7 +53,7 @@ def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str]) -> st
         found += [f"Missing: {gap}" for gap in gaps]
     if seeds == 1:
         found.append("One seed: there is no spread, and no difference can be told from chance.")
-    if commit == "unknown" or commit.endswith("-dirty"):
+    if "unknown" in commit or "-dirty" in commit:
         found.append(f"The code's commit is {commit}: these numbers cannot be traced to one version of the code.")
     found += list(data.notes)
     lines = [f"- {escape(warning)}" for warning in found] or ["- None was found."]

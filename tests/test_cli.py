@@ -1,0 +1,191 @@
+"""The commands as a person types them: what they print, what they write, and what they say to a mistake."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import TINY, write_tiny
+
+from al_cxr.cli import _parser, main
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one error of a command that must fail."""
+    assert main(list(arguments)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("al-cxr: error: ") and "Traceback" not in error
+    return error
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("al-cxr ")]
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_every_command_of_the_readme_parses_and_names_real_experiments(command: str) -> None:
+    words = shlex.split(command)[1:]
+    _parser().parse_args(words)
+    assert all((ROOT / word).is_file() for word in words if word.endswith(".yaml"))
+
+
+def test_the_readme_shows_the_main_commands() -> None:
+    assert {c.split()[1] for c in readme_commands()} == {"run", "baseline", "compare", "evaluate", "data"}
+
+
+def test_run_says_first_which_data_is_used_and_stamps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(tmp_path, TINY.replace("seeds: [0, 1]", "seeds: [0]"))
+    assert main(["run", "tiny.yaml", "--plan"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("data      phantom (synthetic: no patient was imaged)")
+    assert lines[-1].startswith("to do     9 models to train, 4 pools to score: at most ")
+    assert not (tmp_path / "results").exists()
+    assert main(["run", "tiny.yaml"]) == 0
+    capsys.readouterr()
+    page = (tmp_path / "results" / "tiny" / "README.md").read_text()
+    assert "synthetic: no patient was imaged" in page and "One seed" in page
+    for table in (tmp_path / "results" / "tiny" / "tables").glob("*.md"):
+        assert "synthetic" in table.read_text(), f"{table.name} does not say that the data is synthetic"
+    assert main(["compare", "runs/tiny"]) == 0
+    assert "Gain in tuberculosis F1 over the fully labelled baseline" in capsys.readouterr().out
+
+
+def test_baselines_of_several_architectures_come_from_one_trainer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny(tmp_path)
+    assert main(["baseline", "tiny.yaml", "--arch", "cnn,cnn2,mlp"]) == 0
+    capsys.readouterr()
+    table = (tmp_path / "results" / "baseline-cnn+cnn2+mlp-tiny" / "tables" / "architectures.csv").read_text()
+    assert [line.split(",")[0] for line in table.splitlines()[1:4]] == ["cnn", "cnn2", "mlp"]
+    # one architecture is enough for the command as the owner types it, and a finished one is not trained again
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")}
+    assert main(["baseline", "tiny.yaml", "--arch", "cnn"]) == 0
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")} == stamps
+    assert (tmp_path / "results" / "baseline-cnn-tiny" / "README.md").is_file()
+
+
+def write_folder(root: Path, classes: tuple[str, ...], n: int = 3) -> Path:
+    r = np.random.default_rng(0)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for i in range(n):
+            Image.fromarray(r.integers(0, 255, (40, 50), np.uint8)).save(root / name / f"{name}-{i}.png")
+    return root
+
+
+def test_evaluate_writes_tables_and_every_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(tmp_path)
+    assert main(["baseline", "tiny.yaml"]) == 0
+    write_folder(tmp_path / "elsewhere", ("normal", "tuberculosis"))
+    assert main(["evaluate", "runs/baseline-cnn-tiny", "--data", "elsewhere"]) == 0
+    out = tmp_path / "runs" / "baseline-cnn-tiny" / "evaluations" / "elsewhere"
+    with open(out / "predictions" / "baseline_seed-1.csv") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 6 and {r["true"] for r in rows} == {"normal", "tuberculosis"}
+    assert all(abs(sum(float(v) for k, v in r.items() if k.startswith("p_")) - 1) < 1e-5 for r in rows)
+    assert "used to train" not in (out / "README.md").read_text()
+    write_folder(tmp_path / "other", ("normal", "covid"))
+    assert "labelled 'covid', which the model does not know" in fails(
+        capsys, "evaluate", "runs/baseline-cnn-tiny", "--data", "other"
+    )
+    assert "no run folder" in fails(capsys, "evaluate", "elsewhere", "--data", "other")
+
+
+def test_images_that_were_trained_on_are_not_passed_off_as_an_external_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny(tmp_path)
+    write_folder(tmp_path / "mine", ("normal", "tuberculosis"), n=12)
+    assert main(["baseline", "tiny.yaml", "--data", "mine", "--set", "seeds=[0]"]) == 0
+    assert main(["evaluate", "runs/baseline-cnn-tiny-mine", "--data", "mine", "--out", "again"]) == 0
+    said = re.search(r"warning   (\d+) of 24 images trained or chose", capsys.readouterr().out)
+    assert said and 12 < int(said[1]) < 24  # training and validation images, but not those of the test split
+    assert "no external test" in (tmp_path / "again" / "README.md").read_text()
+
+
+def test_data_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "audit", "phantom:60"]) == 0
+    assert main(["data", "show", "phantom:60", "--per-class", "2"]) == 0
+    capsys.readouterr()
+    assert (tmp_path / "runs/data/phantom/audit/README.md").is_file()
+    with Image.open(tmp_path / "runs/data/phantom/contact-sheet.png") as sheet:
+        assert sheet.width > 300
+    assert "nothing is known under this name" in fails(capsys, "data", "fetch", "everything")
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "words"),
+    [
+        (TINY, ["run", "tniy.yaml"], "did you mean tiny.yaml"),
+        (TINY, ["run", "tiny.yaml", "--data", "nowhere"], "nowhere"),
+        (TINY, ["run", "tiny.yaml", "--data", "nothing.csv"], "nothing.csv"),
+        (TINY, ["run", "tiny.yaml", "--profile", "paper"], "no profile 'paper'"),
+        (TINY, ["run", "tiny.yaml", "--set", "train.epoch=3"], "did you mean 'epochs'"),
+        (TINY, ["run", "tiny.yaml", "--set", "data.target=covid"], "its classes are normal, pneumonia, tuberculosis"),
+        (TINY, ["run", "tiny.yaml", "--set", "machine.device=gpu"], "machine.device"),
+        (TINY, ["run", "tiny.yaml", "--set", "model.options.cnn.widht=1"], "did you mean 'width'"),
+        (TINY, ["run", "tiny.yaml", "--set", "losses.focal.alpha=[1, 2]"], "losses.focal.alpha"),
+        (TINY, ["run", "tiny.yaml", "--name", "../x"], "--name"),
+        (TINY, ["baseline", "tiny.yaml", "--arch", "cnnn"], "did you mean 'cnn'"),
+        (TINY.replace("mc_entropy, loss", "mc_entrpy, loss"), ["run", "tiny.yaml"], "did you mean mc_entropy"),
+        (TINY.replace("strategy: random", "strategy: entropy"), ["run", "tiny.yaml"], "no arm samples at random"),
+        (TINY.replace("modAL.uncertainty.margin_sampling", "os.system"), ["run", "tiny.yaml"], "no strategy"),
+        (TINY, ["compare", "runs/none"], "no such run folder"),
+    ],
+)
+def test_a_mistake_is_one_clear_error_and_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, arguments: list[str], words: str
+) -> None:
+    write_tiny(tmp_path, text)
+    assert words in fails(capsys, *arguments)
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "results").exists()
+
+
+def test_a_monte_carlo_arm_on_a_network_without_dropout_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny(tmp_path, TINY.replace("arch: cnn,", "arch: mlp,"))
+    assert "nothing in this" in fails(capsys, "run", "tiny.yaml")
+
+
+def test_usage_mistakes_exit_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["runn"], ["run"], ["data"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+
+
+def test_real_radiographs_end_to_end(tmp_path: Path, cxr_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A few real radiographs of each class and split through the whole experiment; none of them leaves runs/."""
+    with open(cxr_root / "cxr3.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault((row["split"], row["label"]), []).append(row)
+    chosen = [row for (split, _), group in groups.items() for row in group[: 20 if split == "train" else 6]]
+    with open(tmp_path / "few.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(chosen)
+    text = TINY.replace("kind: phantom, count: 90, seed: 0", f"kind: manifest, path: few.csv, root: {cxr_root}")
+    write_tiny(tmp_path, text.replace("seeds: [0, 1]", "seeds: [0]"))
+    assert main(["run", "tiny.yaml"]) == 0
+    page = (tmp_path / "results" / "tiny" / "README.md").read_text()
+    assert "synthetic" not in page and "comes from shenzhen" in page
+    assert not list((tmp_path / "results").rglob("samples-*.png")), "radiographs of patients in the results"
+    assert list((tmp_path / "runs").rglob("samples-*.png"))
