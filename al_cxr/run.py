@@ -13,8 +13,9 @@ from al_cxr.errors import UserError
 from al_cxr.fits import Fit, obtain
 from al_cxr.pool import Pool, query_size, seed_set, seed_size
 from al_cxr.records import QueryRecord, RoundRecord, Timing, read, write
-from al_cxr.scoring import PoolStatistics, score_pool
+from al_cxr.scoring import score_pool
 from al_cxr.seeds import digest, rng
+from al_cxr.statistics import PoolStatistics
 from al_cxr.workspace import Workspace
 
 Oracle = Callable[[np.ndarray], np.ndarray]

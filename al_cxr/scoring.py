@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 import torch
-from scipy.special import entr
 from torch import Tensor, nn
 
 from al_cxr.errors import UserError
+from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.stochastic import evaluation, find_sites, refusing_randomness, sampling
 
 Batch = tuple[np.ndarray, Tensor]
@@ -24,59 +23,6 @@ Batch = tuple[np.ndarray, Tensor]
 
 VOTES_BYTES = 2 * 2**30
 """Largest array of single-pass probabilities that is kept for the strategies that need them."""
-
-
-@dataclass(frozen=True, eq=False)
-class PoolStatistics:
-    """What strategies know of the pool; None where it was not asked for. Entropies in nats, statistics in float64."""
-
-    index_N: np.ndarray
-    """Absolute indices, int64, each once."""
-    probs_NC: np.ndarray | None = None
-    """Softmax of the deterministic network (dropout off)."""
-    mean_probs_NC: np.ndarray | None = None
-    """Mean over passes of the class probabilities (not of the logits)."""
-    predictive_entropy_N: np.ndarray | None = None
-    """Entropy of the mean probabilities, 0..log C."""
-    expected_entropy_N: np.ndarray | None = None
-    """Mean over passes of the entropy, 0..predictive."""
-    mutual_information_N: np.ndarray | None = None
-    """Predictive minus expected entropy (BALD, Houlsby et al. 2011), >= 0."""
-    variation_ratio_N: np.ndarray | None = None
-    """Share of the passes that do not vote for the most voted class, 0..1 - 1/C."""
-    mean_std_N: np.ndarray | None = None
-    """Standard deviation over passes (divisor T) of a probability, mean over classes (Gal et al. 2017), 0..0.5."""
-    pass_probs_NTC: np.ndarray | None = None
-    """Probabilities of each single pass, float32; only for strategies that need votes."""
-    features_NK: np.ndarray | None = None
-    """Input of the last linear layer, float32."""
-    labelled_features_MK: np.ndarray | None = None
-    """The same for the M labelled images, for strategies that keep away from them."""
-    passes: int = 0
-    sites: list[str] = field(default_factory=list)
-    """The random sites that were sampled, described."""
-
-    def __post_init__(self) -> None:
-        for name, array in self.per_image().items():
-            if len(array) != len(self.index_N):
-                raise ValueError(f"{name} has {len(array)} rows for {len(self.index_N)} images")
-
-    def __len__(self) -> int:
-        return len(self.index_N)
-
-    def per_image(self) -> dict[str, np.ndarray]:
-        """The arrays that are there and have one row an image."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {n: v for n, v in values.items() if isinstance(v, np.ndarray) and n != "labelled_features_MK"}
-
-    def take(self, positions: np.ndarray) -> PoolStatistics:
-        """The same for the images at some positions, in that order."""
-        return dataclasses.replace(self, **{name: array[positions] for name, array in self.per_image().items()})
-
-
-def entropy(probs: np.ndarray) -> np.ndarray:
-    """Entropy over the last axis in nats, 0 log 0 = 0: (..., C) -> (...)."""
-    return entr(np.asarray(probs, np.float64)).sum(axis=-1)
 
 
 class PassAccumulator:
@@ -118,7 +64,6 @@ class PassAccumulator:
         }
 
 
-# ------------------------------------------------------------------------------------------------- passes over the pool
 def predict(model: nn.Module, batches: Iterable[Batch]) -> np.ndarray:
     """Softmax probabilities (N, C), float64, of the network in eval mode, in the order of the batches.
 

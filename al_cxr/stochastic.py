@@ -12,31 +12,21 @@ Monte-Carlo dropout: Gal and Ghahramani 2016, https://arxiv.org/abs/1506.02142.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from al_cxr.errors import UserError
+from al_cxr.operators import ATEN, DRAWS, NoRandomSite, SamplingError, Watch, called, callers
 from al_cxr.seeds import rng
 
 MASK_BYTES = 256 * 2**20
 """Masks kept between batches, at most; what does not fit is drawn again, to the same bits."""
-
-
-class SamplingError(UserError):
-    """This network cannot be sampled faithfully; the message says where and why."""
-
-
-class NoRandomSite(SamplingError):
-    """A Monte-Carlo strategy was asked of a network in which nothing is random."""
 
 
 @dataclass(frozen=True)
@@ -59,97 +49,9 @@ class Site:
 
     def __str__(self) -> str:
         keep = "computed keep" if self.keep is None else f"keep {self.keep:g}"
-        return f"{_called(self.module)}: {self.op}, {keep}, mask {'x'.join(map(str, self.shape)) or '1'}"
+        return f"{called(self.module)}: {self.op}, {keep}, mask {'x'.join(map(str, self.shape)) or '1'}"
 
 
-def _called(module: str) -> str:
-    return module or "the network's own forward"
-
-
-# --------------------------------------------------------------------------------------------------- watching operators
-_aten = torch.ops.aten
-_DRAWS: dict[Any, tuple[str, Callable[[dict[str, Any]], float | None]]] = {
-    # operator -> argument whose shape the mask has, probability of a one
-    _aten.bernoulli_.float: ("self", lambda given: given["p"]),
-    _aten.bernoulli.p: ("self", lambda given: given["p"]),
-    _aten.bernoulli.default: ("self", lambda given: None),
-    _aten.native_dropout.default: ("input", lambda given: 1 - given["p"]),
-}
-
-
-@cache
-def _is_watched(func: Any) -> bool:
-    return torch.Tag.nondeterministic_seeded in func.tags or "batch_norm" in func._schema.name
-
-
-def _arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    names = [a.name for a in func._schema.arguments]
-    defaults = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
-    return {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
-
-
-def _is_random(func: Any, given: dict[str, Any]) -> bool:
-    """Whether this call draws: a dropout of 0, or one in eval mode, does not, and neither does a sure outcome."""
-    if torch.Tag.nondeterministic_seeded not in func.tags:
-        return False
-    if 0 in (given.get("dropout_p"), given.get("dropout")) or False in (given.get("train"), given.get("training")):
-        return False
-    return func not in _DRAWS or _DRAWS[func][1](given) not in (0, 1)
-
-
-def _is_batch_statistic(func: Any, given: dict[str, Any]) -> bool:
-    """Batch normalisation over several images. Instance norm calls the same operator with all images on axis 1."""
-    name = func._schema.name
-    if "batch_norm" not in name or "backward" in name:
-        return False
-    trains = given.get("training", given.get("train", name.endswith(("with_update", "with_update_functional"))))
-    return bool(trains) and given["input"].shape[0] > 1
-
-
-class _Watch(TorchDispatchMode):
-    """Hands each random call to `answer(module, operator, arguments)`, which returns its result, or `...` to let it
-    run; in the same way batch normalisation by batch statistics to `batch_norm(module)`."""
-
-    def __init__(
-        self,
-        stack: list[str],
-        answer: Callable[[str, Any, dict[str, Any]], Any],
-        batch_norm: Callable[[str], None] | None = None,
-    ) -> None:
-        super().__init__()
-        self._stack, self._answer, self._batch_norm = stack, answer, batch_norm
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not _is_watched(func):
-            return func(*args, **(kwargs or {}))
-        given = _arguments(func, args, kwargs or {})
-        module = self._stack[-1] if self._stack else ""
-        if self._batch_norm is not None and _is_batch_statistic(func, given):
-            self._batch_norm(module)
-        answer = self._answer(module, func, given) if _is_random(func, given) else ...
-        return func(*args, **(kwargs or {})) if answer is ... else answer
-
-
-@contextmanager
-def _callers(model: nn.Module) -> Iterator[list[str]]:
-    """The stack of the names of the modules whose forward is running."""
-    stack: list[str] = []
-    handles = []
-
-    def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-        stack.pop()
-
-    for name, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(lambda _m, _x, name=name: stack.append(name), prepend=True))
-        handles.append(module.register_forward_hook(leave))
-    try:
-        yield stack
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-# ---------------------------------------------------------------------------------------------------- state and kernels
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
     """Eval mode without gradients; every module's own training flag comes back afterwards, whatever happened."""
@@ -210,15 +112,14 @@ def refusing_randomness(model: nn.Module) -> Iterator[None]:
 
     def refuse(module: str, func: Any, given: dict[str, Any]) -> Any:
         raise SamplingError(
-            f"{_called(module)} draws random numbers ({func}) in eval mode, so the network has no deterministic "
+            f"{called(module)} draws random numbers ({func}) in eval mode, so the network has no deterministic "
             "prediction; write F.dropout(..., training=self.training), or choose a Monte-Carlo strategy"
         )
 
-    with _callers(model) as stack, _Watch(stack, refuse):
+    with callers(model) as stack, Watch(stack, refuse):
         yield
 
 
-# -------------------------------------------------------------------------------------------------------- finding sites
 def find_sites(model: nn.Module, example_B: Tensor) -> tuple[Site, ...]:
     """All random sites of a network, in the order of execution.
 
@@ -238,21 +139,21 @@ def find_sites(model: nn.Module, example_B: Tensor) -> tuple[Site, ...]:
         stack.enter_context(torch.no_grad())
         twin = copy.deepcopy(model).train()
         stack.enter_context(_plain_kernels(twin))
-        callers = stack.enter_context(_callers(twin))
+        running = stack.enter_context(callers(twin))
         for calls, size in zip(found, (2, 3), strict=True):
 
             def note(module: str, func: Any, given: dict[str, Any], calls: list[Any] = calls) -> Any:
-                if func not in _DRAWS:
+                if func not in DRAWS:
                     raise SamplingError(
-                        f"{_called(module)} draws with {func}, which is no mask that could be shared by all images; "
+                        f"{called(module)} draws with {func}, which is no mask that could be shared by all images; "
                         "Monte-Carlo passes know dropout of every kind and Bernoulli masks (bernoulli_)"
                     )
-                target, keep = _DRAWS[func]
+                target, keep = DRAWS[func]
                 calls.append((module, str(func), keep(given), tuple(given[target].shape)))
                 return ...
 
             images = example_B[torch.arange(size, device=example_B.device) % len(example_B)]
-            with _Watch(callers, note):
+            with Watch(running, note):
                 twin(images)
 
     if [c[:3] for c in found[0]] != [c[:3] for c in found[1]]:
@@ -271,14 +172,13 @@ def _site(i: int, module: str, op: str, keep: float | None, two: tuple[int, ...]
     grows = [d for d, (a, b) in enumerate(zip(two, three, strict=False)) if a != b]
     if len(two) != len(three) or len(grows) > 1 or any(two[d] % 2 or two[d] // 2 * 3 != three[d] for d in grows):
         raise SamplingError(
-            f"{_called(module)} ({op}) draws a mask {two} for two images and {three} for three; no axis is the batch"
+            f"{called(module)} ({op}) draws a mask {two} for two images and {three} for three; no axis is the batch"
         )
     batch_dim = grows[0] if grows else None
     shape = tuple(n // 2 if d == batch_dim else n for d, n in enumerate(two))
     return Site(position=i, module=module, op=op, keep=keep, shape=shape, batch_dim=batch_dim)
 
 
-# ------------------------------------------------------------------------------------------------------------- sampling
 def draw(site: Site, seed: int, round: int, pass_: int) -> Tensor:
     """The mask of a site in a pass, of shape `site.shape` on the CPU: bool (True = kept), a pure function of its key.
 
@@ -305,7 +205,7 @@ class Sampler:
         self._batch, self._pass, self._next = len(images_B), pass_, 0
         self._stack.clear()
         images_B = images_B.clone() if images_B.is_inference() else images_B
-        with _Watch(self._stack, self._answer, self._refuse_batch_norm):
+        with Watch(self._stack, self._answer, self._refuse_batch_norm):
             output = self._model(images_B)
         if self._next < len(self.sites):
             raise SamplingError(
@@ -348,10 +248,10 @@ class Sampler:
 
     def _answer(self, module: str, func: Any, given: dict[str, Any]) -> Any:
         expected = self.sites[self._next] if self._next < len(self.sites) else None
-        target, keep = _DRAWS.get(func, ("", lambda given: None))
+        target, keep = DRAWS.get(func, ("", lambda given: None))
         x = given.get(target)
         if expected is None or (module, str(func), keep(given)) != (expected.module, expected.op, expected.keep):
-            raise SamplingError(f"{_called(module)} drew with {func}; expected was {expected or 'no further draw'}")
+            raise SamplingError(f"{called(module)} drew with {func}; expected was {expected or 'no further draw'}")
         d, shape = expected.batch_dim, expected.shape
         if x is None or x.shape != tuple(n * self._batch if i == d else n for i, n in enumerate(shape)):
             raise SamplingError(f"{expected}: a mask of {tuple(x.shape) if x is not None else None} was drawn instead")
@@ -361,13 +261,13 @@ class Sampler:
             mask = mask.repeat(*(self._batch if i == d else 1 for i in range(len(shape))))
         if expected.keep is None:
             mask = mask < x
-        if func is _aten.native_dropout.default:
+        if func is ATEN.native_dropout.default:
             return x * mask.to(x.dtype) * (1 / expected.keep), mask.expand(x.shape)  # type: ignore[operator]
-        return x.copy_(mask) if func is _aten.bernoulli_.float else torch.empty_like(x).copy_(mask)
+        return x.copy_(mask) if func is ATEN.bernoulli_.float else torch.empty_like(x).copy_(mask)
 
     def _refuse_batch_norm(self, module: str) -> None:
         raise SamplingError(
-            f"{_called(module)} normalises by the statistics of the batch while it is sampled, so a score would depend "
+            f"{called(module)} normalises by the statistics of the batch while it is sampled, so a score would depend "
             "on the neighbours; use an nn.BatchNorm module with running statistics, apart from the dropout"
         )
 
@@ -381,7 +281,7 @@ def sampling(model: nn.Module, sites: tuple[Site, ...], *, seed: int, round: int
     """
     if not sites:
         raise NoRandomSite("no random site was given; find_sites lists those of a network")
-    with evaluation(model), _plain_kernels(model), _buffers_kept(model), _callers(model) as stack:
+    with evaluation(model), _plain_kernels(model), _buffers_kept(model), callers(model) as stack:
         for site in sites:
             # The flag of this module alone: its children, batch-norm among them, stay in eval mode.
             model.get_submodule(site.module).training = True

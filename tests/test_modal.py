@@ -13,7 +13,7 @@ import pytest
 
 from al_cxr import strategies
 from al_cxr.errors import UserError
-from al_cxr.scoring import PoolStatistics, entropy
+from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.strategies import modal, select
 
 NEITHER = "is neither a query strategy nor a utility"

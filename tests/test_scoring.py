@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from al_cxr import scoring
 from al_cxr.errors import UserError
-from al_cxr.scoring import PassAccumulator, PoolStatistics, entropy, monte_carlo, penultimate, predict, score_pool
-from al_cxr.stochastic import NoRandomSite, SamplingError, draw, find_sites
+from al_cxr.operators import NoRandomSite, SamplingError
+from al_cxr.scoring import PassAccumulator, monte_carlo, penultimate, predict, score_pool
+from al_cxr.statistics import PoolStatistics, entropy
+from al_cxr.stochastic import draw, find_sites
 
 STATISTICS = [
     "mean_probs_NC",

@@ -15,7 +15,8 @@ from torchvision.models import resnet18
 from torchvision.ops import DropBlock2d, StochasticDepth
 
 from al_cxr.errors import UserError
-from al_cxr.stochastic import NoRandomSite, SamplingError, Site, draw, find_sites, refusing_randomness, sampling
+from al_cxr.operators import NoRandomSite, SamplingError
+from al_cxr.stochastic import Site, draw, find_sites, refusing_randomness, sampling
 
 
 class Functional(nn.Module):

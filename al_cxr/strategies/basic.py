@@ -6,15 +6,11 @@ T sampled networks (Gal et al. 2017, https://arxiv.org/abs/1703.02910).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.special import entr
 
+from al_cxr.statistics import PoolStatistics
 from al_cxr.strategies.registry import Choice, strategy, top_n
-
-if TYPE_CHECKING:
-    from al_cxr.scoring import PoolStatistics
 
 
 def _largest(scores_N: np.ndarray | None, n: int, rng: np.random.Generator, unit: str) -> Choice:

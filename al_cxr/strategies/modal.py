@@ -13,15 +13,13 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from al_cxr.errors import UserError
+from al_cxr.statistics import PoolStatistics
 from al_cxr.strategies.registry import Choice, Strategy, top_n
-
-if TYPE_CHECKING:
-    from al_cxr.scoring import PoolStatistics
 
 MODULES = ("modAL.uncertainty", "modAL.batch", "modAL.density", "modAL.disagreement")
 PAIRS_BYTES = 4 * 2**30

@@ -5,14 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from al_cxr.errors import UserError
-
-if TYPE_CHECKING:
-    from al_cxr.scoring import PoolStatistics
+from al_cxr.statistics import PoolStatistics
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "nothing": (),
