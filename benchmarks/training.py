@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,12 +28,13 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 from tqdm import tqdm
 
-from al_cxr import models
+from al_cxr import models, provenance
 from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSettings
 from al_cxr.data import sources
 from al_cxr.data.loader import Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.losses import build as build_loss
+from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime
 from al_cxr.trainer import Task, _train_epoch
 from al_cxr.training_state import TrainingState
@@ -82,6 +86,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="batches a turn")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--out", type=Path, help="write the table there, as markdown")
     options = parser.parse_args()
 
     source = sources.parse(options.data)
@@ -136,12 +141,22 @@ def main() -> None:
             if turn:  # the first turn warms up
                 speeds[name].append(images / (time.perf_counter() - started))
     base = speeds["bare loop, resident tensors"]
-    print(f"CNN width {options.width:g} at {options.size} px, batch {options.batch}, {runtime.describe()}")
-    print(f"{dataset.stamp}\n")
-    print("| what | images/s | of the bare loop |\n| --- | ---: | ---: |")
+    lines = [
+        f"CNN width {options.width:g} at {options.size} px, batch {options.batch}, {runtime.describe()}, "
+        f"median of {options.turns} turns; {dataset.stamp}.",
+        "",
+        "| what                           | images/s | of the bare loop |",
+        "| ------------------------------ | -------: | ---------------: |",
+    ]
     for name, values in speeds.items():
         ratio = statistics.median(v / b for v, b in zip(values, base, strict=True))
-        print(f"| {name} | {statistics.median(values):,.0f} | {ratio:.2f} |")
+        lines.append(f"| {name:30} | {statistics.median(values):8,.0f} | {ratio:16.2f} |")
+    print("\n".join(lines))
+    if options.out is not None:
+        command = shlex.join(["python", "benchmarks/training.py", *sys.argv[1:]])
+        versions = ", ".join(f"{k} {v}" for k, v in provenance.versions().items())
+        text = "\n".join(["# Training throughput", "", f"    {command}", "", *lines, "", provenance.commit(), versions])
+        write_atomically(options.out, f"{text}\n".encode())
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:
