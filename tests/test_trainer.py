@@ -108,10 +108,16 @@ def test_patience_stops_early_and_zero_never_does() -> None:
     assert len(fit(make_model(arch="mlp"), make_task(epochs=6, lr=1e-12, patience=0)).history) == 6
 
 
-def test_plateau_lowers_the_rate() -> None:
-    task = make_task(epochs=5, lr=1e-7, plateau_patience=0, plateau_factor=0.1, augment=None)
-    rates = [row.lr for row in fit(make_model(arch="mlp"), task).history]
-    assert rates[0] == 1e-7 and rates[-1] < 0.2e-7
+def test_plateau_lowers_the_rate_when_the_validation_loss_stalls() -> None:
+    task = make_task(epochs=10, lr=0.05, plateau_patience=0, plateau_factor=0.5)
+    history = fit(make_model(), task).history
+    expected, best = [0.05], np.inf
+    for row in history[:-1]:
+        better = row.val_loss < best * (1 - 1e-4)
+        best = row.val_loss if better else best
+        expected.append(expected[-1] if better else expected[-1] * 0.5)
+    assert [row.lr for row in history] == pytest.approx(expected)
+    assert history[-1].lr < 0.05, "it never stalled, so nothing was tested"
 
 
 def test_a_last_batch_of_one_image_is_left_out() -> None:
