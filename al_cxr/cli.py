@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run", type=Path, help="a run folder, or an arm, a seed or a fit below it")
     evaluate.add_argument("--data", required=True, help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER]")
     evaluate.add_argument("--out", type=Path, default=None, help="where to write; RUN/evaluations/DATA unless given")
+    evaluate.add_argument("--attribution", default="", help="who made the images, printed in the report")
     evaluate.set_defaults(call=_evaluate)
 
     data = commands.add_parser("data", help="look at a data set, check it, fetch it")
@@ -136,7 +137,7 @@ def _compare(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from al_cxr import data_commands
 
-    data_commands.evaluate(options.run, options.data, options.out)
+    data_commands.evaluate(options.run, options.data, options.out, options.attribution)
 
 
 def _audit(options: argparse.Namespace) -> None:

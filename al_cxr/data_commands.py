@@ -22,7 +22,7 @@ SHOWN_SIZE = 224
 """Pixels a side of the images on contact sheets."""
 
 
-def evaluate(folder: Path, data: str, out: Path | None) -> None:
+def evaluate(folder: Path, data: str, out: Path | None, attribution: str) -> None:
     """`al-cxr evaluate`: trained models on data that they have not seen."""
     models = external.find_models(folder)
     card = models[0].fit.card()
@@ -46,7 +46,7 @@ def evaluate(folder: Path, data: str, out: Path | None) -> None:
         "commit": provenance.commit(),
         "models": f"{folder}, trained on {card.data} ({card.fingerprint[:12]})",
         "data set": f"{dataset.stamp}, fingerprint {dataset_fingerprint(dataset, store)}",
-        "attribution": dataset.attribution or "none given",
+        "attribution": attribution or dataset.attribution or "none given",
     }
     names = [dataset.images.name(i) for i in range(len(dataset))]
     page = write_evaluation(
