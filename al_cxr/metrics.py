@@ -22,7 +22,7 @@ class ClassMetrics(BaseModel):
 
 
 class Average(BaseModel):
-    """Macro (unweighted over classes) or weighted (by support) mean."""
+    """Macro (unweighted) or weighted (by support) mean over the classes that the split has images of."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     precision: float
@@ -65,9 +65,11 @@ def measure(probs_NC: np.ndarray, labels_N: np.ndarray, classes: tuple[str, ...]
     matrix = confusion_matrix(labels_N, predicted_N, labels=ids)
     p, r, f, support = precision_recall_fscore_support(labels_N, predicted_N, labels=ids, zero_division=0)
 
+    present = ids[support > 0]
+
     def average(kind: str) -> Average:
         ap, ar, af, _ = precision_recall_fscore_support(
-            labels_N, predicted_N, labels=ids, average=kind, zero_division=0
+            labels_N, predicted_N, labels=present, average=kind, zero_division=0
         )
         return Average(precision=float(ap), recall=float(ar), f1=float(af))
 

@@ -76,7 +76,7 @@ def _overview(groups: Mapping[str, Sequence[Judged]], mark: str) -> Table:
             "accuracy": [t.accuracy for t in tests],
             "macro_f1": [t.macro.f1 for t in tests],
             "roc_auc": [t.roc_auc for t in tests],
-            **{f"f1_{c.name}": [t.of(c.name).f1 for t in tests] for c in first.classes},
+            **{f"f1_{c.name}": [t.of(c.name).f1 if c.support else None for t in tests] for c in first.classes},
         }
         for name, values in columns.items():
             cells[name], cells[f"{name}_sd"] = mean_sd(values)
@@ -92,8 +92,10 @@ def _overview(groups: Mapping[str, Sequence[Judged]], mark: str) -> Table:
         Column("ROC-AUC", "roc_auc", "area", "roc_auc_sd"),
         Column("seeds", "seeds", "count"),
     )
-    notes = ("Mean ± standard deviation over seeds; arms at their last round.",)
-    return Table("models", "All models", pd.DataFrame(rows), shown, mark, notes)
+    notes = ["Mean ± standard deviation over seeds; arms at their last round."]
+    if absent := [escape(c.name) for c in first.classes if c.support == 0]:
+        notes.append(f"Without an image here, and therefore not in macro F1: {', '.join(absent)}.")
+    return Table("models", "All models", pd.DataFrame(rows), shown, mark, tuple(notes))
 
 
 def _write_predictions(path: Path, model: Judged, names: Sequence[str], labels_N: np.ndarray) -> None:
