@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 from al_cxr import evaluate as external
@@ -90,7 +92,12 @@ def fetch(what: str, out: Path | None, size: int) -> None:
         source = MedmnistSource.model_validate(
             {"kind": "medmnist", "flag": name, "pixels": size, "root": str(root), "download": True}
         )
-        dataset = medmnist.load(source, DataSettings(sources=[source], image_size=max(28, size)))
+        try:
+            dataset = medmnist.load(source, DataSettings(sources=[source], image_size=max(28, size)))
+        except UserError:
+            with contextlib.suppress(OSError):  # not empty: there was something before
+                os.removedirs(root)
+            raise
         print(f"fetched   {len(dataset):,} images; use them with --data medmnist:{name}-{size}@{root}")
     else:
         raise UserError(f"{what!r}: nothing is known under this name; give kaggle, kaggle:OWNER/NAME or medmnist:FLAG")
