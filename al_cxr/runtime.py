@@ -1,4 +1,4 @@
-"""Where and how fast: device, precision, threads. Nothing here changes what is computed, only how."""
+"""Where and how fast: device, precision, threads. They decide the last bits of a result, not what is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All runs of an experiment, arms x seeds and the fully labelled baselines, in this process."""
+"""All runs of an experiment, arms x seeds and baselines: what is left to do, how long it takes, doing it."""
 
 from __future__ import annotations
 
