@@ -20,7 +20,7 @@ from al_cxr.metrics import measure
 from al_cxr.report import figures, write_baseline_report, write_evaluation, write_report
 from al_cxr.report.evaluation import Judged
 from al_cxr.report.fits import Radiographs, add_fit, read_predictions
-from al_cxr.report.page import Page
+from al_cxr.report.page import Page, machine
 from al_cxr.report.terminal import comparison_text
 
 STAMP = "phantom (synthetic: no patient was imaged) · test set 120 images · 3 seeds (0, 1, 2)"
@@ -116,6 +116,16 @@ def test_few_seeds_are_called_few(results: Path, run: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_the_page_says_what_it_was_computed_with(tmp_path: Path) -> None:
+    assert machine(tmp_path) == {}
+    noted = {"device": "cpu", "precision": "bf16", "threads": 1, "score_batch": 256, "channels_last": True}
+    (tmp_path / "machine.json").write_text(json.dumps({**noted, "checkpoint_seconds": 60.0}))
+    assert machine(tmp_path) == noted
+    (tmp_path / "machine.json").write_text("{")
+    with pytest.raises(UserError, match=r"machine\.json"):
+        machine(tmp_path)
+
+
 def test_one_seed_unfinished_and_dirty(tmp_path: Path) -> None:
     run = fake_run(tmp_path / "run", TWO, seeds=(5,), rounds=2, synthetic=False, notes=())
     (run / "arms/ce+mc_entropy/seed-5/round-2.json").unlink()

@@ -13,7 +13,7 @@ from al_cxr.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.classes import class_accuracy, per_class
 from al_cxr.report.fits import Radiographs, add_fit
-from al_cxr.report.page import LIMITS, Page, provenance, warnings, write_provenance
+from al_cxr.report.page import LIMITS, Page, machine, provenance, warnings, write_provenance
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.tables import escape, file_name, stamp
 
@@ -38,8 +38,10 @@ def write_report(
     mark = stamp(record.data, seeds, bool(finished.gaps))
     radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery)
     page = Page(results_dir, f"{escape(record.name)}: active learning on {escape(record.data.name)}")
-    page.add(warnings(record.data, record.commit, len(seeds), finished.gaps), provenance(record, seeds), LIMITS)
-    write_provenance(results_dir, record, seeds)
+    computed = machine(run_dir)
+    found = warnings(record.data, record.commit, len(seeds), finished.gaps)
+    page.add(found, provenance(record, seeds, computed), LIMITS)
+    write_provenance(results_dir, record, seeds, computed)
 
     frame, long = per_round(finished, finished.target), per_seed(finished, finished.target)
     tables = experiment_tables(finished, mark)

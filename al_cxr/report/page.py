@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import yaml
 
+from al_cxr.errors import UserError
 from al_cxr.records import DataCard, ExperimentRecord, write_atomically
 from al_cxr.report.figures import Figure, save
 from al_cxr.report.tables import Table, escape
@@ -60,9 +62,22 @@ def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str]) -> st
     return "\n".join(["## Warnings", "", *lines])
 
 
+def machine(run_dir: Path) -> dict[str, Any]:
+    """Device, precision and threads that a run was computed with, as it noted them; empty where it did not."""
+    path = run_dir / "machine.json"
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        raise UserError(f"{path}: not JSON; was it edited?") from None
+    return {key: found.get(key) for key in ("device", "precision", "threads", "score_batch", "channels_last")}
+
+
 def provenance(
     record: ExperimentRecord,
     seeds: Sequence[int],
+    machine: dict[str, Any],
     heading: str = "Where the numbers come from",
     folder: Path = Path(),
 ) -> str:
@@ -80,6 +95,7 @@ def provenance(
         "fingerprint": data.fingerprint,
         "images": f"{counts}; {data.image_size} × {data.image_size} pixels",
         "attribution": data.attribution or "none given",
+        "computed with": ", ".join(f"{k} {v}" for k, v in machine.items()) or "not noted",
         "versions": versions,
     }
     command = "    " + " ".join(record.command.split())
@@ -90,7 +106,7 @@ def provenance(
     )
 
 
-def write_provenance(folder: Path, record: ExperimentRecord, seeds: Sequence[int]) -> None:
+def write_provenance(folder: Path, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any]) -> None:
     """settings.yaml and environment.json, for programs."""
     settings = yaml.safe_dump(record.settings, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "settings.yaml", settings.encode())
@@ -100,6 +116,7 @@ def write_provenance(folder: Path, record: ExperimentRecord, seeds: Sequence[int
         "commit": record.commit,
         "seeds": list(seeds),
         "data": record.data.model_dump(mode="json"),
+        "machine": machine,
         "versions": record.versions,
     }
     text = json.dumps(environment, indent=1, ensure_ascii=False) + "\n"
