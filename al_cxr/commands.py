@@ -18,7 +18,7 @@ from al_cxr.errors import UserError
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
 from al_cxr.report.terminal import comparison_text
-from al_cxr.workspace import Workspace, open_workspace
+from al_cxr.workspace import Workspace, note_commit, open_workspace
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def run(request: Request, plan_only: bool = False) -> None:
     if plan_only:
         return
     if todo:
+        note_commit(workspace)
         sweep.run_all(workspace, print)
     else:
         print("finished  every run was there already; only the report is written anew")
@@ -86,7 +87,8 @@ def baseline(request: Request, archs: str | None) -> None:
     for arch in names:
         settings = request.settings({"model": {"arch": arch}}).model_copy(update={"arms": {}})
         workspace = _open(request, settings, request.run_name("baseline", arch))
-        sweep.announce(workspace, print)
+        if sweep.announce(workspace, print):
+            note_commit(workspace)
         sweep.run_jobs(workspace, [sweep.Job("baseline", "", seed) for seed in settings.seeds], print)
         folders.append(workspace.folder)
     assert workspace is not None

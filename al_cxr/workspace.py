@@ -107,6 +107,14 @@ def reopen(folder: Path, settings: Settings) -> Workspace:
     return Workspace(folder, record.name, settings, dataset, store, data_card, runtime, loader)
 
 
+def note_commit(workspace: Workspace) -> None:
+    """Enter the running code among the commits that computed something here; to be called before it does."""
+    path = workspace.folder / "experiment.json"
+    record = read(path, ExperimentRecord)
+    commits = dict.fromkeys([*record.commit.split(", "), provenance.commit()])
+    write(path, record.model_copy(update={"commit": ", ".join(commits), "versions": provenance.versions()}))
+
+
 def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
     """Measured (training, evaluating) images per second of this experiment's model, from real steps."""
     train = _training_speed(workspace.settings, workspace.dataset, workspace.store, workspace.runtime, seconds)
@@ -123,7 +131,7 @@ def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
 
 
 def _continued(folder: Path, new: ExperimentRecord) -> ExperimentRecord:
-    """The record of a run that goes on: it keeps its command and names every commit that had a part in it."""
+    """The record of a run that is opened again: it keeps its command, commit and versions until more is computed."""
     old = read(folder / "experiment.json", ExperimentRecord)
     if old.data.fingerprint != new.data.fingerprint:
         raise UserError(
@@ -141,8 +149,7 @@ def _continued(folder: Path, new: ExperimentRecord) -> ExperimentRecord:
             + "\n  ".join(changed[:12])
             + "\ngive this run another --name, or delete the folder"
         )
-    commits = dict.fromkeys([*old.commit.split(", "), new.commit])
-    return new.model_copy(update={"command": old.command, "commit": ", ".join(commits)})
+    return new.model_copy(update={"command": old.command, "commit": old.commit, "versions": old.versions})
 
 
 def _fixed(science: dict[str, Any]) -> dict[str, Any]:

@@ -70,10 +70,15 @@ def test_a_monte_carlo_query_lists_its_random_sites_and_random_has_none(finished
     assert random.random_sites == [] and random.scores is None
 
 
-def test_a_finished_run_says_so_and_computes_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_run_says_so_and_computes_nothing(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = science_files(finished / "runs" / "tiny")
     stamps = {p: p.stat().st_mtime_ns for p in (finished / "runs").rglob("fit.json")}
+    monkeypatch.setattr("al_cxr.provenance.commit", lambda: "another")
+    assert play(finished, "--plan") == 0
     assert play(finished) == 0
+    assert science_files(finished / "runs" / "tiny")["experiment.json"] == before["experiment.json"]
     assert "every run was there already" in capsys.readouterr().out
     after = science_files(finished / "runs" / "tiny")
     assert {p: p.stat().st_mtime_ns for p in (finished / "runs").rglob("fit.json")} == stamps
@@ -117,13 +122,15 @@ def test_several_processes_write_the_same_bytes(finished: Path, tmp_path: Path) 
     assert one == other
 
 
-def test_more_seeds_and_arms_only_add_runs(finished: Path, tmp_path: Path) -> None:
+def test_more_seeds_and_arms_only_add_runs(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tiny(tmp_path, TINY.replace("seeds: [0, 1]", "seeds: [0]"))
     assert play(tmp_path) == 0
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")}
     write_tiny(tmp_path, TINY.replace("arms:\n", "arms:\n  ce-random: {strategy: random, loss: cross_entropy}\n"))
+    monkeypatch.setattr("al_cxr.provenance.commit", lambda: "another")
     assert play(tmp_path) == 0
     assert all(p.stat().st_mtime_ns == t for p, t in stamps.items())
+    assert read(tmp_path / "runs" / "tiny" / "experiment.json")["commit"].endswith(", another")
     run = load(tmp_path / "runs" / "tiny")
     assert len(run.rounds) == 8 and not run.gaps
     same = load(finished / "runs" / "tiny")
