@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,13 @@ def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, f
         )
     else:  # a strategy that looks at nothing costs nothing
         statistics = PoolStatistics(pool.unlabelled)
+    statistics = dataclasses.replace(
+        statistics,
+        labelled_labels_M=workspace.dataset.labels_N[pool.labelled],
+        target=workspace.dataset.class_index(settings.data.target),
+        round=number,
+        rounds=settings.budget.rounds,
+    )
     selection = strategies.select(strategy, statistics, n, rng(seed, "select", number))
     # ask() checks that what was chosen may be chosen; a strategy cannot get around it.
     chosen = pool.ask(n, lambda candidates, count: selection.indices)

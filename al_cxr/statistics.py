@@ -35,6 +35,14 @@ class PoolStatistics:
     """Input of the last linear layer, float32."""
     labelled_features_MK: np.ndarray | None = None
     """The same for the M labelled images, for strategies that keep away from them."""
+    labelled_labels_M: np.ndarray | None = None
+    """Classes of the M labelled images, int64, in the order of `labelled_features_MK`."""
+    target: int | None = None
+    """The class whose F1 is followed, as a position in the classes."""
+    round: int = 0
+    """Number of the query, from 0."""
+    rounds: int = 0
+    """Queries in all."""
     passes: int = 0
     sites: list[str] = field(default_factory=list)
     """The random sites that were sampled, described."""
@@ -50,7 +58,7 @@ class PoolStatistics:
     def per_image(self) -> dict[str, np.ndarray]:
         """The arrays that are there and have one row an image."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {n: v for n, v in values.items() if isinstance(v, np.ndarray) and n != "labelled_features_MK"}
+        return {n: v for n, v in values.items() if isinstance(v, np.ndarray) and not n.startswith("labelled_")}
 
     def take(self, positions: np.ndarray) -> PoolStatistics:
         """The same for the images at some positions, in that order."""
