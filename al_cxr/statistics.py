@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.special import entr
@@ -44,8 +46,15 @@ class PoolStatistics:
     rounds: int = 0
     """Queries in all."""
     passes: int = 0
+    """T; where passes were raced for, the T of the settings."""
+    passes_N: np.ndarray | None = None
+    """Passes that each image had, where they were raced for."""
     sites: list[str] = field(default_factory=list)
     """The random sites that were sampled, described."""
+    head_agreement: float | None = None
+    """Where only the head was sampled: rank correlation with the entropies of all sites, on a part of the pool."""
+    sampling: str = ""
+    """How the passes were computed, in words."""
 
     def __post_init__(self) -> None:
         for name, array in self.per_image().items():
@@ -59,6 +68,18 @@ class PoolStatistics:
         """The arrays that are there and have one row an image."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {n: v for n, v in values.items() if isinstance(v, np.ndarray) and not n.startswith("labelled_")}
+
+    @classmethod
+    def join(cls, parts: Sequence[PoolStatistics]) -> PoolStatistics:
+        """The statistics of several groups of images as those of all, in that order; what is no image's, of the first.
+
+        Raises ValueError where there are no parts or they do not hold the same arrays.
+        """
+        if len({tuple(part.per_image()) for part in parts}) != 1:
+            raise ValueError("statistics can be joined where there are some and all hold the same arrays")
+        names = parts[0].per_image()
+        joined: dict[str, Any] = {name: np.concatenate([part.per_image()[name] for part in parts]) for name in names}
+        return dataclasses.replace(parts[0], **joined)
 
     def take(self, positions: np.ndarray) -> PoolStatistics:
         """The same for the images at some positions, in that order."""

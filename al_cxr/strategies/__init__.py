@@ -1,6 +1,22 @@
 """Acquisition strategies: from the statistics of a pool to the images to label next. Arrays only, no torch."""
 
-from al_cxr.strategies import basic
+from al_cxr.strategies import balanced, basic, batch, diverse, power, targeted, typical
 from al_cxr.strategies.registry import Choice, Selection, Strategy, get, names, select, strategy, top_n
 
-__all__ = ["Choice", "Selection", "Strategy", "basic", "get", "names", "select", "strategy", "top_n"]
+__all__ = [
+    "Choice",
+    "Selection",
+    "Strategy",
+    "balanced",
+    "basic",
+    "batch",
+    "diverse",
+    "get",
+    "names",
+    "power",
+    "select",
+    "strategy",
+    "targeted",
+    "top_n",
+    "typical",
+]

@@ -58,12 +58,16 @@ class Strategy:
     choose: Function
     needs: frozenset[str]
     """Of "probs", "mc", "votes", "features"; empty where no pixel has to be read."""
+    race: str | None = None
+    """The statistic of which it takes the n largest, of al_cxr.race: passes then go to the images that need them."""
 
 
 _REGISTRY: dict[str, Strategy] = {}
 
 
-def strategy(name: str, needs: str | Iterable[str] = "nothing") -> Callable[[Function], Function]:
+def strategy(
+    name: str, needs: str | Iterable[str] = "nothing", race: str | None = None
+) -> Callable[[Function], Function]:
     """Registers a function `(statistics, n, rng) -> Choice` under a name."""
     wanted = frozenset({needs} if isinstance(needs, str) else needs) - {"nothing"}
     if not wanted <= NEEDS.keys():
@@ -72,7 +76,7 @@ def strategy(name: str, needs: str | Iterable[str] = "nothing") -> Callable[[Fun
         raise ValueError(f"strategy {name} is registered already")
 
     def register(function: Function) -> Function:
-        _REGISTRY[name] = Strategy(name, function, wanted)
+        _REGISTRY[name] = Strategy(name, function, wanted, race)
         return function
 
     return register
