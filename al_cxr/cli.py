@@ -18,8 +18,13 @@ examples:
   al-cxr run experiments/tb_entropy.yaml                          the active-learning experiment, tables and figures
   al-cxr run experiments/tb_entropy.yaml --data my_images.csv     the same on your own radiographs
   al-cxr baseline --arch cnn                                      one fully labelled model
+  al-cxr search experiments/cxr3_features.yaml                    hyper-parameters, chosen on validation data
   al-cxr compare runs/tb_entropy                                  every round against the cross-entropy baseline
+  al-cxr report runs/tb_entropy                                   its page again: results/tb_entropy/report.html
   al-cxr evaluate runs/tb_entropy --data other_hospital.csv       trained models on another data set
+  al-cxr bundle runs/tb_entropy/baseline my_model                 a trained model that loads without its experiment
+  al-cxr predict my_model my_images/                              its answers to any folder of images, as a CSV
+  al-cxr explain my_model image.png                               where it looked
   al-cxr data audit my_images.csv                                 what is in a data set, and what is wrong with it
 
 Research software: not a medical device, not for diagnosis."""
@@ -51,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run an active-learning experiment: every arm, every seed, tables, figures")
     run.add_argument("experiment", type=Path, help="the experiment file (YAML)")
+    run.add_argument(
+        "--regime", help="label regimes of the file instead of its budget, with commas between them, or all"
+    )
     run.add_argument("--plan", action="store_true", help="print what would be done and how long it takes, then stop")
     _settings_options(run)
     run.set_defaults(call=_run)
@@ -63,17 +71,59 @@ def _parser() -> argparse.ArgumentParser:
     _settings_options(baseline)
     baseline.set_defaults(call=_baseline)
 
+    search = commands.add_parser("search", help="choose hyper-parameters on validation data, with a stated budget")
+    search.add_argument("experiment", type=Path, help="the experiment file (YAML), with a section search")
+    search.add_argument("--trials", type=int, default=None, help="settings that are tried; the YAML's own")
+    search.add_argument("--seconds", type=float, default=None, help="begin no trial after so many, over all starts")
+    _settings_options(search)
+    search.set_defaults(call=_search)
+
     compare = commands.add_parser("compare", help="compare a run's arms with its baseline; rewrites the tables")
     compare.add_argument("run", type=Path, help="a run folder, e.g. runs/tb_entropy")
     compare.add_argument("--results", type=Path, default=Path("results"), help="where reports go (%(default)s)")
     compare.set_defaults(call=_compare)
+
+    report = commands.add_parser("report", help="write the reports of finished runs anew, from their records alone")
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run folder, e.g. runs/tb_entropy")
+    report.add_argument("--results", type=Path, default=Path("results"), help="where reports go (%(default)s)")
+    report.set_defaults(call=_report)
 
     evaluate = commands.add_parser("evaluate", help="trained models on another data set (external test)")
     evaluate.add_argument("run", type=Path, help="a run folder, or an arm, a seed or a fit below it")
     evaluate.add_argument("--data", required=True, help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER]")
     evaluate.add_argument("--out", type=Path, default=None, help="where to write; RUN/evaluations/DATA unless given")
     evaluate.add_argument("--attribution", default="", help="who made the images, printed in the report")
+    evaluate.add_argument("--target", help="class that thresholds and slices are about; the run's own unless given")
+    goal = evaluate.add_mutually_exclusive_group()
+    goal.add_argument("--sensitivity", type=float, help="of the target on validation, for the threshold (0.9)")
+    goal.add_argument("--specificity", type=float, help="the same, of everything else")
+    evaluate.add_argument("--prevalence", help="of the target among the screened, with commas (0.005,0.02,0.1)")
     evaluate.set_defaults(call=_evaluate)
+
+    bundle = commands.add_parser("bundle", help="a trained model as a folder that loads without its experiment")
+    bundle.add_argument("models", type=Path, help="a fit, an arm's seed, or a whole arm or baseline (an ensemble)")
+    bundle.add_argument("out", type=Path, help="the new folder")
+    bundle.add_argument(
+        "--sensitivity", type=float, default=0.9, help="of the target on validation, for the threshold (%(default)s)"
+    )
+    bundle.add_argument(
+        "--coverage", type=float, default=0.9, help="share of validation that must be answered (%(default)s)"
+    )
+    bundle.set_defaults(call=_bundle)
+
+    model_help = "a bundle, or a fit, seed, arm or baseline of a run"
+    predict = commands.add_parser("predict", help="a trained model's answers to images without labels, as a CSV")
+    predict.add_argument("model", type=Path, help=model_help)
+    predict.add_argument("images", type=Path, help="a folder, searched whole, or a CSV with a column path")
+    predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="the CSV (%(default)s)")
+    predict.set_defaults(call=_predict)
+
+    explain = commands.add_parser("explain", help="where a trained model looked, drawn over the images")
+    explain.add_argument("model", type=Path, help=model_help)
+    explain.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files")
+    explain.add_argument("--out", type=Path, default=Path("explanations"), help="folder of the PNGs (%(default)s)")
+    explain.add_argument("--class", dest="label", help="class that is explained; the target unless given")
+    explain.set_defaults(call=_explain)
 
     data = commands.add_parser("data", help="look at a data set, check it, fetch it")
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -128,16 +178,47 @@ def _baseline(options: argparse.Namespace) -> None:
     commands.baseline(_request(options), options.arch)
 
 
+def _search(options: argparse.Namespace) -> None:
+    from al_cxr import search_command
+
+    search_command.search(_request(options), options.trials, options.seconds)
+
+
 def _compare(options: argparse.Namespace) -> None:
     from al_cxr import commands
 
     commands.compare(options.run, options.results)
 
 
+def _report(options: argparse.Namespace) -> None:
+    from al_cxr import commands
+
+    commands.report(options.runs, options.results)
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     from al_cxr import data_commands
 
-    data_commands.evaluate(options.run, options.data, options.out, options.attribution)
+    o = options
+    data_commands.evaluate(o.run, o.data, o.out, o.attribution, o.target, o.sensitivity, o.specificity, o.prevalence)
+
+
+def _bundle(options: argparse.Namespace) -> None:
+    from al_cxr import predict_commands
+
+    predict_commands.bundle(options.models, options.out, options.sensitivity, options.coverage)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from al_cxr import predict_commands
+
+    predict_commands.predict(options.model, options.images, options.out)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from al_cxr import predict_commands
+
+    predict_commands.explain(options.model, options.images, options.out, options.label)
 
 
 def _audit(options: argparse.Namespace) -> None:
@@ -170,6 +251,7 @@ def _request(options: argparse.Namespace) -> Any:
         name=options.name,
         runs=options.runs,
         results=options.results,
+        regime=getattr(options, "regime", None),
     )
 
 

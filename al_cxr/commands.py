@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from al_cxr import experiment, models, provenance, strategies, sweep
+from al_cxr import experiment, models, provenance, stopping, strategies, sweep
+from al_cxr.compare import Finished
 from al_cxr.compare import load as load_finished
-from al_cxr.config import FolderSource, ManifestSource, MedmnistSource, Settings, Source
+from al_cxr.config import Arm, FolderSource, ManifestSource, MedmnistSource, Settings, Source, Stop
 from al_cxr.data import sources
 from al_cxr.data.dataset import SPLITS
 from al_cxr.errors import UserError
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
+from al_cxr.report.index import write_index
+from al_cxr.report.regimes import write_regimes
 from al_cxr.report.terminal import comparison_text
 from al_cxr.workspace import Workspace, note_commit, open_workspace
 
@@ -32,6 +35,8 @@ class Request:
     name: str | None
     runs: Path
     results: Path
+    regime: str | None = None
+    """Label regimes, with commas between them, or "all"; None for the experiment's own budget."""
 
     def settings(self, *more: dict[str, object]) -> Settings:
         over = [experiment.parse_override(text) for text in self.overrides]
@@ -50,21 +55,58 @@ class Request:
 
 
 def run(request: Request, plan_only: bool = False) -> None:
-    """`al-cxr run`: every arm and seed of an experiment, then its report."""
+    """`al-cxr run`: every arm and seed of an experiment, in each label regime that is asked for, then its report."""
     settings = request.settings()
-    if not settings.arms:
-        raise UserError(f"{request.experiment}: arms: an experiment wants arms; `al-cxr baseline` does without")
-    if all(arm.strategy != "random" for arm in settings.arms.values()):
-        raise UserError(
-            f"{request.experiment}: arms: no arm samples at random, so no gain could be told from chance; "
-            "add one, e.g. focal-random: {strategy: random, loss: focal}"
-        )
-    for name, arm in settings.arms.items():
+    _check_arms(request.experiment, settings.arms, settings.stop)
+    regimes = _regimes(request, settings)
+    if not regimes:
+        _run(request, settings, "", plan_only)
+        return
+    for regime in regimes:
+        print(f"regime    {regime}")
+        _run(request, settings.in_regime(regime), regime, plan_only)
+    folder = request.runs / request.run_name()
+    begun = [folder / regime for regime in settings.regimes if (folder / regime / "experiment.json").exists()]
+    if len(begun) > 1 and not plan_only:
+        page = write_regimes([load_finished(path) for path in begun], request.results / folder.name)
+        print(f"regimes   {page}")
+
+
+def _check_arms(path: Path, arms: Mapping[str, Arm], stop: Stop) -> None:
+    """UserError unless there are arms, their strategies and the stopping rule are known, and each loss has an arm that
+    samples at random."""
+    if not arms:
+        raise UserError(f"{path}: arms: an experiment wants arms; `al-cxr baseline` does without")
+    for loss in dict.fromkeys(arm.loss for arm in arms.values()):
+        of_loss = {name: arm.strategy for name, arm in arms.items() if arm.loss == loss}
+        if "random" not in of_loss.values():
+            raise UserError(
+                f"{path}: arms: no arm samples at random with the loss {loss}, so no gain of {', '.join(of_loss)} "
+                f"could be told from chance; add one, e.g. {loss}-random: {{strategy: random, loss: {loss}}}"
+            )
+    stopping.check(stop.rule, dict(stop.options))
+    for name, arm in arms.items():
         try:
             strategies.get(arm.strategy)
         except UserError as error:
-            raise UserError(f"{request.experiment}: arms.{name}.strategy: {error}") from None
-    workspace = _open(request, settings, request.run_name())
+            raise UserError(f"{path}: arms.{name}.strategy: {error}") from None
+
+
+def _regimes(request: Request, settings: Settings) -> list[str]:
+    """The regimes that were asked for; none for the experiment's own budget."""
+    if request.regime is None:
+        return []
+    asked = list(settings.regimes) if request.regime == "all" else [r.strip() for r in request.regime.split(",")]
+    for name in asked or [request.regime]:
+        if name not in settings.regimes:
+            known = ", ".join(settings.regimes) or "none"
+            raise UserError(f"--regime {name}: {request.experiment} has no such regime; it has: {known}")
+    return list(dict.fromkeys(asked))
+
+
+def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> None:
+    """One budget of an experiment: what is missing of it, and its report."""
+    workspace = _open(request, settings, request.run_name(), regime)
     todo = sweep.announce(workspace, print)
     if plan_only:
         return
@@ -73,10 +115,10 @@ def run(request: Request, plan_only: bool = False) -> None:
         sweep.run_all(workspace, print)
     else:
         print("finished  every run was there already; only the report is written anew")
-    labels_N, results = workspace.dataset.labels_N, request.results / workspace.name
+    labels_N, results = workspace.dataset.labels_N, request.results / workspace.name / regime
     page = write_report(workspace.folder, results, _pixels(workspace), labels_N, _names(workspace))
     print(comparison_text(load_finished(workspace.folder)))
-    print(f"report    {page}")
+    _say_pages(page, workspace.folder)
 
 
 def baseline(request: Request, archs: str | None) -> None:
@@ -89,7 +131,7 @@ def baseline(request: Request, archs: str | None) -> None:
         workspace = _open(request, settings, request.run_name("baseline", arch))
         if sweep.announce(workspace, print):
             note_commit(workspace)
-        sweep.run_jobs(workspace, [sweep.Job("baseline", "", seed) for seed in settings.seeds], print)
+            sweep.run_all(workspace, print)
         folders.append(workspace.folder)
     assert workspace is not None
     together = request.run_name("baseline", given.replace(",", "+"))
@@ -103,10 +145,38 @@ def compare(folder: Path, results: Path) -> None:
     """`al-cxr compare`: every round against the baseline and against random, from the records alone."""
     finished = load_finished(folder)
     print(comparison_text(finished))
-    print(f"report    {write_report(folder, results / finished.experiment.name)}")
+    report([folder], results)
 
 
-def _open(request: Request, settings: Settings, name: str) -> Workspace:
+def report(folders: Sequence[Path], results: Path) -> None:
+    """`al-cxr report`: the pages of run folders from their records alone, and an index where there are several."""
+    pages: dict[Path, Finished] = {}
+    for folder in folders:
+        finished = load_finished(folder)
+        name, regime = finished.experiment.name, finished.experiment.regime
+        for part in filter(None, (name, regime)):
+            if Path(part).name != part or part == "..":
+                raise UserError(f"{folder}/experiment.json: {part!r} is no name of a folder; was the record edited?")
+        target = results / name / regime
+        if target / "README.md" in pages:
+            raise UserError(f"{folder}: another run named here is called {name} too, and both would go to {target}")
+        page = write_report(folder, target)
+        pages[page] = finished
+        _say_pages(page, folder)
+    if len(pages) > 1:
+        index = write_index(results, pages)
+        print(f"index     {index}, {index.with_suffix('.html')}")
+
+
+def _say_pages(page: Path, run_folder: Path) -> None:
+    """Where a report went, and beside the run the one that shows its radiographs."""
+    print(f"report    {page}")
+    for html in (page.with_name("report.html"), run_folder / "report.html"):
+        if html.exists():
+            print(f"          {html}")
+
+
+def _open(request: Request, settings: Settings, name: str, regime: str = "") -> Workspace:
     """Load the data and say so first, then everything else that a reader of the terminal wants to know."""
     dataset = sources.load(settings.data)
     size = settings.data.image_size
@@ -116,7 +186,7 @@ def _open(request: Request, settings: Settings, name: str) -> Workspace:
     print(f"          {' · '.join(counts)} — {' · '.join(classes)}")
     for note in dataset.notes:
         print(f"warning   {note}")
-    workspace = open_workspace(name, settings, dataset, request.runs / name, provenance.command())
+    workspace = open_workspace(name, settings, dataset, request.runs / name / regime, provenance.command(), regime)
     given = ", ".join(f"{k} {v}" for k, v in settings.model.arguments().items())
     parameters = models.parameters(workspace.build_model(0))
     print(f"model     {settings.model.arch}{f' ({given})' if given else ''} · {parameters:,} parameters")

@@ -9,19 +9,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from al_cxr.config import Settings
 from al_cxr.errors import UserError
-from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, QueryRecord, RoundRecord, Timing, read
+from al_cxr.images import read_images
+from al_cxr.records import (
+    BaselineRecord,
+    ExperimentRecord,
+    FitRecord,
+    QueryRecord,
+    RoundRecord,
+    StopRecord,
+    Timing,
+    fits_folder,
+    read,
+)
 
-SHARED = ("seed_set", "initial_weights", "test_set", "data")
+SHARED = ("seed_set", "initial_weights", "loader", "masks", "test_set", "data")
+BASELINE_SHARED = ("initial_weights", "loader", "test_set", "data")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finished:
-    """All that a run folder holds, as far as it got; `gaps` says in words what is missing."""
+    """All that a run folder holds, as far as it got; `gaps` says in words what is missing.
+
+    Two are equal where they are the same object, so that what is computed from one can be kept beside it.
+    """
 
     folder: Path
     experiment: ExperimentRecord
@@ -33,6 +51,10 @@ class Finished:
     timings: dict[tuple[str, int, int], Timing] = field(default_factory=dict)
     """(arm, seed, round): training of the round's model, and scoring of the pool that chose the round's images."""
     baseline_timings: dict[int, Timing] = field(default_factory=dict)
+    images: pd.DataFrame | None = None
+    """What is known of each image, a row at its absolute index; None in runs that were made without images.csv."""
+    stopped: dict[tuple[str, int], StopRecord] = field(default_factory=dict)
+    """(arm, seed) -> why it asked for no more labels before its budget was spent."""
     gaps: tuple[str, ...] = ()
 
     @property
@@ -50,7 +72,25 @@ class Finished:
         """Folder of one trained model; UserError where the key would leave the run's folder."""
         if Path(key).name != key or key == "..":
             raise UserError(f"{self.folder}: {key!r} is no key of a fit; was the record edited?")
-        return self.folder / "fits" / key
+        return fits_folder(self.folder, self.experiment.regime) / key
+
+    def test_predictions(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Absolute indices (n,) of the test images and the class (n,) that a fit gave each; UserError if unreadable."""
+        path = self.fit_folder(key) / "predictions.safetensors"
+        try:
+            arrays = load_file(path)
+            return arrays["test_index"], arrays["test_probs"].argmax(axis=1)
+        except FileNotFoundError:
+            raise UserError(f"{path}: the model's predictions are missing; was the run finished?") from None
+        except (KeyError, SafetensorError) as error:
+            raise UserError(
+                f"{path}: no predictions of a model ({error}); was it written by another version?"
+            ) from None
+
+    def twin(self, arm: str) -> str | None:
+        """The random arm with the loss of an arm, which may be the arm itself; None where there is none."""
+        arms = self.settings.arms
+        return next((n for n, a in arms.items() if a.strategy == "random" and a.loss == arms[arm].loss), None)
 
     def last(self, arm: str) -> list[RoundRecord]:
         """The arm's last finished round, one record a seed that got there; empty where none did."""
@@ -80,7 +120,7 @@ def _open(run_dir: Path) -> Finished:
         raise UserError(f"{path}: target {settings.data.target!r} is none of {', '.join(experiment.data.classes)}")
     if "train" not in experiment.data.counts or "test" not in experiment.data.counts:
         raise UserError(f"{path}: data.counts lacks train or test; was it written by another version?")
-    finished = Finished(run_dir, experiment, settings)
+    finished = Finished(run_dir, experiment, settings, images=read_images(run_dir))
     for seed in settings.seeds:
         record = run_dir / "baseline" / f"seed-{seed}.json"
         if record.exists():
@@ -129,6 +169,8 @@ def load(run_dir: Path) -> Finished:
                 finished.timings[arm, seed, r] = train.model_copy(update={"score": score})
             if not rounds:
                 gaps.append(f"{arm} seed {seed}: no round is finished")
+            elif (folder / "stopped.json").exists():
+                finished.stopped[arm, seed] = read(folder / "stopped.json", StopRecord)
             # An emptied pool ends a run early: that is complete too.
             elif len(rounds) <= settings.budget.rounds and rounds[-1].n_labelled < finished.train_size:
                 reached = f"rounds 0-{len(rounds) - 1}" if len(rounds) > 1 else "round 0"
@@ -151,6 +193,14 @@ def _check_shared(finished: Finished) -> None:
                         f"{finished.folder}: arms {other.arm} and {arm} of seed {seed} differ in {key} at round "
                         f"{record.round}, so they cannot be compared; delete the folder of one and run again"
                     )
+    for (seed, number), record in first.items():
+        baseline = finished.baselines.get(seed)
+        for key in BASELINE_SHARED:
+            if baseline and baseline.hashes.get(key) != record.hashes[key]:
+                raise UserError(
+                    f"{finished.folder}: the baseline and arm {record.arm} of seed {seed} differ in {key} at round "
+                    f"{number}, so they cannot be compared; delete the folder of one and run again"
+                )
 
 
 def per_seed(finished: Finished, target: str) -> pd.DataFrame:
@@ -164,7 +214,7 @@ def per_seed(finished: Finished, target: str) -> pd.DataFrame:
     arms = finished.settings.arms
     rows = []
     for (arm, seed), rounds in finished.rounds.items():
-        twin = next((n for n, a in arms.items() if a.strategy == "random" and a.loss == arms[arm].loss), None)
+        twin = finished.twin(arm)
         random = finished.rounds.get((twin, seed), []) if twin and twin != arm else []
         baseline = finished.baselines.get(seed)
         for record in rounds:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 
 class Section(BaseModel):
@@ -73,6 +73,10 @@ class ModelSettings(Section):
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="architecture -> its keyword arguments; only those of `arch` are used"
     )
+    tune: Literal["all", "last", "frozen"] = Field(
+        "all", description="what is trained: all, the last stages and the head, or the head on features of the rest"
+    )
+    tune_stages: int = Field(1, ge=1, description="last only: stages at the end of the backbone that are trained")
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of the architecture in use."""
@@ -113,6 +117,7 @@ class TrainSettings(Section):
     optimizer: Literal["adam", "adamw"] = Field("adam")
     lr: float = Field(1e-3, gt=0, description="learning rate at the start")
     weight_decay: float = Field(0.0, ge=0, description="L2 for adam, decoupled for adamw")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="backbones: factor on the rate a block nearer to the input")
     schedule: Literal["plateau", "cosine", "constant"] = Field("plateau")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="factor on the rate when val loss stalls")
     plateau_patience: int = Field(3, ge=0, description="epochs without a better val loss before that")
@@ -144,8 +149,45 @@ class Budget(Section):
         return self
 
 
+class Regime(Section):
+    """Another amount of labels for the same question: a budget, of which null leaves what `budget` says."""
+
+    seed: float | None = Field(None, description="labels at the start, as in budget")
+    query: float | None = Field(None, description="labels a round, as in budget")
+    query_of: Literal["remaining", "train", "number"] | None = Field(None, description="as in budget")
+    rounds: int | None = Field(None, description="queries, as in budget")
+
+    def over(self, budget: Budget) -> Budget:
+        """This regime laid over a budget; ValueError where the two make no valid one."""
+        return Budget.model_validate(budget.model_dump() | self.model_dump(exclude_none=True))
+
+
 class Scoring(Section):
     passes: int = Field(20, ge=2, description="T, Monte-Carlo-dropout passes an image")
+    scope: Literal["all", "head"] = Field(
+        "all", description="what is sampled: every random site, or those after the last convolution (features cached)"
+    )
+    masks: Literal["stratified", "independent"] = Field(
+        "stratified", description="over the T passes: each unit dropped as often as it should, or by luck"
+    )
+    race: Literal["off", "capped", "budget"] = Field(
+        "capped", description="off = T passes each; capped = fewer where the choice is clear; budget = T on average"
+    )
+    race_error: float = Field(0.02, ge=0, le=1, description="capped: share of the query that may differ, expected")
+    race_limit: int = Field(200, ge=2, description="budget: passes of an image, at most")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Scoring:
+        if self.race == "budget" and self.race_limit < self.passes:
+            raise ValueError(f"race_limit {self.race_limit} is below passes ({self.passes}); raise it")
+        return self
+
+
+class Stop(Section):
+    """When an arm asks for no more labels; decided from validation metrics and the pool, never from the test split."""
+
+    rule: str = Field("budget", description="name in al_cxr.stopping; budget = all rounds")
+    options: dict[str, int | float] = Field(default_factory=dict, description="of the rule")
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}$")]
@@ -160,19 +202,101 @@ class Baseline(Section):
     loss: str = Field("cross_entropy", description="name under losses")
 
 
+# -------------------------------------------------------------------------------------------------------------- search
+Value = bool | int | float | str | None
+"""Of a setting that is searched."""
+
+
+class Dimension(Section):
+    """What one setting may be in a search: low to high, or one of some choices."""
+
+    low: int | float | None = Field(None, description="smallest value; whole numbers only, where both ends are whole")
+    high: int | float | None = Field(None, description="largest value")
+    log: bool = Field(False, description="drawn evenly on the logarithm")
+    choices: list[Value] | None = Field(None, min_length=1, description="instead of low and high")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Dimension:
+        if (self.choices is None) == (self.low is None and self.high is None):
+            raise ValueError("give low and high, or choices")
+        if self.choices is None and (self.low is None or self.high is None or self.low >= self.high):
+            raise ValueError("wants low < high")
+        if self.log and (self.low is None or self.low <= 0):
+            raise ValueError("log wants low > 0")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def ends(self) -> list[Value]:
+        """Both ends, or all choices: if they are valid settings, so is what lies between."""
+        return [self.low, self.high] if self.choices is None else list(self.choices)
+
+    def holds(self, value: Value) -> bool:
+        if self.choices is not None:
+            return value in self.choices
+        assert self.low is not None and self.high is not None
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def rounded(self, value: Value, digits: int) -> Value:
+        """A number of a range with so many significant digits, still inside; anything else as it is."""
+        if not isinstance(value, float) or self.low is None or self.high is None:
+            return value
+        return min(max(float(f"{value:.{digits}g}"), float(self.low)), float(self.high))
+
+
+class Search(Section):
+    """Hyper-parameters chosen on validation data with a stated budget; all arms then share them."""
+
+    trials: int = Field(20, ge=1, description="settings that are tried; the first are those of the experiment")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        default_factory=lambda: [100, 101], min_length=1, description="of each trial; none of the experiment's own"
+    )
+    labels: float = Field(0.30, gt=0, description="images trained on: <= 1 a share of the training set, else a number")
+    objective: Literal["macro_f1", "target_f1", "loss"] = Field("macro_f1", description="on validation, of the mean")
+    space: dict[str, Dimension] = Field(min_length=1, description="dotted name of a setting -> what it may be")
+
+    @model_validator(mode="after")
+    def _once(self) -> Search:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: a seed stands there twice")
+        return self
+
+
 # ------------------------------------------------------------------------------------------------------------- machine
+class Ray(Section):
+    """How the engine `ray` runs: the resources of a task, and where."""
+
+    address: str | None = Field(None, description="of a running cluster, or auto; null = a Ray of this machine alone")
+    cpus: float = Field(1.0, gt=0, description="CPUs a task asks for")
+    gpus: float = Field(0.0, ge=0, description="GPUs a task asks for; a fraction shares one")
+    shard: int = Field(4096, ge=1, description="a pool of more images than this is scored in parts of so many")
+
+
 class Machine(Section):
     """Changes the speed, not the science; resolved once per experiment and kept, so that going on repeats the bits."""
 
+    engine: Literal["local", "processes", "ray"] = Field("local", description="what runs are computed by")
+    ray: Ray = Field(default_factory=Ray)
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto = the faster one, measured")
+    score_precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of Monte-Carlo passes; auto = the faster one, measured"
+    )
     channels_last: bool = Field(True, description="memory layout of convolutions")
     threads: int = Field(0, ge=0, description="of torch; 0 = as many as cores")
-    processes: int = Field(1, ge=1, le=256, description="runs at once, each in a process with `threads` threads")
+    processes: int = Field(
+        1, ge=1, le=256, description="runs at once with the engine processes, of `threads` threads each"
+    )
     workers: int = Field(0, ge=0, description="decoding threads; 0 = as many as cores")
     score_batch: int = Field(256, ge=1, description="images a batch when scoring or evaluating")
     checkpoint_seconds: float = Field(60.0, ge=0, description="training state is saved at most this often")
     cache: str | None = Field(None, description="folder of the pixel store; null = the user's cache folder")
+
+
+RESERVED = ("all", "arms", "baseline", "evaluations", "figures", "fits", "tables")
+"""What no regime may be called: its folder lies beside these."""
 
 
 class Settings(Section):
@@ -185,10 +309,13 @@ class Settings(Section):
         default_factory=lambda: {"cross_entropy": LossSettings(kind="cross_entropy")}
     )
     budget: Budget = Field(default_factory=Budget)
+    regimes: dict[Name, Regime] = Field(default_factory=dict)
     scoring: Scoring = Field(default_factory=Scoring)
+    stop: Stop = Field(default_factory=Stop)
     arms: dict[Name, Arm] = Field(default_factory=dict)
     baseline: Baseline = Field(default_factory=Baseline)
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0], min_length=1)
+    search: Search | None = Field(None, description="of al-cxr search; it changes no result of a run")
     machine: Machine = Field(default_factory=Machine)
 
     @model_validator(mode="after")
@@ -196,10 +323,36 @@ class Settings(Section):
         for where, loss in [(f"arms.{n}", a.loss) for n, a in self.arms.items()] + [("baseline", self.baseline.loss)]:
             if loss not in self.losses:
                 raise ValueError(f"{where}.loss: no loss {loss!r} under losses ({', '.join(self.losses)})")
+        if self.model.tune == "frozen":
+            self._fits_features()
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: a seed stands there twice")
+        if self.search is not None and (shared := set(self.search.seeds) & set(self.seeds)):
+            raise ValueError(f"search.seeds: {min(shared)} is a seed of the experiment too; choose others")
+        for name, regime in self.regimes.items():
+            if name in RESERVED:
+                raise ValueError(f"regimes.{name}: this name is taken by a folder or an option; choose another")
+            try:
+                regime.over(self.budget)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join([f"regimes.{name}", *map(str, first["loc"])])
+                raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
         return self
 
+    def in_regime(self, name: str) -> Settings:
+        """The same experiment with the budget of one of its regimes."""
+        return self.model_copy(update={"budget": self.regimes[name].over(self.budget)})
+
+    def _fits_features(self) -> None:
+        for key, given, wanted in [
+            ("augment", self.train.augment is not None, "null"),
+            ("cutmix", self.train.cutmix > 0, "0"),
+            ("layer_decay", self.train.layer_decay < 1, "1"),
+        ]:
+            if given:
+                raise ValueError(f"train.{key}: model.tune frozen sees features and no pixels; set it to {wanted}")
+
     def science(self) -> dict[str, Any]:
-        """Everything that changes the result, as plain data."""
-        return self.model_dump(mode="json", exclude={"machine"})
+        """Everything that changes the result of a run, as plain data."""
+        return self.model_dump(mode="json", exclude={"machine", "search"})

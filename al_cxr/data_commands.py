@@ -14,20 +14,36 @@ from al_cxr.data.audit import audit as measure
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import dataset_fingerprint
 from al_cxr.errors import UserError
+from al_cxr.operating import Goal
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 from al_cxr.report.contact import show as show_images
 from al_cxr.report.evaluation import write_evaluation
 from al_cxr.runtime import plain
+from al_cxr.trial import PREVALENCES
 
 SHOWN_SIZE = 224
 """Pixels a side of the images on contact sheets."""
 
 
-def evaluate(folder: Path, data: str, out: Path | None, attribution: str) -> None:
+def evaluate(
+    folder: Path,
+    data: str,
+    out: Path | None,
+    attribution: str,
+    target: str | None = None,
+    sensitivity: float | None = None,
+    specificity: float | None = None,
+    prevalences: str | None = None,
+) -> None:
     """`al-cxr evaluate`: trained models on data that they have not seen."""
+    goal, shares = _goal(sensitivity, specificity), _prevalences(prevalences)
     models = external.find_models(folder)
     card = models[0].fit.card()
+    run = models[0].run
+    target = target or (external.target_of(run) if run else None)
+    if target is not None and target not in card.classes:
+        raise UserError(f"--target: the models know no class {target!r}, but {', '.join(card.classes)}")
     dataset = sources.load_for_evaluation(sources.parse(data), card.classes)
     print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
     machine = Machine()
@@ -36,11 +52,14 @@ def evaluate(folder: Path, data: str, out: Path | None, attribution: str) -> Non
     notes = list(dataset.notes)
     if seen := external.seen_before(models, store):
         notes.insert(0, f"{seen:,} of {len(dataset):,} images trained or chose the models: no external test")
+    known_N = external.known_labels(run) if run else None
+    if known_N is None:
+        notes.append("the models' own validation labels cannot be read: neither a temperature nor a threshold")
     for note in notes:
         print(f"warning   {note}")
     judged = []
     for model in models:
-        judged.append(external.evaluate(model, dataset, store.pixels, runtime))
+        judged.append(external.evaluate(model, dataset, store.pixels, runtime, known_N))
         tested = judged[-1].metrics
         print(f"{model.name}: accuracy {100 * tested.accuracy:.1f} % · macro F1 {100 * tested.macro.f1:.1f} %")
     facts = {
@@ -52,7 +71,17 @@ def evaluate(folder: Path, data: str, out: Path | None, attribution: str) -> Non
     }
     names = [dataset.images.name(i) for i in range(len(dataset))]
     page = write_evaluation(
-        out or folder / "evaluations" / dataset.name, judged, names, dataset.labels_N, dataset.stamp, facts, notes
+        out or folder / "evaluations" / dataset.name,
+        judged,
+        names,
+        dataset.labels_N,
+        dataset.stamp,
+        facts,
+        notes,
+        target=target,
+        goal=goal,
+        prevalences=shares,
+        table=dataset.table,
     )
     print(f"report    {page}")
 
@@ -101,6 +130,27 @@ def fetch(what: str, out: Path | None, size: int) -> None:
         print(f"fetched   {len(dataset):,} images; use them with --data medmnist:{name}-{size}@{root}")
     else:
         raise UserError(f"{what!r}: nothing is known under this name; give kaggle, kaggle:OWNER/NAME or medmnist:FLAG")
+
+
+def _goal(sensitivity: float | None, specificity: float | None) -> Goal:
+    try:
+        if specificity is not None:
+            return Goal("specificity", specificity)
+        return Goal() if sensitivity is None else Goal("sensitivity", sensitivity)
+    except ValueError as error:
+        raise UserError(f"--sensitivity, --specificity: {error}") from None
+
+
+def _prevalences(text: str | None) -> tuple[float, ...]:
+    if text is None:
+        return PREVALENCES
+    try:
+        shares = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--prevalence {text}: numbers with commas between them, such as 0.005,0.02") from None
+    if not all(0 < share < 1 for share in shares):
+        raise UserError(f"--prevalence {text}: a prevalence lies between 0 and 1; 2 % is 0.02")
+    return shares
 
 
 def _load(data: str) -> Dataset:

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
-from al_cxr.config import Machine
+from al_cxr.config import DataSettings, Machine, Settings
+from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit
+from al_cxr.images import read_images
 from al_cxr.metrics import measure
-from al_cxr.records import BaselineRecord, FitRecord, RoundRecord, read
+from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
+from al_cxr.truth import judged, labels_of
 from al_cxr.workspace import SEEN
 
 
 @dataclass(frozen=True)
 class Named:
-    """A trained model and what to call it: `group` is the same over the seeds of an arm."""
+    """A trained model and what to call it: `group` is the same over the seeds of an arm.
+
+    `run` is the folder of its experiment; None of a fit that was taken out of it.
+    """
 
     group: str
     name: str
     fit: Fit
+    run: Path | None
 
 
 def find_models(path: Path) -> list[Named]:
@@ -35,9 +44,9 @@ def find_models(path: Path) -> list[Named]:
     A run folder: every arm's last round and the baselines, all seeds. A folder below it (arms/ARM, arms/ARM/seed-S,
     baseline, fits/KEY): what is in there.
     """
-    if (path / "fit.json").is_file():
-        return [Named(path.name, path.name, Fit(path, read(path / "fit.json", FitRecord)))]
     run = next((p for p in (path, *path.parents) if (p / "experiment.json").is_file()), None)
+    if (path / "fit.json").is_file():
+        return [Named(path.name, path.name, Fit(path, read(path / "fit.json", FitRecord)), run)]
     if run is None:
         raise UserError(f"{path}: no run folder and not inside one; name what `al-cxr run` or `baseline` wrote")
     found = []
@@ -54,11 +63,39 @@ def find_models(path: Path) -> list[Named]:
     return found
 
 
-def evaluate(model: Named, dataset: Dataset, pixels: np.ndarray, runtime: Runtime) -> Judged:
-    """Run a model over all images of a data set; `pixels` uint8 (N, S, S) at the model's size."""
+def evaluate(
+    model: Named, dataset: Dataset, pixels: np.ndarray, runtime: Runtime, known_N: np.ndarray | None = None
+) -> Judged:
+    """Run a model over all images of a data set; `pixels` uint8 (N, S, S) at the model's size.
+
+    `known_N` are the labels of the data set it was trained on (`known_labels`): with them its stored validation
+    predictions give a temperature and a threshold. UserError where they are not those of its record.
+    """
+    validation = None if known_N is None else judged(model.fit.folder, "val", known_N, model.fit.record.val)
+    val_probs_MC, val_labels_M = (None, None) if validation is None else validation[1:]
     loader = model.fit.loader(pixels, runtime)
     probs = predict(model.fit.model(runtime), loader.batches(np.arange(len(dataset)), runtime.score_batch))
-    return Judged(model.group, model.name, probs, measure(probs, dataset.labels_N, dataset.classes))
+    measured = measure(probs, dataset.labels_N, dataset.classes)
+    return Judged(model.group, model.name, probs, measured, val_probs_MC, val_labels_M)
+
+
+def known_labels(run: Path) -> np.ndarray | None:
+    """Labels of the data set a run was made with, by absolute index: from its images.csv, else from the data set if
+    that can still be read; None otherwise."""
+    record = read(run / "experiment.json", ExperimentRecord)
+    images = read_images(run)
+    if images is not None:
+        return labels_of(images, record.data.classes)
+    with contextlib.suppress(UserError, ValidationError, KeyError):
+        dataset = sources.load(DataSettings.model_validate(record.settings["data"]))
+        if list(dataset.classes) == record.data.classes:
+            return dataset.labels_N
+    return None
+
+
+def target_of(run: Path) -> str:
+    """The class that a run's experiment is about."""
+    return Settings.model_validate(read(run / "experiment.json", ExperimentRecord).settings).data.target
 
 
 def open_store(models: list[Named], dataset: Dataset, machine: Machine) -> PixelStore:
@@ -72,11 +109,13 @@ def open_store(models: list[Named], dataset: Dataset, machine: Machine) -> Pixel
 
 def seen_before(models: list[Named], store: PixelStore) -> int:
     """How many of the images the models were trained on or chosen by: 0 where the test is an external one."""
-    files = {m.fit.folder.parent.parent / SEEN for m in models}
+    runs = {m.fit.folder.parent.parent for m in models}
+    # The regimes of an experiment share their models, and each has noted what it was given.
+    files = {file for run in runs for file in (run / SEEN, *run.glob(f"*/{SEEN}"))}
     seen = {line for file in files if file.is_file() for line in file.read_text().split()}
     return sum(digest in seen for digest in store.digests)
 
 
 def _named(run: Path, group: str, name: str, key: str) -> Named:
-    folder = run / "fits" / key
-    return Named(group, name, Fit(folder, read(folder / "fit.json", FitRecord)))
+    folder = fits_folder(run, read(run / "experiment.json", ExperimentRecord).regime) / key
+    return Named(group, name, Fit(folder, read(folder / "fit.json", FitRecord)), run)

@@ -18,14 +18,16 @@ from torch import nn
 
 from al_cxr import models
 from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
-from al_cxr.data.loader import Loader
+from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.errors import UserError
 from al_cxr.metrics import measure
+from al_cxr.models.backbone import Backbone, Tune
 from al_cxr.records import FitRecord, Timing, read, write
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
 from al_cxr.seeds import digest, digest_text
 from al_cxr.trainer import fit
-from al_cxr.workspace import Workspace
+from al_cxr.workspace import Workspace, scale
 
 CHECKPOINT = "training.safetensors"
 VERSION = 1
@@ -43,6 +45,9 @@ class ModelCard(BaseModel):
     classes: list[str]
     mean: float
     std: float
+    tune: Tune = "all"
+    backbone: str = ""
+    """Hex SHA-256 of the frozen backbone's weights, which the options name and the fit does not hold; else empty."""
     data: str
     fingerprint: str
 
@@ -58,10 +63,21 @@ class Fit:
         return read(self.folder / "model.json", ModelCard)
 
     def model(self, runtime: Runtime) -> nn.Module:
-        """The network with its trained weights, in eval mode on the device."""
-        c = self.card()
-        model = models.build(c.arch, c.in_channels, len(c.classes), c.image_size, _without_weights(c.options))
-        load_weights(model, self.folder / "model.safetensors")
+        """The network with its trained weights, in eval mode on the device.
+
+        Where the backbone was frozen it takes pixels as well as cached features. UserError where the backbone's weights
+        are no longer those that the head was trained on.
+        """
+        c, path = self.card(), self.folder / "model.safetensors"
+        options = c.options if c.tune == "frozen" else _without_weights(c.arch, c.options)
+        model = models.build(c.arch, c.in_channels, len(c.classes), c.image_size, options)
+        if c.tune == "frozen" and isinstance(model, Backbone):
+            if weights_hash(model.body) != c.backbone:
+                raise UserError(f"{self.folder}: model.options.{c.arch}: other weights than the head was trained on")
+            load_weights(model.head, path)
+            model.cached = True
+        else:
+            load_weights(model, path)
         return runtime.place(model).eval()
 
     def loader(self, pixels: np.ndarray, runtime: Runtime) -> Loader:
@@ -84,7 +100,8 @@ def fit_key(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray) ->
         "version": VERSION,
         "data": workspace.card.fingerprint,
         "val": digest(workspace.dataset.indices("val")),
-        "model": {"arch": s.model.arch, "in_channels": s.model.in_channels, "options": s.model.arguments()},
+        "model": {**s.model.model_dump(mode="json"), "options": s.model.arguments()},
+        "features": workspace.loader.key if isinstance(workspace.loader, FeatureLoader) else "",
         "image_size": s.data.image_size,
         "train": s.train.model_dump(mode="json"),
         "loss": s.losses[loss].model_dump(mode="json"),
@@ -98,7 +115,7 @@ def obtain(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, tit
     """The fit of a loss and a seed on some labelled images: read where it is finished, else trained (or gone on)."""
     labelled = np.sort(labelled)
     key = fit_key(workspace, loss, seed, labelled)
-    folder = workspace.folder / "fits" / key
+    folder = workspace.fits / key
     if (folder / "fit.json").exists():
         _tidy(folder)
         return Fit(folder, read(folder / "fit.json", FitRecord))
@@ -152,19 +169,23 @@ def _tidy(folder: Path) -> None:
 
 def _card(workspace: Workspace) -> ModelCard:
     s = workspace.settings
+    mean, std = scale(s)
     return ModelCard(
         arch=s.model.arch,
         in_channels=s.model.in_channels,
         image_size=s.data.image_size,
         options=s.model.arguments(),
         classes=list(workspace.dataset.classes),
-        mean=s.train.mean,
-        std=s.train.std,
+        mean=mean,
+        std=std,
+        tune=s.model.tune,
+        backbone=workspace.loader.backbone if isinstance(workspace.loader, FeatureLoader) else "",
         data=workspace.card.name,
         fingerprint=workspace.card.fingerprint,
     )
 
 
-def _without_weights(options: dict[str, object]) -> dict[str, object]:
+def _without_weights(arch: str, options: dict[str, object]) -> dict[str, object]:
     """Trained weights replace whatever the architecture would start from; do not fetch that again."""
-    return {k: v for k, v in options.items() if not k.startswith("weights")}
+    scratch = {"weights": "none"} if "weights" in models.defaults(arch) else {}
+    return {k: v for k, v in options.items() if not k.startswith("weights")} | scratch

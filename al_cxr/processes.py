@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,23 +23,26 @@ from al_cxr.errors import UserError
 from al_cxr.workspace import Workspace, reopen
 
 J = TypeVar("J")
-Perform = Callable[[Workspace, J, Callable[[str], None]], None]
+Perform = Callable[[Workspace, J], None]
 
 _workspace: Workspace | None = None
 
 
-def perform_all(workspace: Workspace, jobs: Sequence[J], perform: Perform[J], count: int) -> None:
-    """`perform(workspace, job, print)` for every job, `count` at a time; `perform` is a module's function.
+def perform_all(workspace: Workspace, phases: Sequence[Sequence[J]], perform: Perform[J], count: int) -> None:
+    """`perform(workspace, job)` for every job of one phase after the other, `count` at a time; `perform` is a module's
+    function.
 
     The first error ends everything and is raised here; UserError where a worker was killed.
     """
     # Spawned, not forked: a fork of a process in which torch has started threads hangs.
     context = multiprocessing.get_context("spawn")
     given = (workspace.folder.absolute(), workspace.settings, os.getpid())
-    with ProcessPoolExecutor(min(count, len(jobs)), context, _start, given) as pool:
+    most = max(1, *map(len, phases))
+    with ProcessPoolExecutor(min(count, most), context, _start, given) as pool:
         try:
-            for done in as_completed([pool.submit(_work, perform, job) for job in jobs]):
-                done.result()
+            for jobs in phases:
+                for done in as_completed([pool.submit(_work, perform, job) for job in jobs]):
+                    done.result()
         except BrokenProcessPool:
             raise UserError(
                 "a worker process was killed (out of memory?); the same command goes on, with a smaller "
@@ -54,7 +58,8 @@ def perform_all(workspace: Workspace, jobs: Sequence[J], perform: Perform[J], co
 def _start(folder: Path, settings: Settings, parent: int) -> None:
     global _workspace
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
-    os.environ["TQDM_DISABLE"] = "1"  # the bars of several processes would overwrite each other
+    # The bars of several processes would overwrite each other; they are shown on a terminal only.
+    sys.stderr.isatty = lambda: False  # type: ignore[method-assign]
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _workspace = reopen(folder, settings)
 
@@ -68,8 +73,4 @@ def _end_with(parent: int) -> None:
 
 def _work(perform: Perform[J], job: J) -> None:
     assert _workspace is not None
-    perform(_workspace, job, _say)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
+    perform(_workspace, job)

@@ -1,13 +1,16 @@
 """What a run writes down and everything else reads: JSON files with a schema.
 
     runs/NAME/experiment.json                 ExperimentRecord: settings, data card, code version
+    runs/NAME/images.csv                       what is known of each image (al_cxr.images)
     runs/NAME/fits/KEY/                        one trained model, shared by all arms that need the same one
         fit.json                               FitRecord
         model.safetensors                      weights
         predictions.safetensors                val_index, val_probs, test_index, test_probs
     runs/NAME/arms/ARM/seed-S/round-R.json     RoundRecord
     runs/NAME/arms/ARM/seed-S/query-R.json     QueryRecord: what was asked for after round R, with scores
+    runs/NAME/arms/ARM/seed-S/stopped.json     StopRecord, where a stopping rule ended it before its budget
     runs/NAME/baseline/seed-S.json             BaselineRecord
+    runs/NAME/REGIME/                          the same of another label regime, whose models lie in runs/NAME/fits too
     *.timing.json beside each                  seconds: never compared, never hashed
 
 All but the timings are byte-identical however often the run was stopped and started (on one CPU machine).
@@ -20,7 +23,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from al_cxr.errors import UserError
 from al_cxr.metrics import Metrics
@@ -46,12 +49,19 @@ class DataCard(Record):
 
 class ExperimentRecord(Record):
     name: str
+    regime: str = Field("", pattern=r"^([a-z0-9][a-z0-9._+-]{0,63})?$")
+    """Name of the label regime whose budget stands in the settings; empty for the experiment's own budget."""
     settings: dict[str, Any]
     data: DataCard
     command: str
     commit: str
     """Git commit of the code, "-dirty" appended where files differed, or "unknown" outside a checkout."""
     versions: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return f"{self.name}, regime {self.regime}" if self.regime else self.name
 
 
 class Epoch(Record):
@@ -94,7 +104,7 @@ class RoundRecord(Record):
     acquired: dict[str, int]
     """Classes of the images labelled since the round before (round 0: of the seed set)."""
     hashes: dict[str, str]
-    """seed_set, initial_weights, test_set, data: equal for all arms of a seed."""
+    """seed_set, initial_weights, loader, masks, test_set, data: equal for all arms of a seed."""
     fit: str
     val: Metrics
     test: Metrics
@@ -109,17 +119,38 @@ class QueryRecord(Record):
     strategy: str
     pool: int
     passes: int
+    """T of the settings; 0 where nothing was sampled."""
+    mean_passes: float | None = None
+    """Passes an image had on average, where they were raced for."""
+    sampling: str = ""
+    """How the passes were computed."""
+    head_agreement: float | None = None
+    """Scope head: rank correlation of the entropies with those of all sites, on a part of the pool."""
     random_sites: list[str]
     indices: list[int]
     names: list[str]
     scores: list[float] | None
     unit: str
+    uncertainty: float | None = None
+    """Mean entropy of the pool in nats; None where it was not predicted."""
+    predicted: list[int] | None = None
+    """Class that the model which asked gave each image, as a position in the classes; None where it was not asked."""
+
+
+class StopRecord(Record):
+    """Why a run asked for no more labels before its budget was spent."""
+
+    round: int
+    """The last one that was played."""
+    reason: str
 
 
 class BaselineRecord(Record):
     seed: int
     loss: str
     n_labelled: int
+    hashes: dict[str, str]
+    """initial_weights, loader, test_set, data: equal to those of the arms of the seed."""
     fit: str
     val: Metrics
     test: Metrics
@@ -135,6 +166,11 @@ class Timing(Record):
 
 
 R = TypeVar("R", bound=BaseModel)
+
+
+def fits_folder(folder: Path, regime: str) -> Path:
+    """Where the trained models of a run folder lie: the regimes of an experiment share theirs."""
+    return (folder.parent if regime else folder) / "fits"
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from al_cxr import strategies
+from al_cxr import stopping, strategies
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit, obtain
 from al_cxr.pool import Pool, query_size, seed_set, seed_size
-from al_cxr.records import QueryRecord, RoundRecord, Timing, read, write
-from al_cxr.scoring import score_pool
-from al_cxr.seeds import digest, rng
+from al_cxr.records import QueryRecord, RoundRecord, StopRecord, Timing, read, write
+from al_cxr.seeds import digest, loader_hash, masks_hash, rng
+from al_cxr.shards import score_unlabelled
 from al_cxr.statistics import PoolStatistics
 from al_cxr.workspace import Workspace
+
+STOPPED = "stopped.json"
+"""File in the folder of a run that stopped before its budget was spent."""
 
 Oracle = Callable[[np.ndarray], np.ndarray]
 """Absolute indices (n,) -> their labels (n,). In a simulation the data set knows them; a person may answer as well."""
@@ -34,16 +37,46 @@ def run_arm(workspace: Workspace, arm: str, seed: int, oracle: Oracle, on_round:
     train = workspace.train_index
     pool = Pool(len(workspace.dataset), train, len(workspace.dataset.classes))
     seed_indices = seed_labels(workspace, seed)
-    new = pool.ask(len(seed_indices), lambda candidates, count: seed_indices)
+    new = pool.ask(len(seed_indices), _given(seed_indices.tolist()))
     pool.tell(new, oracle(new))
     seed_hash = digest(np.sort(new))
+    fits: list[Fit] = []
+    uncertainties: list[float | None] = []
     for number in range(budget.rounds + 1):
         fit, record = _round(workspace, arm, seed, number, pool, new, seed_hash, folder)
+        fits.append(fit)
         on_round(record)
         if number == budget.rounds or len(pool.unlabelled) == 0:
             return
-        new = _query(workspace, arm, seed, number, pool, fit, folder)
+        if _stops(workspace, folder, fits, [*uncertainties, None]):
+            return
+        query = _query(workspace, arm, seed, number, pool, fit, folder)
+        uncertainties.append(query.uncertainty)
+        if _stops(workspace, folder, fits, uncertainties):
+            return
+        # ask() checks that what was chosen may be chosen; a strategy cannot get around it.
+        new = pool.ask(len(query.indices), _given(query.indices))
         pool.tell(new, oracle(new))
+
+
+def _given(indices: list[int]) -> Callable[[np.ndarray, int], np.ndarray]:
+    return lambda candidates, count: np.array(indices, np.int64)
+
+
+def _stops(workspace: Workspace, folder: Path, fits: list[Fit], uncertainties: list[float | None]) -> bool:
+    """Whether the stopping rule says so after the last round; it is written down then."""
+    stop, target = workspace.settings.stop, workspace.settings.data.target
+    if stop.rule == "budget":
+        return False
+    history = stopping.History(
+        f1=tuple(fit.record.val.of(target).f1 for fit in fits),
+        uncertainty=tuple(uncertainties),
+        predictions=tuple(fit.predictions("val")[1].argmax(axis=1) for fit in fits),
+    )
+    reason = stopping.decide(stop.rule, history, **stop.options)
+    if reason is not None:
+        write(folder / STOPPED, StopRecord(round=len(fits) - 1, reason=reason))
+    return reason is not None
 
 
 def seed_labels(workspace: Workspace, seed: int) -> np.ndarray:
@@ -74,6 +107,8 @@ def _round(
         hashes={
             "seed_set": seed_hash,
             "initial_weights": fit.record.initial_weights_hash,
+            "loader": loader_hash(seed, workspace.settings.train.epochs),
+            "masks": masks_hash(seed, number, workspace.settings.scoring.passes),
             "test_set": digest(workspace.dataset.indices("test")),
             "data": workspace.card.fingerprint,
         },
@@ -89,25 +124,16 @@ def _round(
     return fit, record
 
 
-def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, fit: Fit, folder: Path) -> np.ndarray:
-    """Ask for the next labels: absolute indices in the order chosen."""
+def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, fit: Fit, folder: Path) -> QueryRecord:
+    """Choose what to label next."""
     path = folder / f"query-{number}.json"
     if path.exists():
-        return np.array(read(path, QueryRecord).indices, dtype=np.int64)
+        return read(path, QueryRecord)
     settings, started = workspace.settings, time.perf_counter()
     strategy = strategies.get(settings.arms[arm].strategy)
     n = query_size(settings.budget, len(workspace.train_index), len(pool.unlabelled))
     if strategy.needs:
-        statistics = score_pool(
-            fit.model(workspace.runtime),
-            pool.unlabelled,
-            lambda index: workspace.loader.batches(index, workspace.runtime.score_batch),
-            strategy.needs,
-            passes=settings.scoring.passes,
-            seed=seed,
-            round=number,
-            labelled_M=pool.labelled,
-        )
+        statistics = score_unlabelled(workspace, fit, pool, strategy, n, seed, number)
     else:  # a strategy that looks at nothing costs nothing
         statistics = PoolStatistics(pool.unlabelled)
     statistics = dataclasses.replace(
@@ -118,9 +144,10 @@ def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, f
         rounds=settings.budget.rounds,
     )
     selection = strategies.select(strategy, statistics, n, rng(seed, "select", number))
-    # ask() checks that what was chosen may be chosen; a strategy cannot get around it.
-    chosen = pool.ask(n, lambda candidates, count: selection.indices)
+    chosen = selection.indices
     write(folder / f"query-{number}.timing.json", Timing(score=time.perf_counter() - started))
+    probs_NC = statistics.mean_probs_NC if statistics.probs_NC is None else statistics.probs_NC
+    at = np.searchsorted(statistics.index_N, chosen)
     record = QueryRecord(
         arm=arm,
         seed=seed,
@@ -128,11 +155,16 @@ def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, f
         strategy=settings.arms[arm].strategy,
         pool=len(pool.unlabelled),
         passes=statistics.passes,
+        mean_passes=None if statistics.passes_N is None else float(statistics.passes_N.mean()),
+        sampling=statistics.sampling,
+        head_agreement=statistics.head_agreement,
         random_sites=list(statistics.sites),
         indices=chosen.tolist(),
         names=[workspace.dataset.images.name(int(i)) for i in chosen],
         scores=None if selection.scores is None else [float(s) for s in selection.scores],
         unit=selection.unit,
+        uncertainty=stopping.pool_uncertainty(statistics),
+        predicted=None if probs_NC is None else probs_NC[at].argmax(axis=1).tolist(),
     )
     write(path, record)
-    return chosen
+    return record

@@ -33,6 +33,8 @@ class Runtime:
     threads: int
     score_batch: int
     checkpoint_seconds: float
+    score_precision: str = "fp32"
+    """Of Monte-Carlo passes."""
 
     def activate(self) -> Runtime:
         """Set the process-wide switches of torch; once, before anything is computed."""
@@ -58,38 +60,55 @@ class Runtime:
 
     def describe(self) -> str:
         threads = f", {self.threads} threads" if self.device == "cpu" else ""
-        return f"{self.device}{threads}, {self.precision}"
+        scoring = f", scoring in {self.score_precision}" if self.score_precision != self.precision else ""
+        return f"{self.device}{threads}, {self.precision}{scoring}"
 
 
-def resolve(machine: Machine, cache: Path, workload: dict[str, Any], trial: Callable[[Runtime], float]) -> Runtime:
+Trial = Callable[[Runtime], float]
+
+
+def resolve(machine: Machine, cache: Path, workload: dict[str, Any], trial: Trial, score_trial: Trial) -> Runtime:
     """A Runtime for this machine.
 
-    `trial(runtime)` measures training images per second; it is only called where the precision is `auto` and the
-    device has more than one worth trying. The verdict is remembered in `cache` under the machine and the workload
+    `trial(runtime)` measures training images per second in `runtime.precision`, `score_trial(runtime)` images per
+    second of Monte-Carlo passes in `runtime.score_precision`. They are only called where that precision is `auto` and
+    the device has more than one worth trying. The verdict is remembered in `cache` under the machine and the workload
     (architecture, image size, batch size), so that the next experiment of the kind computes the same bits.
     """
-    simple = plain(machine)
-    device, threads = simple.device, simple.threads
-    if machine.precision != "auto":
-        if machine.precision == "fp16" and device == "cpu":
-            raise UserError("machine.precision: fp16 wants a GPU; use bf16, fp32 or auto on a CPU")
-        return _with(simple, machine.precision)
-    candidates = _candidates(device)
+    runtime = plain(machine)
+    for field, measure in (("precision", trial), ("score_precision", score_trial)):
+        wanted = getattr(machine, field)
+        if wanted == "fp16" and runtime.device == "cpu":
+            raise UserError(f"machine.{field}: fp16 wants a GPU; use bf16, fp32 or auto on a CPU")
+        if wanted == "auto":
+            wanted = _fastest(runtime, field, cache, workload, measure)
+        runtime = _with(runtime, field, wanted)
+    return runtime
+
+
+def _fastest(simple: Runtime, field: str, cache: Path, workload: dict[str, Any], trial: Trial) -> str:
+    """The precision that is worth it here: measured once, then remembered."""
+    candidates = _candidates(simple.device)
     if not candidates:
-        return simple
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{platform.processor()} {_cpu()}"
-    key = digest_text(json.dumps([name, threads, torch.__version__, asdict(simple), workload], sort_keys=True))[:24]
-    remembered = cache / "precision" / f"{key}.json"
+        return "fp32"
+    on_gpu = simple.device.startswith("cuda")
+    name = torch.cuda.get_device_name(simple.device) if on_gpu else f"{platform.processor()} {_cpu()}"
+    facts = [field, name, simple.threads, torch.__version__, asdict(simple), workload]
+    remembered = cache / "precision" / f"{digest_text(json.dumps(facts, sort_keys=True))[:24]}.json"
     if remembered.is_file():
-        verdict = json.loads(remembered.read_text())["precision"]
+        verdict = str(json.loads(remembered.read_text())["precision"])
         if verdict in ("fp32", *candidates):
-            return _with(simple, verdict)
-    speeds = {p: trial(_with(simple, p)) for p in ("fp32", *candidates)}
+            return verdict
+    speeds = {p: trial(_with(simple, field, p)) for p in ("fp32", *candidates)}
     fastest = max(candidates, key=lambda p: speeds[p])
     verdict = fastest if speeds[fastest] >= WORTH_IT * speeds["fp32"] else "fp32"
-    note = {"precision": verdict, "images_per_second": speeds, "workload": workload}
+    note = {"precision": verdict, "of": field, "images_per_second": speeds, "workload": workload}
     write_atomically(remembered, json.dumps(note, indent=1).encode())
-    return _with(simple, verdict)
+    return verdict
+
+
+def _with(runtime: Runtime, field: str, precision: str) -> Runtime:
+    return Runtime(**{**asdict(runtime), field: precision})
 
 
 def plain(machine: Machine) -> Runtime:
@@ -98,10 +117,6 @@ def plain(machine: Machine) -> Runtime:
     return Runtime(
         _device(machine.device), "fp32", machine.channels_last, threads, machine.score_batch, machine.checkpoint_seconds
     )
-
-
-def _with(runtime: Runtime, precision: str) -> Runtime:
-    return Runtime(**{**asdict(runtime), "precision": precision})
 
 
 def _device(name: str) -> str:

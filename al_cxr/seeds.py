@@ -34,3 +34,14 @@ def digest(*arrays: np.ndarray) -> str:
 def digest_text(text: str) -> str:
     """Hex SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def loader_hash(seed: int, epochs: int) -> str:
+    """Digest of what decides the order, the augmentation and the dropout of every epoch of a training."""
+    keys = [stream(seed, purpose, epoch) for epoch in range(epochs) for purpose in ("order", "augment", "dropout")]
+    return digest(np.array(keys, np.int64))
+
+
+def masks_hash(seed: int, round: int, passes: int) -> str:
+    """Digest of what decides the masks of the passes over the pool of a round, at the first random site."""
+    return digest(np.array([stream(seed, "mask", round, 0, 0), passes], np.int64))

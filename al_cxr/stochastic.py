@@ -1,8 +1,8 @@
 """Where a network is random, and how to sample only that part of it.
 
-A pass is one sampled network: each random site draws one mask a pass, shared by all images, from a stream keyed by
-(seed, round, pass, position of the site). The output for an image therefore depends on the image, the weights, the
-seed, the round and the pass, and on nothing else: not on its batch, its neighbours or the order.
+A pass is one sampled network: each random site has one mask a pass, shared by all images (al_cxr.masks). The output
+for an image therefore depends on the image, the weights, the seed, the round and the pass, and on nothing else: not on
+its batch, its neighbours or the order.
 
 Random sites are found by running a copy in train mode and watching the operators it executes, so functional dropout,
 the dropout between LSTM layers, attention dropout and stochastic depth are found as well as dropout modules.
@@ -14,42 +14,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from al_cxr.masks import Masks, Site
 from al_cxr.operators import ATEN, DRAWS, NoRandomSite, SamplingError, Watch, called, callers
-from al_cxr.seeds import rng
-
-MASK_BYTES = 256 * 2**20
-"""Masks kept between batches, at most; what does not fit is drawn again, to the same bits."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """One place where the network draws random numbers; a module called twice is two sites."""
-
-    position: int
-    """In the order of execution, from 0."""
-    module: str
-    """Dotted name of the innermost module whose forward draws; "" is the network itself."""
-    op: str
-    """The ATen operator."""
-    keep: float | None
-    """Probability of a one in the mask, 0 < keep < 1; None where the network computes one an element."""
-    shape: tuple[int, ...]
-    """Shape of the mask for a batch of one image."""
-    batch_dim: int | None
-    """Axis along which images lie, image-major where more than images lie there (heads of an attention); None where
-    all images share the mask anyway."""
-
-    def __str__(self) -> str:
-        keep = "computed keep" if self.keep is None else f"keep {self.keep:g}"
-        return f"{called(self.module)}: {self.op}, {keep}, mask {'x'.join(map(str, self.shape)) or '1'}"
 
 
 @contextmanager
@@ -179,25 +151,12 @@ def _site(i: int, module: str, op: str, keep: float | None, two: tuple[int, ...]
     return Site(position=i, module=module, op=op, keep=keep, shape=shape, batch_dim=batch_dim)
 
 
-def draw(site: Site, seed: int, round: int, pass_: int) -> Tensor:
-    """The mask of a site in a pass, of shape `site.shape` on the CPU: bool (True = kept), a pure function of its key.
-
-    Where `site.keep` is None: float32 uniform in [0, 1) instead, to be compared with the network's probabilities.
-    """
-    # numpy's streams: a torch CPU generator uses only 32 bits of its seed.
-    stream = rng(int(seed), "mask", int(round), int(pass_), site.position)
-    uniform = np.asarray(stream.random(site.shape, dtype=np.float32))
-    return torch.from_numpy(uniform if site.keep is None else np.asarray(uniform < site.keep))
-
-
 class Sampler:
     """The sampled networks of one round; made by `sampling`, valid inside its block."""
 
-    def __init__(self, model: nn.Module, sites: tuple[Site, ...], stack: list[str], seed: int, round: int = 0) -> None:
-        self.sites = sites
-        self._model, self._stack, self._seed, self._round = model, stack, seed, round
-        self._masks: dict[tuple[int, int], Tensor] = {}
-        self._bytes = 0
+    def __init__(self, model: nn.Module, sites: tuple[Site, ...], stack: list[str], masks: Masks) -> None:
+        self.sites, self.masks = sites, masks
+        self._model, self._stack = model, stack
         self._batch = self._pass = self._next = 0
 
     def run(self, images_B: Tensor, pass_: int) -> Any:
@@ -213,16 +172,6 @@ class Sampler:
                 "or it looks at another module's training flag"
             )
         return output
-
-    def mask(self, site: Site, pass_: int, device: torch.device) -> Tensor:
-        """`draw` for this seed and round, kept on the device while there is room."""
-        mask = self._masks.get((pass_, site.position))
-        if mask is None or mask.device != device:
-            mask = draw(site, self._seed, self._round, pass_).to(device)
-            if self._bytes + mask.nbytes <= MASK_BYTES:
-                self._masks[pass_, site.position] = mask
-                self._bytes += mask.nbytes
-        return mask
 
     def verify(self, images_B: Tensor, passes: int) -> None:
         """Checks on two images what everything rests on: an image's output is its own, and passes differ.
@@ -256,7 +205,7 @@ class Sampler:
         if x is None or x.shape != tuple(n * self._batch if i == d else n for i, n in enumerate(shape)):
             raise SamplingError(f"{expected}: a mask of {tuple(x.shape) if x is not None else None} was drawn instead")
         self._next += 1
-        mask = self.mask(expected, self._pass, x.device)
+        mask = self.masks.of(expected, self._pass).to(x.device)
         if d is not None and shape[d] > 1:
             mask = mask.repeat(*(self._batch if i == d else 1 for i in range(len(shape))))
         if expected.keep is None:
@@ -273,7 +222,7 @@ class Sampler:
 
 
 @contextmanager
-def sampling(model: nn.Module, sites: tuple[Site, ...], *, seed: int, round: int = 0) -> Iterator[Sampler]:
+def sampling(model: nn.Module, sites: tuple[Site, ...], masks: Masks) -> Iterator[Sampler]:
     """A block in which the network can be sampled: all in eval mode but the modules that own a site.
 
     Training flags, buffers and torch's settings are as before afterwards, also after an exception; torch's global
@@ -285,4 +234,4 @@ def sampling(model: nn.Module, sites: tuple[Site, ...], *, seed: int, round: int
         for site in sites:
             # The flag of this module alone: its children, batch-norm among them, stay in eval mode.
             model.get_submodule(site.module).training = True
-        yield Sampler(model, sites, stack, seed, round)
+        yield Sampler(model, sites, stack, masks)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from al_cxr.checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from al_cxr.config import TrainSettings
+from al_cxr.models.backbone import parameter_groups
 from al_cxr.records import Epoch
 from al_cxr.runtime import Runtime
 
@@ -44,7 +45,7 @@ class TrainingState:
         """A fresh state; parameters that do not require a gradient are left alone by the optimizer."""
         runtime.place(model)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-        trained = [p for p in model.parameters() if p.requires_grad]
+        trained = parameter_groups(model, settings.lr, settings.layer_decay)
         optimizer = kind(trained, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         scaler = torch.amp.GradScaler(torch.device(runtime.device).type, enabled=runtime.precision == "fp16")
         return cls(model, optimizer, _scheduler(optimizer, settings), scaler, _copy(model))

@@ -16,13 +16,18 @@ from al_cxr import models, provenance
 from al_cxr.config import Settings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.loader import Loader
+from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, card, default_cache
+from al_cxr.engine import Sampling, engine
 from al_cxr.errors import UserError
 from al_cxr.experiment import differences
+from al_cxr.features import feature_loader
+from al_cxr.images import write_images
 from al_cxr.losses import build as build_loss
-from al_cxr.records import DataCard, ExperimentRecord, read, write, write_atomically
-from al_cxr.runtime import Runtime, resolve
+from al_cxr.models.backbone import Backbone, Head, tuned
+from al_cxr.operators import SamplingError
+from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write, write_atomically
+from al_cxr.runtime import DTYPES, Runtime, resolve
 from al_cxr.seeds import stream
 from al_cxr.trainer import Task, train_step
 from al_cxr.training_state import TrainingState
@@ -30,7 +35,7 @@ from al_cxr.training_state import TrainingState
 SEEN = "seen.sha256"
 """File in a run folder with the digests of all images that its models were trained on or chosen by."""
 
-GROWS = ("seeds", "arms")
+GROWS = ("seeds", "arms", "regimes")
 """Settings that may change between two starts of one experiment: more of them only adds runs."""
 
 
@@ -44,14 +49,23 @@ class Workspace:
     card: DataCard
     runtime: Runtime
     loader: Loader
+    regime: str = ""
+
+    @property
+    def fits(self) -> Path:
+        """Folder of the trained models."""
+        return fits_folder(self.folder, self.regime)
 
     @property
     def train_index(self) -> np.ndarray:
         return self.dataset.indices("train")
 
     def build_model(self, seed: int) -> nn.Module:
-        """A fresh network; equal seeds give equal bits."""
-        return _build(self.settings, self.dataset, seed)
+        """A fresh network, or the head of a frozen backbone; equal seeds give equal bits."""
+        model = _build(self.settings, self.dataset, seed)
+        if isinstance(model, Head) and isinstance(self.loader, FeatureLoader):
+            model.standardise.fit(*self.loader.moments(self.train_index))
+        return model
 
     def task(self, loss: str, seed: int, labelled: np.ndarray) -> Task:
         """Fitting the architecture on some labelled images with a named loss."""
@@ -62,7 +76,9 @@ class Workspace:
         return dict(zip(self.dataset.classes, counts.tolist(), strict=True))
 
 
-def open_workspace(name: str, settings: Settings, dataset: Dataset, folder: Path, command: str) -> Workspace:
+def open_workspace(
+    name: str, settings: Settings, dataset: Dataset, folder: Path, command: str, regime: str = ""
+) -> Workspace:
     """Check the settings against the data and against what the folder holds already, and decode the pixels.
 
     Raises UserError where the target is no class of the data, a model or loss option is wrong, or the folder holds the
@@ -77,6 +93,7 @@ def open_workspace(name: str, settings: Settings, dataset: Dataset, folder: Path
     data_card = card(dataset, store)
     new = ExperimentRecord(
         name=name,
+        regime=regime,
         settings=settings.science(),
         data=data_card,
         command=command,
@@ -89,8 +106,9 @@ def open_workspace(name: str, settings: Settings, dataset: Dataset, folder: Path
     write(folder / "experiment.json", new)
     seen = sorted({store.digests[i] for split in ("train", "val") for i in dataset.indices(split)})
     write_atomically(folder / SEEN, "".join(f"{digest}\n" for digest in seen).encode())
-    loader = _loader(settings, store, runtime)
-    return Workspace(folder, name, settings, dataset, store, data_card, runtime, loader)
+    write_images(folder, dataset, store)
+    loader = _loader(settings, dataset, store, runtime)
+    return Workspace(folder, name, settings, dataset, store, data_card, runtime, loader, regime)
 
 
 def reopen(folder: Path, settings: Settings) -> Workspace:
@@ -103,8 +121,8 @@ def reopen(folder: Path, settings: Settings) -> Workspace:
     if data_card.fingerprint != record.data.fingerprint:
         raise UserError(f"{record.data.name}: the data set was changed while {folder} was running; start it again")
     runtime = Runtime(**json.loads((folder / "machine.json").read_text())).activate()
-    loader = _loader(settings, store, runtime)
-    return Workspace(folder, record.name, settings, dataset, store, data_card, runtime, loader)
+    loader = _loader(settings, dataset, store, runtime)
+    return Workspace(folder, record.name, settings, dataset, store, data_card, runtime, loader, record.regime)
 
 
 def note_commit(workspace: Workspace) -> None:
@@ -159,15 +177,29 @@ def _fixed(science: dict[str, Any]) -> dict[str, Any]:
 
 
 def _build(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
+    return tuned(_network(settings, dataset, seed), settings.model.tune, settings.model.tune_stages)
+
+
+def _network(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
     m = settings.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "weights"))
         return models.build(m.arch, m.in_channels, len(dataset.classes), settings.data.image_size, m.arguments())
 
 
-def _loader(settings: Settings, store: PixelStore, runtime: Runtime) -> Loader:
-    t = settings.train
-    return Loader(store.pixels, runtime.device, settings.model.in_channels, t.mean, t.std, runtime.memory_format)
+def _loader(settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime) -> Loader:
+    if settings.model.tune == "frozen":
+        backbone = _network(settings, dataset, 0)
+        assert isinstance(backbone, Backbone)  # `tuned` has refused all others
+        cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
+        return feature_loader(backbone, store, cache, runtime)
+    mean, std = scale(settings)
+    return Loader(store.pixels, runtime.device, settings.model.in_channels, mean, std, runtime.memory_format)
+
+
+def scale(settings: Settings) -> tuple[float, float]:
+    """Mean and std that pixels in 0..1 are normalised by before the network: (0, 1) where it does that itself."""
+    return (0.0, 1.0) if models.takes_pixels(settings.model.arch) else (settings.train.mean, settings.train.std)
 
 
 def _task(
@@ -192,7 +224,13 @@ def _runtime(path: Path, settings: Settings, dataset: Dataset, store: PixelStore
         return Runtime(**json.loads(path.read_text()))
     s = settings
     workload = {"model": s.model.model_dump(), "image_size": s.data.image_size, "batch_size": s.train.batch_size}
-    runtime = resolve(s.machine, cache, workload, lambda r: _training_speed(s, dataset, store, r))
+    runtime = resolve(
+        s.machine,
+        cache,
+        workload,
+        lambda r: _training_speed(s, dataset, store, r),
+        lambda r: _passes_speed(s, dataset, store, r),
+    )
     write_atomically(path, (json.dumps(asdict(runtime), indent=1) + "\n").encode())
     return runtime
 
@@ -203,7 +241,7 @@ def _training_speed(
     """Training images per second over at least two steps after a warm-up, augmentation left out."""
     runtime.activate()
     index = dataset.indices("train")[: settings.train.batch_size]
-    loader = _loader(settings, store, runtime)
+    loader = _loader(settings, dataset, store, runtime)
     task = _task(settings, dataset, loader, runtime, settings.baseline.loss, 0, index)
     state = TrainingState.start(_build(settings, dataset, 0), settings.train, runtime)
     _, images = next(iter(loader.batches(index, len(index))))
@@ -218,6 +256,27 @@ def _training_speed(
         _wait(runtime)
         steps += 1
     return steps * len(index) / (time.perf_counter() - started)
+
+
+def _passes_speed(
+    settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime, seconds: float = 1.0
+) -> float:
+    """Monte-Carlo passes over images per second; 0 where the network has nothing random or the precision fails."""
+    runtime.activate()
+    loader = _loader(settings, dataset, store, runtime)
+    (batch,) = loader.batches(dataset.indices("train")[:64], 64)
+    model = runtime.place(_build(settings, dataset, 0))
+    how = Sampling(2, 0, 0, head=settings.scoring.scope == "head", dtype=DTYPES[runtime.score_precision])
+    try:
+        with engine(model, batch[1], how) as sampled:
+            started, seen = time.perf_counter(), 0
+            while not seen or time.perf_counter() - started < seconds:
+                for _, logits in sampled.run([batch], range(4)):
+                    seen += sum(len(logits_BC) for logits_BC in logits)
+                _wait(runtime)
+            return seen / (time.perf_counter() - started)
+    except (SamplingError, RuntimeError):
+        return 0.0
 
 
 def _wait(runtime: Runtime) -> None:

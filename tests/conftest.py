@@ -39,3 +39,9 @@ def medmnist_root() -> Path:
 def _one_thread() -> None:
     """On a busy machine two threads that wait for each other are many times slower than one."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _subnormal_numbers() -> None:
+    """A runtime that a test activated flushes them to zero in the whole process; hypothesis wants to draw them."""
+    torch.set_flush_denormal(False)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel
 from safetensors.numpy import save_file
 
@@ -99,6 +100,11 @@ def _fit(
     return val, test
 
 
+def shared_hashes(seed: int) -> dict[str, str]:
+    """Of what the arms of a seed share with its baseline."""
+    return {"initial_weights": f"w{seed}", "loader": f"l{seed}", "test_set": "t", "data": "d"}
+
+
 def fake_run(
     root: Path,
     arms: dict[str, tuple[str, str]] | None = None,
@@ -163,7 +169,7 @@ def fake_run(
                     n_labelled=n,
                     labelled_classes=before,
                     acquired=acquired,
-                    hashes={"seed_set": f"s{seed}", "initial_weights": f"w{seed}", "test_set": "t", "data": "d"},
+                    hashes=shared_hashes(seed) | {"seed_set": f"s{seed}", "masks": f"m{seed}"},
                     fit=key,
                     val=val,
                     test=test,
@@ -187,9 +193,36 @@ def fake_run(
                     write(folder / f"query-{r}.timing.json", Timing(score=0.0 if strategy == "random" else 3.25))
     for seed in seeds if baseline else ():
         val, test = _fit(root, f"all-{seed}", "cross_entropy", 600, 2.1, 7 + seed, arch)
-        record = BaselineRecord(seed=seed, loss="cross_entropy", n_labelled=600, fit=f"all-{seed}", val=val, test=test)
+        record = BaselineRecord(
+            seed=seed,
+            loss="cross_entropy",
+            n_labelled=600,
+            hashes=shared_hashes(seed),
+            fit=f"all-{seed}",
+            val=val,
+            test=test,
+        )
         write(root / "baseline" / f"seed-{seed}.json", record)
     return root
+
+
+def fake_images(root: Path) -> pd.DataFrame:
+    """images.csv of a fake run: two images a patient, tuberculosis from its own source, images 0 and 1 are copies."""
+    label_N = np.array(CLASSES)[labels()]
+    index = np.arange(len(label_N))
+    frame = pd.DataFrame(
+        {
+            "index": index,
+            "name": [f"{i}.png" for i in index],
+            "label": label_N,
+            "split": np.repeat(list(SPLITS), [sum(counts) for counts in SPLITS.values()]),
+            "patient_id": [f"p{i // 2}" for i in index],
+            "source": np.where((label_N == "tuberculosis") | (index % 4 == 0), "b", "a"),
+            "duplicate_group": ["0", "0", *[""] * (len(index) - 2)],
+        }
+    )
+    frame.to_csv(root / "images.csv", index=False)
+    return frame
 
 
 def edit(path: Path, **changes: object) -> None:

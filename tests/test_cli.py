@@ -52,7 +52,7 @@ def test_run_says_first_which_data_is_used_and_stamps_it(tmp_path: Path, capsys:
     assert main(["run", "tiny.yaml", "--plan"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("data      phantom (synthetic: no patient was imaged)")
-    assert lines[-1].startswith("to do     9 models to train, 4 pools to score: at most ")
+    assert lines[-1].startswith("to do     11 models to train, 4 pools to score: at most ")
     assert not (tmp_path / "results").exists()
     assert main(["run", "tiny.yaml"]) == 0
     capsys.readouterr()

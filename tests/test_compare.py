@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_run import ARMS, edit, fake_run
+from fake_run import ARMS, edit, fake_run, shared_hashes
 
 from al_cxr.compare import Finished, load, load_baseline, per_round, per_seed, two_by_two
 from al_cxr.errors import UserError
@@ -135,15 +135,22 @@ def test_an_emptied_pool_is_finished(small: Path) -> None:
     assert load(small).gaps == ()
 
 
-@pytest.mark.parametrize("key", ["seed_set", "initial_weights", "test_set", "data"])
+@pytest.mark.parametrize("key", ["seed_set", "initial_weights", "loader", "masks", "test_set", "data"])
 def test_arms_that_did_not_start_alike_are_refused(small: Path, key: str) -> None:
     path = small / "arms/ce+mc_entropy/seed-1/round-1.json"
-    hashes = {"seed_set": "s1", "initial_weights": "w1", "test_set": "t", "data": "d"}
+    hashes = shared_hashes(1) | {"seed_set": "s1", "masks": "m1"}
     edit(path, hashes=hashes | {key: "other"})
     with pytest.raises(UserError, match=rf"ce\+random and ce\+mc_entropy of seed 1 differ in {key} at round 1"):
         load(small)
     edit(path, hashes={k: v for k, v in hashes.items() if k != key})
     with pytest.raises(UserError, match=f"differ in {key}"):
+        load(small)
+
+
+@pytest.mark.parametrize("key", ["initial_weights", "loader", "test_set", "data"])
+def test_a_baseline_that_did_not_start_like_the_arms_is_refused(small: Path, key: str) -> None:
+    edit(small / "baseline/seed-1.json", hashes=shared_hashes(1) | {key: "other"})
+    with pytest.raises(UserError, match=rf"the baseline and arm ce\+random of seed 1 differ in {key}"):
         load(small)
 
 

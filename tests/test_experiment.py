@@ -37,6 +37,7 @@ def test_the_main_experiment_writes_out_every_default_with_a_comment() -> None:
         for key in raw[section]:
             line = next(text for text in lines if text.startswith(f"  {key}:"))
             assert "#" in line, f"{section}.{key} has no comment"
+    assert set(raw["machine"]["ray"]) == set(full["machine"]["ray"])
     for loss in raw["losses"].values():
         assert set(loss) == set(full["losses"]["focal"])
     assert set(raw["train"]["augment"]) == set(full["train"]["augment"])
@@ -68,6 +69,11 @@ def test_the_paper_profile_is_the_reports_protocol() -> None:
         (MINIMAL + "arms: {../a: {strategy: random, loss: cross_entropy}}\n", "arms"),
         (MINIMAL + "seeds: [1, 1]\n", "seeds"),
         (MINIMAL + "budget: {query: 5}\n", "query_of: number"),
+        (MINIMAL + "regimes: {low: {query: 5}}\n", "regimes.low: query 5 is no fraction"),
+        (MINIMAL + "regimes: {low: {seed: -1}}\n", "regimes.low.seed"),
+        (MINIMAL + "regimes: {low: {sed: 0.1}}\n", "regimes.low.sed: unknown key; did you mean 'seed'?"),
+        (MINIMAL + "regimes: {all: {seed: 0.1}}\n", "regimes.all: this name is taken"),
+        (MINIMAL + "machine: {engine: rya}\n", "machine.engine"),
         (MINIMAL + "train: {augment: {crop_scale: [1.0, 0.5]}}\n", "crop_scale"),
         (MINIMAL + "x: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
     ],

@@ -81,6 +81,27 @@ def test_curve_draws_every_arm_and_seed(finished: Finished) -> None:
     assert means["focal+mc_entropy"].get_linestyle() == means["focal+random"].get_linestyle() != "-"
 
 
+def test_every_curve_is_named_at_its_end_and_no_name_covers_another(finished: Finished) -> None:
+    frame, long = per_round(finished, "tuberculosis"), per_seed(finished, "tuberculosis")
+    figure = curves.learning_curve(finished, frame, long, "f1", "t", STAMP)
+    axes = figure.axes[0]
+    last = frame[frame["round"] == 3].set_index("arm")["f1"]
+    named = {text.get_text(): text for text in axes.texts}
+    for arm, value in last.items():
+        assert named[arm].xy[1] == pytest.approx(100 * value)
+    figure.draw_without_rendering()
+    heights = sorted(text.xyann[1] for text in axes.texts)
+    size = 9.5 / 72 * np.diff(axes.get_ylim())[0] / (axes.get_window_extent().height / figure.dpi)
+    assert len(heights) == 5 and np.diff(heights).min() > size
+
+
+def test_many_strategies_can_be_told_apart(tmp_path: Path) -> None:
+    arms = {"r": ("random", "focal")} | {f"a{i}": (f"strategy{i}", "focal") for i in range(11)}
+    many = load(fake_run(tmp_path, arms, seeds=(0,), rounds=1, baseline=False))
+    looks = curves._looks(many).values()
+    assert len({(look["color"], look["marker"]) for look in looks}) == 12
+
+
 def test_acquired_bars_and_the_pool_they_came_from(finished: Finished) -> None:
     figure = curves.acquired(finished, "t", STAMP)
     axes = next(a for a in figure.axes if a.get_title("left") == "focal+mc_entropy")

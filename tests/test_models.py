@@ -28,10 +28,12 @@ from al_cxr.models import registry, resnet, weights
 from al_cxr.models.cnn_se import SqueezeExcitation
 
 NARROW: dict[str, dict[str, Any]] = {
+    "backbone": {"name": "test_resnet"},
     "cnn": {"width": 0.05},
     "cnn2": {"width": 0.25},
     "cnn_bn": {"width": 0.125},
     "cnn_se": {"width": 0.25},
+    "efficientnet_lite0": {"weights": "none"},
     "mlp": {"hidden": 8},
     "resnet18": {},
     "resnet50": {},
@@ -171,8 +173,8 @@ def test_every_dropout_is_an_ordinary_module_that_acts(arch: str) -> None:
 @pytest.mark.parametrize("arch", NARROW)
 def test_defaults_are_valid_and_every_option_is_checked(arch: str) -> None:
     defaults = models.defaults(arch)
-    with torch.device("meta"):
-        models.build(arch, 1, 3, 64, defaults)
+    with torch.device("meta"):  # where there is nothing to put pretrained weights into
+        models.build(arch, 1, 3, 64, {k: "none" if k == "weights" else v for k, v in defaults.items()})
     for option in defaults:
         with pytest.raises(UserError, match=rf"model\.options\.{arch}\.{option}: "):
             models.build(arch, 1, 3, 64, {option: [1]})
@@ -182,8 +184,8 @@ def test_defaults_are_valid_and_every_option_is_checked(arch: str) -> None:
 @pytest.mark.parametrize(
     ("arch", "options", "message"),
     [
-        ("resnet81", {}, r"model\.arch: .*'resnet81', did you mean 'resnet18'\?.*known: cnn, cnn2.*vit"),
-        ("zzz", {}, r"model\.arch: no architecture 'zzz'; known: cnn, "),
+        ("resnet81", {}, r"model\.arch: .*'resnet81', did you mean 'resnet18'\?.*known: backbone, cnn, cnn2.*vit"),
+        ("zzz", {}, r"model\.arch: no architecture 'zzz'; known: backbone, cnn, "),
         ("cnn", {"widht": 0.5}, r"model\.options\.cnn\.widht: .*did you mean 'width'\?.*convs_per_block"),
         ("mlp", {1: 0.5}, r"model\.options\.mlp\.1: mlp has no such option; its options are: hidden, dropout"),
         ("cnn", {"width": "1.0"}, r"model\.options\.cnn\.width: .*number.*got '1\.0'"),

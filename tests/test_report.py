@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -13,11 +15,14 @@ import pandas as pd
 import pytest
 import yaml
 from fake_run import ARMS, CLASSES, edit, fake_probs, fake_run, labels, pixels
+from PIL import Image
 
+from al_cxr.cli import main
 from al_cxr.compare import load, load_baseline
 from al_cxr.errors import UserError
 from al_cxr.metrics import measure
 from al_cxr.report import figures, write_baseline_report, write_evaluation, write_report
+from al_cxr.report.acquired_gallery import acquired_sheet
 from al_cxr.report.evaluation import Judged
 from al_cxr.report.fits import Radiographs, add_fit, read_predictions
 from al_cxr.report.page import Page, machine
@@ -49,9 +54,10 @@ def do_not_draw(patch: pytest.MonkeyPatch) -> None:
 
     def save(figure: object, path: Path, source: str = "") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        Image.new("L", (1, 1)).save(path)
 
     patch.setattr("al_cxr.report.page.save", save)
+    patch.setattr("al_cxr.report.page._drawing", lambda figure: None)
     patch.setattr(figures, "save", save)
 
 
@@ -81,7 +87,8 @@ def test_every_table_has_three_forms_and_its_stamp(results: Path) -> None:
     assert {f"rounds-{arm}" for arm in ARMS} | {f"per-class-{arm}" for arm in ARMS} <= names
     for path in tables:
         assert STAMP in path.read_text(), path.name
-        assert "always normal" in path.read_text(), path.name
+        if path.stem.startswith(("summary", "gain", "two-by-two", "rounds-", "per-class", "class-acc", "each-seed")):
+            assert "always normal" in path.read_text(), path.name
         assert json.loads(path.with_suffix(".json").read_text())["data"] == STAMP
         assert set(pd.read_csv(path.with_suffix(".csv"))["data"]) == {STAMP}
 
@@ -139,7 +146,7 @@ def test_one_seed_unfinished_and_dirty(tmp_path: Path) -> None:
         "1 seed (5) · UNFINISHED",
     ):
         assert said in page
-    assert "synthetic" not in page and "samples" not in page
+    assert "synthetic" not in page and "samples-" not in page
 
 
 def test_gains_of_fewer_pairs_say_so(tmp_path: Path) -> None:
@@ -153,16 +160,98 @@ def test_gains_of_fewer_pairs_say_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_run_before_its_first_query_has_a_report(tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=0)
+    assert "## Results" in write_report(run, tmp_path / "results").read_text()
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_radiographs_never_reach_the_results(tmp_path: Path) -> None:
-    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=0, synthetic=False)
+    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1, synthetic=False)
     page = write_report(run, tmp_path / "results", pixels, labels())
     assert not list((tmp_path / "results").rglob("samples*"))
-    shown = ["samples-ce+mc_entropy.png", "samples-fully-labelled.png"]
+    shown = ["images-ce+mc_entropy-0.png", "samples-ce+mc_entropy.png", "samples-fully-labelled.png"]
     assert sorted(p.name for p in (run / "figures").iterdir()) == shown
     assert "Radiographs of patients stay there" in page.read_text()
     write_report(run, tmp_path / "results", pixels, labels(), gallery=tmp_path / "private")
     assert sorted(p.name for p in (tmp_path / "private/figures").iterdir()) == shown
     assert not list((tmp_path / "results").rglob("samples*"))
+
+
+def embedded(page: str) -> list[bytes]:
+    """The images inside a page, pixel by pixel."""
+    found = [base64.b64decode(data) for data in re.findall(r"data:image/webp;base64,([^\"]+)", page)]
+    return [Image.open(io.BytesIO(data)).convert("RGB").tobytes() for data in found]
+
+
+def test_the_run_folder_alone_has_a_page_with_radiographs(tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1, synthetic=False)
+    page = write_report(run, tmp_path / "results", pixels, labels())
+    images = sorted((run / "figures").glob("*.png"))
+    names = ["images-ce+mc_entropy-0.png", "samples-ce+mc_entropy.png", "samples-fully-labelled.png"]
+    assert [p.name for p in images] == names
+    published, private = page.with_name("report.html").read_text(), (run / "report.html").read_text()
+    assert embedded(published) == []
+    assert sorted(embedded(private)) == sorted(Image.open(image).convert("RGB").tobytes() for image in images)
+    for image in images:
+        assert f"figures/{image.name} in the run&#39;s own folder" in published
+        assert not list((tmp_path / "results").rglob(image.name))
+    # From the records alone the same pages come again: what was drawn from pixels is still there.
+    before = [page.read_text(), published, private]
+    write_report(run, tmp_path / "results")
+    again = [page.read_text(), page.with_name("report.html").read_text(), (run / "report.html").read_text()]
+    assert [len(text) for text in again] == [len(text) for text in before]
+    assert again == before
+
+
+def test_a_sheet_of_acquired_images_says_score_truth_and_prediction(tmp_path: Path) -> None:
+    finished = load(fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1))
+    radiographs = Radiographs(labels(), pixels, lambda index: [f"x{i}.png" for i in index], tmp_path)
+    query = finished.queries["ce+mc_entropy", 0][0].model_copy(
+        update={"indices": [1, 301, 599], "scores": [0.6931, 0.5, 0.25], "predicted": [0, 2, 2]}
+    )
+
+    def sheet(**changes: object) -> list[tuple[str, str, str]]:
+        changed = query.model_copy(update=changes)
+        figure = acquired_sheet(changed, radiographs, list(CLASSES), "t", STAMP)
+        assert STAMP[:40] in figure.texts[0].get_text()
+        return [(axes.get_title(), axes.title.get_color(), axes.get_xlabel()) for axes in figure.axes]
+
+    green, red = "#00704F", "#B3261E"
+    assert sheet() == [
+        ("✓ normal", green, "true: normal\n0.693 nats\nx1.png"),
+        ("✗ tuberculosis", red, "true: pneumonia\n0.500 nats\nx301.png"),
+        ("✓ tuberculosis", green, "true: tuberculosis\n0.250 nats\nx599.png"),
+    ]
+    assert sheet(scores=None, predicted=None)[0][::2] == ("", "true: normal\nx1.png")
+    many = list(range(40))
+    assert len(sheet(indices=many, scores=None, predicted=None)) == 16
+    with pytest.raises(UserError, match="another data set"):
+        sheet(indices=[1, 2, 780])
+    with pytest.raises(UserError, match="2 predictions for 3 images"):
+        sheet(predicted=[0, 1])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_reports_of_several_runs_have_an_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [fake_run(tmp_path / f"runs/{n}", TWO, seeds=(0,), rounds=1, synthetic=n == "a") for n in "ab"]
+    command = ["report", *map(str, runs), "--results", str(tmp_path / "results")]
+    assert main(command) == 2
+    assert "another run named here is called fake too" in capsys.readouterr().err
+    edit(runs[1] / "experiment.json", name="other")
+    assert main(command) == 0
+    index = tmp_path / "results/index.md"
+    targets = links(index)
+    assert targets == ["fake/README.md", "other/README.md"] and all((index.parent / t).is_file() for t in targets)
+    html = index.with_suffix(".html").read_text()
+    assert [t for t in re.findall(r'href="([^"#]+)"', html)] == ["fake/report.html", "other/report.html"]
+    frame = pd.read_csv(tmp_path / "results/tables/experiments.csv")
+    assert list(frame["experiment"]) == ["fake", "fake", "other", "other"] and set(frame["round"]) == {1}
+    assert "fake: the images are synthetic" in index.read_text()
+    assert "other: the images are synthetic" not in index.read_text()
+    edit(runs[1] / "experiment.json", name="../other")
+    assert main(command) == 2
+    assert "'../other' is no name of a folder" in capsys.readouterr().err
 
 
 def test_samples_stay_on_the_page_while_they_show_the_same_model(tmp_path: Path) -> None:

@@ -51,9 +51,15 @@ def test_labelled_counts_and_pools_follow_the_budget(finished: Path) -> None:
 
 def test_arms_of_a_seed_share_their_start_and_seeds_do_not(finished: Path) -> None:
     run = load(finished / "runs" / "tiny")
-    for key in ("seed_set", "initial_weights"):
+    for key in ("seed_set", "initial_weights", "loader"):
         by_seed = {s: {r.hashes[key] for (_, seed), rs in run.rounds.items() if seed == s for r in rs} for s in (0, 1)}
         assert all(len(values) == 1 for values in by_seed.values()) and by_seed[0] != by_seed[1]
+    masks = {(seed, r.round): r.hashes["masks"] for (_, seed), rs in run.rounds.items() for r in rs}
+    assert all(r.hashes["masks"] == masks[seed, r.round] for (_, seed), rs in run.rounds.items() for r in rs)
+    assert len(set(masks.values())) == len(masks) == 6, "masks are new for every seed and round"
+    for seed, baseline in run.baselines.items():
+        hashes = run.rounds["focal-random", seed][0].hashes
+        assert baseline.hashes == {k: hashes[k] for k in ("initial_weights", "loader", "test_set", "data")}
     assert len({r.hashes["test_set"] for rs in run.rounds.values() for r in rs}) == 1
     # the model on the seed set is trained once a loss and shared
     first = {(arm, seed): rs[0].fit for (arm, seed), rs in run.rounds.items()}
@@ -115,7 +121,7 @@ def test_killed_at_many_places_it_ends_with_the_same_bytes(tmp_path: Path) -> No
 
 def test_several_processes_write_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     write_tiny(tmp_path)
-    assert play(tmp_path, "--set", "machine.processes=2") == 0
+    assert play(tmp_path, "--set", "machine.engine=processes", "--set", "machine.processes=2") == 0
     one, other = (science_files(f / "runs" / "tiny") for f in (finished, tmp_path))
     for files in (one, other):
         files.pop("experiment.json")
@@ -126,13 +132,13 @@ def test_more_seeds_and_arms_only_add_runs(finished: Path, tmp_path: Path, monke
     write_tiny(tmp_path, TINY.replace("seeds: [0, 1]", "seeds: [0]"))
     assert play(tmp_path) == 0
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")}
-    write_tiny(tmp_path, TINY.replace("arms:\n", "arms:\n  ce-random: {strategy: random, loss: cross_entropy}\n"))
+    write_tiny(tmp_path, TINY.replace("arms:\n", "arms:\n  ce-entropy: {strategy: entropy, loss: cross_entropy}\n"))
     monkeypatch.setattr("al_cxr.provenance.commit", lambda: "another")
     assert play(tmp_path) == 0
     assert all(p.stat().st_mtime_ns == t for p, t in stamps.items())
     assert read(tmp_path / "runs" / "tiny" / "experiment.json")["commit"].endswith(", another")
     run = load(tmp_path / "runs" / "tiny")
-    assert len(run.rounds) == 8 and not run.gaps
+    assert len(run.rounds) == 10 and not run.gaps
     same = load(finished / "runs" / "tiny")
     assert run.rounds["ce-margin", 1] == same.rounds["ce-margin", 1]
 

@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
-from al_cxr import scoring
+from al_cxr import passes
+from al_cxr.engine import Sampling
 from al_cxr.errors import UserError
+from al_cxr.masks import Masks
+from al_cxr.moments import Moments
 from al_cxr.operators import NoRandomSite, SamplingError
-from al_cxr.scoring import PassAccumulator, monte_carlo, penultimate, predict, score_pool
+from al_cxr.passes import monte_carlo
+from al_cxr.scoring import penultimate, predict, score_pool
 from al_cxr.statistics import PoolStatistics, entropy
-from al_cxr.stochastic import draw, find_sites
+from al_cxr.stochastic import find_sites
 
 STATISTICS = [
     "mean_probs_NC",
@@ -79,10 +83,12 @@ def all_of(images: Tensor, size: int = 32) -> Iterator[tuple[np.ndarray, Tensor]
 
 # --------------------------------------------------------------------------------------------------------- closed forms
 def accumulate(logits_TNC: np.ndarray, dtype: torch.dtype = torch.float32) -> dict[str, np.ndarray]:
-    accumulator = PassAccumulator()
+    _, images, classes = logits_TNC.shape
+    moments = Moments(images, classes)
     for logits_NC in logits_TNC:
-        accumulator.add(torch.tensor(logits_NC, dtype=dtype))
-    return accumulator.statistics()
+        probs_NC = torch.softmax(torch.tensor(logits_NC, dtype=dtype).double(), dim=-1)
+        moments.add(torch.arange(images), probs_NC[:, None])
+    return moments.statistics()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -147,39 +153,39 @@ def test_against_a_float64_reference(logits_TNC: np.ndarray) -> None:
 
 # ------------------------------------------------------------------------------------------------------------ one score
 def test_neither_batch_size_nor_order_nor_neighbours_matter(net: Net, images: Tensor) -> None:
-    reference = monte_carlo(net, all_of(images, 64), 6, seed=1, round=2)
+    reference = monte_carlo(net, all_of(images, 64), Sampling(6, seed=1, round=2))
     shuffled = np.random.default_rng(0).permutation(len(images))
     for index_N, size in [(np.arange(70), 1), (np.arange(70), 7), (shuffled, 64), (shuffled[:9], 4)]:
-        got = monte_carlo(net, batches(images, index_N, size), 6, seed=1, round=2)
+        got = monte_carlo(net, batches(images, index_N, size), Sampling(6, seed=1, round=2))
         assert got.index_N.tolist() == index_N.tolist()
         for name in STATISTICS:
             np.testing.assert_allclose(getattr(got, name), getattr(reference, name)[index_N], atol=1e-6, err_msg=name)
     for other in [{"seed": 2, "round": 2}, {"seed": 1, "round": 3}]:
-        got = monte_carlo(net, all_of(images), 6, **other)
+        got = monte_carlo(net, all_of(images), Sampling(6, **other))
         assert np.abs(got.predictive_entropy_N - reference.predictive_entropy_N).max() > 1e-3
 
 
 def test_equal_to_a_plain_loop_with_the_same_masks(net: Net, images: Tensor) -> None:
     first, second = find_sites(net, images)
-    got = monte_carlo(net, all_of(images), 5, seed=7, round=1, votes=True)
+    got = monte_carlo(net, all_of(images), Sampling(5, seed=7, round=1), votes=True)
     with torch.no_grad():
         net.eval()
-        probs = []
+        probs, masks = [], Masks(7, 1, 5)
         for t in range(5):
-            x = net.body[2](net.body[1](net.body[0](images))) * draw(first, 7, 1, t) / 0.6
-            x = torch.relu(net.hidden(x.flatten(1))) * draw(second, 7, 1, t) / 0.6
+            x = net.body[2](net.body[1](net.body[0](images))) * masks.of(first, t) / 0.6
+            x = torch.relu(net.hidden(x.flatten(1))) * masks.of(second, t) / 0.6
             probs.append(torch.softmax(4 * net.head(x).double(), dim=1).numpy())
     probs_NTC = np.stack(probs, axis=1)
     np.testing.assert_allclose(got.pass_probs_NTC, probs_NTC, atol=1e-6)
     np.testing.assert_allclose(got.mean_probs_NC, probs_NTC.mean(axis=1), atol=1e-6)
     np.testing.assert_allclose(got.mean_std_N, probs_NTC.std(axis=1).mean(axis=1), atol=1e-6)
     assert got.pass_probs_NTC.dtype == np.float32
-    assert monte_carlo(net, all_of(images), 5, seed=7, round=1).pass_probs_NTC is None
+    assert monte_carlo(net, all_of(images), Sampling(5, seed=7, round=1)).pass_probs_NTC is None
 
 
 def test_many_passes_agree_with_ordinary_dropout(net: Net, images: Tensor) -> None:
     passes, few = 400, images[:10]
-    got = monte_carlo(net, all_of(few), passes, seed=0, round=0)
+    got = monte_carlo(net, all_of(few), Sampling(passes, seed=0, round=0))
     torch.manual_seed(5)
     net.eval()
     net.body[3].train()
@@ -198,7 +204,7 @@ def test_the_network_is_left_alone(net: Net, images: Tensor) -> None:
     before = {k: v.clone() for k, v in net.state_dict().items()}
     flags, random_state = [m.training for m in net.modules()], torch.get_rng_state()
     for _ in (
-        monte_carlo(net, all_of(images), 3, 0, 0),
+        monte_carlo(net, all_of(images), Sampling(3, 0, 0)),
         predict(net, all_of(images)),
         penultimate(net, all_of(images)),
     ):
@@ -210,7 +216,7 @@ def test_the_network_is_left_alone(net: Net, images: Tensor) -> None:
 
 
 def test_what_a_run_reports(net: Net, images: Tensor) -> None:
-    got = monte_carlo(net, all_of(images), 3, 0, 0)
+    got = monte_carlo(net, all_of(images), Sampling(3, 0, 0))
     assert got.passes == 3
     assert got.sites == [
         "body.3: aten.bernoulli_.float, keep 0.6, mask 1x4x1x1",
@@ -249,24 +255,24 @@ def test_score_pool_computes_what_is_needed(net: Net, images: Tensor) -> None:
         return batches(images, index_N, 16)
 
     pool = np.array([5, 2, 40])
-    options = {"passes": 4, "seed": 0, "round": 0}
-    nothing = score_pool(net, pool, loader, frozenset(), **options)
+    how = Sampling(4, 0, 0)
+    nothing = score_pool(net, pool, loader, frozenset(), how)
     assert asked == [] and nothing.index_N.tolist() == [5, 2, 40] and set(nothing.per_image()) == {"index_N"}
-    probs = score_pool(net, pool, loader, {"probs"}, **options)
+    probs = score_pool(net, pool, loader, {"probs"}, how)
     assert set(probs.per_image()) == {"index_N", "probs_NC"}
-    both = score_pool(net, pool, loader, {"votes", "features"}, labelled_M=np.array([1, 3]), **options)
+    both = score_pool(net, pool, loader, {"votes", "features"}, how, labelled_M=np.array([1, 3]))
     assert set(both.per_image()) == {"index_N", "features_NK", "pass_probs_NTC", *STATISTICS}
     assert both.labelled_features_MK is not None and both.labelled_features_MK.shape == (2, 16)
     assert asked[-1] == [1, 3]
     with pytest.raises(ValueError, match="in their order"):
-        score_pool(net, pool, lambda index: batches(images, index[::-1].copy(), 16), {"mc"}, **options)
+        score_pool(net, pool, lambda index: batches(images, index[::-1].copy(), 16), {"mc"}, how)
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals
 def test_nothing_random_and_random_in_eval_mode(images: Tensor) -> None:
     still = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Dropout(0.0))
     with pytest.raises(NoRandomSite):
-        monte_carlo(still, all_of(images), 3, 0, 0)
+        monte_carlo(still, all_of(images), Sampling(3, 0, 0))
 
     class Always(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -279,7 +285,7 @@ def test_nothing_random_and_random_in_eval_mode(images: Tensor) -> None:
 def test_nan_is_counted(net: Net, images: Tensor) -> None:
     images[[3, 50, 51]] = torch.nan
     with pytest.raises(UserError, match="probabilities of 3 of 70 images are NaN"):
-        monte_carlo(net, all_of(images), 3, 0, 0)
+        monte_carlo(net, all_of(images), Sampling(3, 0, 0))
     with pytest.raises(UserError, match="probabilities of 3 of 70 images are NaN"):
         predict(net, all_of(images))
     with pytest.raises(UserError, match="features of 3 of 70 images are NaN"):
@@ -289,33 +295,37 @@ def test_nan_is_counted(net: Net, images: Tensor) -> None:
 def test_wrong_shapes_and_nothing_to_score(net: Net, images: Tensor) -> None:
     dense = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Dropout(0.5))
     with pytest.raises(UserError, match=r"logits \(images, classes\) are expected"):
-        monte_carlo(dense, all_of(images), 3, 0, 0)
+        monte_carlo(dense, all_of(images), Sampling(3, 0, 0))
     with pytest.raises(UserError, match=r"logits \(images, classes\) are expected"):
         predict(dense, all_of(images))
-    for call in (lambda: predict(net, []), lambda: monte_carlo(net, [], 3, 0, 0), lambda: penultimate(net, [])):
+    for call in (
+        lambda: predict(net, []),
+        lambda: monte_carlo(net, [], Sampling(3, 0, 0)),
+        lambda: penultimate(net, []),
+    ):
         with pytest.raises(ValueError, match="no images to score"):
             call()
     with pytest.raises(ValueError, match="at least 2"):
-        monte_carlo(net, all_of(images), 1, 0, 0)
+        monte_carlo(net, all_of(images), Sampling(1, 0, 0))
     with pytest.raises(ValueError, match="3 rows for 2 images"):
         PoolStatistics(index_N=np.arange(2), probs_NC=np.ones((3, 1)))
 
 
 def test_votes_are_bounded(net: Net, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "VOTES_BYTES", 40 * 3 * 3 * 4)
+    monkeypatch.setattr(passes, "VOTES_BYTES", 40 * 3 * 3 * 4)
     with pytest.raises(UserError, match="do not fit"):
-        monte_carlo(net, all_of(images), 3, 0, 0, votes=True)
-    monte_carlo(net, all_of(images[:40]), 3, 0, 0, votes=True)
+        monte_carlo(net, all_of(images), Sampling(3, 0, 0), votes=True)
+    monte_carlo(net, all_of(images[:40]), Sampling(3, 0, 0), votes=True)
 
 
 def test_one_image_is_a_pool(net: Net, images: Tensor) -> None:
-    alone = monte_carlo(net, all_of(images[:1]), 4, 0, 0)
-    together = monte_carlo(net, all_of(images), 4, 0, 0)
+    alone = monte_carlo(net, all_of(images[:1]), Sampling(4, 0, 0))
+    together = monte_carlo(net, all_of(images), Sampling(4, 0, 0))
     np.testing.assert_allclose(alone.mean_probs_NC, together.mean_probs_NC[:1], atol=1e-6)
 
 
 def test_statistics_can_be_rearranged(net: Net, images: Tensor) -> None:
-    statistics = monte_carlo(net, all_of(images), 3, 0, 0)
+    statistics = monte_carlo(net, all_of(images), Sampling(3, 0, 0))
     labelled = dataclasses.replace(statistics, labelled_features_MK=np.zeros((2, 4)))
     part = labelled.take(np.array([4, 1]))
     assert part.index_N.tolist() == [4, 1] and part.sites == statistics.sites

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,8 +13,9 @@ from torchvision.models import resnet18
 from torchvision.ops import DropBlock2d, StochasticDepth
 
 from al_cxr.errors import UserError
+from al_cxr.masks import Masks
 from al_cxr.operators import NoRandomSite, SamplingError
-from al_cxr.stochastic import Site, draw, find_sites, refusing_randomness, sampling
+from al_cxr.stochastic import find_sites, refusing_randomness, sampling
 
 
 class Functional(nn.Module):
@@ -178,7 +177,7 @@ def test_every_kind_of_site(name: str, images: Tensor) -> None:
     assert [s.position for s in sites] == list(range(len(sites)))
     assert_same_state(model, before)
 
-    with sampling(model, sites, seed=3, round=1) as sampler:
+    with sampling(model, sites, Masks(3, 1)) as sampler:
         owner_modules = [model.get_submodule(m) for m in owners]
         assert {m for m in model.modules() if m.training} == set(owner_modules)
         sampler.verify(images, 20)
@@ -189,9 +188,9 @@ def test_every_kind_of_site(name: str, images: Tensor) -> None:
         torch.testing.assert_close(alone, passes[2], rtol=1e-5, atol=1e-5)
         order = torch.tensor([3, 1, 6, 0, 2, 5, 4])
         torch.testing.assert_close(sampler.run(images[order], 2), passes[2][order], rtol=1e-5, atol=1e-5)
-    with sampling(model, sites, seed=3, round=1) as sampler:
+    with sampling(model, sites, Masks(3, 1)) as sampler:
         assert torch.equal(sampler.run(images, 2), passes[2]), "and of the seed and the round alone"
-    with sampling(model, sites, seed=3, round=2) as sampler:
+    with sampling(model, sites, Masks(3, 2)) as sampler:
         assert any(not torch.equal(sampler.run(images, t), passes[t]) for t in range(6))
     assert_same_state(model, before)
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -216,7 +215,7 @@ def test_sites_of_one_example_image_and_of_an_inference_tensor(images: Tensor) -
     with torch.inference_mode():
         inference = images[:1].clone()
         assert find_sites(model, inference) == find_sites(model, images)
-        with sampling(model, find_sites(model, inference), seed=0) as sampler:
+        with sampling(model, find_sites(model, inference), Masks(0)) as sampler:
             sampler.verify(inference, 5)
 
 
@@ -227,55 +226,29 @@ def test_fast_path_of_the_transformer_would_drop_the_dropout(images: Tensor) -> 
         m.training = isinstance(m, nn.Dropout)
     with torch.no_grad():
         assert torch.equal(model(images), model(images))
-    with sampling(model, find_sites(model, images), seed=0) as sampler:
+    with sampling(model, find_sites(model, images), Masks(0)) as sampler:
         assert not torch.backends.mha.get_fastpath_enabled()
         assert not torch.equal(sampler.run(images, 0), sampler.run(images, 1))
     assert torch.backends.mha.get_fastpath_enabled()
 
 
-def test_masks_have_the_right_mean_and_are_independent() -> None:
-    site = Site(0, "", "aten.bernoulli_.float", 0.7, (1, 200, 200), 0)
-    masks = [draw(site, 0, 0, t).float() for t in range(4)]
-    sigma = math.sqrt(0.7 * 0.3 / 40_000)
-    for mask in masks:
-        assert abs(float(mask.mean()) - 0.7) < 5 * sigma
-    joint = float((masks[0] * masks[1]).mean())
-    assert abs(joint - 0.49) < 5 * math.sqrt(0.49 * 0.51 / 40_000)
-    keys = [(0, 0, 0, 0), (1, 0, 0, 0), (2**32, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]
-    drawn = [draw(Site(p, "", "", 0.7, (64,), None), s, r, t).numpy().tobytes() for s, r, t, p in keys]
-    assert len(set(drawn)) == len(keys), "seed, round, pass and site all count, to the last bit"
-    assert torch.equal(draw(site, np.int64(0), np.int64(0), np.int64(1)).float(), masks[1])  # type: ignore[arg-type]
-
-
-def test_masks_beyond_the_budget_are_drawn_again(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = conv_with(nn.Dropout(0.3))
-    sites = find_sites(model, images)
-    outputs = []
-    for budget in (2**20, 0):
-        monkeypatch.setattr("al_cxr.stochastic.MASK_BYTES", budget)
-        with sampling(model, sites, seed=0) as sampler:
-            outputs.append([sampler.run(images, t) for t in (0, 1, 0)])
-            assert bool(sampler._masks) == bool(budget)
-    assert all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
-
-
 def test_a_pass_is_plain_dropout_with_one_mask_for_all(images: Tensor) -> None:
     model = Twice()
     first, second = find_sites(model, images)
-    with sampling(model, (first, second), seed=5, round=2) as sampler:
+    with sampling(model, (first, second), Masks(5, 2)) as sampler:
         got = sampler.run(images, 9)
     with torch.no_grad():
-        hidden = model.a(images.flatten(1) * draw(first, 5, 2, 9) / 0.5)
-        torch.testing.assert_close(got, model.b(hidden * draw(second, 5, 2, 9) / 0.5))
+        hidden = model.a(images.flatten(1) * Masks(5, 2).of(first, 9) / 0.5)
+        torch.testing.assert_close(got, model.b(hidden * Masks(5, 2).of(second, 9) / 0.5))
 
 
 def test_the_operator_of_a_gpu_and_computed_probabilities(images: Tensor) -> None:
     model = Native()
     dropped, kept = find_sites(model, images)
     assert (dropped.op, kept.op, kept.keep) == ("aten.native_dropout.default", "aten.bernoulli.default", None)
-    with sampling(model, (dropped, kept), seed=5, round=2) as sampler:
+    with sampling(model, (dropped, kept), Masks(5, 2)) as sampler:
         got = sampler.run(images, 9)
-    want = images * draw(dropped, 5, 2, 9) / 0.7 * (draw(kept, 5, 2, 9) < 0.6)
+    want = images * Masks(5, 2).of(dropped, 9) / 0.7 * (Masks(5, 2).of(kept, 9) < 0.6)
     torch.testing.assert_close(got, want.flatten(1))
 
 
@@ -332,7 +305,7 @@ def test_batch_statistics_are_refused(model: nn.Module, images: Tensor) -> None:
     before = state(model)
     with (
         pytest.raises(SamplingError, match="statistics of the batch"),
-        sampling(model, find_sites(model, images), seed=0) as sampler,
+        sampling(model, find_sites(model, images), Masks(0)) as sampler,
     ):
         sampler.run(images, 0)
     assert_same_state(model, before)
@@ -340,7 +313,7 @@ def test_batch_statistics_are_refused(model: nn.Module, images: Tensor) -> None:
 
 def test_instance_norm_is_no_batch_norm(images: Tensor) -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4), nn.Dropout(0.5), nn.Flatten(1))
-    with sampling(model, find_sites(model, images), seed=0) as sampler:
+    with sampling(model, find_sites(model, images), Masks(0)) as sampler:
         sampler.verify(images, 5)
 
 
@@ -348,7 +321,7 @@ def test_changed_buffers_are_an_error_and_restored(images: Tensor) -> None:
     model = StaleNorm()
     with (
         pytest.raises(SamplingError, match="changed the buffers seen"),
-        sampling(model, find_sites(model, images), seed=0) as sampler,
+        sampling(model, find_sites(model, images), Masks(0)) as sampler,
     ):
         sampler.run(images, 0)
     assert model.seen.item() == 0
@@ -369,7 +342,7 @@ def test_a_site_that_does_not_fire(images: Tensor) -> None:
     model = Skips()
     with (
         pytest.raises(SamplingError, match="drew nothing in a pass"),
-        sampling(model, find_sites(model, images), seed=0) as sampler,
+        sampling(model, find_sites(model, images), Masks(0)) as sampler,
     ):
         sampler.run(images, 0)
 
@@ -379,16 +352,16 @@ def test_a_site_too_many_or_another_shape(images: Tensor) -> None:
     sites = find_sites(model, images)
     with (
         pytest.raises(SamplingError, match="no further draw"),
-        sampling(model, sites[:1], seed=0) as sampler,
+        sampling(model, sites[:1], Masks(0)) as sampler,
     ):
         sampler.run(images, 0)
     wide = conv_with(nn.Dropout(0.5))
     with (
         pytest.raises(SamplingError, match="was drawn instead"),
-        sampling(wide, find_sites(wide, images), seed=0) as sampler,
+        sampling(wide, find_sites(wide, images), Masks(0)) as sampler,
     ):
         sampler.run(torch.zeros(2, 1, 9, 9), 0)
-    with pytest.raises(NoRandomSite), sampling(model, (), seed=0):
+    with pytest.raises(NoRandomSite), sampling(model, (), Masks(0)):
         pass
 
 
@@ -409,7 +382,7 @@ def test_an_image_that_depends_on_its_neighbours(how: str, images: Tensor) -> No
     model = Mixes(how)
     with (
         pytest.raises(SamplingError, match="depends on its neighbours"),
-        sampling(model, find_sites(model, images), seed=0) as sampler,
+        sampling(model, find_sites(model, images), Masks(0)) as sampler,
     ):
         sampler.verify(images, 5)
 
@@ -427,7 +400,7 @@ def test_identical_passes(images: Tensor) -> None:
     model = Ignores()
     with (
         pytest.raises(SamplingError, match="all 4 Monte-Carlo passes give identical outputs"),
-        sampling(model, find_sites(model, images), seed=0) as sampler,
+        sampling(model, find_sites(model, images), Masks(0)) as sampler,
     ):
         sampler.verify(images, 4)
 
@@ -449,14 +422,14 @@ def test_an_exception_leaves_no_trace(images: Tensor) -> None:
     sites = find_sites(model, images)
     model.fail = True
     before, grad, cudnn = state(model), torch.is_grad_enabled(), torch.backends.cudnn.enabled
-    with pytest.raises(RuntimeError, match="out of luck"), sampling(model, sites, seed=0) as sampler:
+    with pytest.raises(RuntimeError, match="out of luck"), sampling(model, sites, Masks(0)) as sampler:
         sampler.run(images, 0)
     with pytest.raises(RuntimeError, match="out of luck"):
         find_sites(model, images)
     assert_same_state(model, before)
     assert (torch.is_grad_enabled(), torch.backends.cudnn.enabled) == (grad, cudnn)
     model.fail = False
-    with sampling(model, sites, seed=0) as sampler:
+    with sampling(model, sites, Masks(0)) as sampler:
         sampler.verify(images, 5)
 
 

@@ -17,6 +17,7 @@ arms:
   focal-mc_entropy: {strategy: mc_entropy, loss: focal}
   focal-random: {strategy: random, loss: focal}
   ce-margin: {strategy: modAL.uncertainty.margin_sampling, loss: cross_entropy}
+  ce-random: {strategy: random, loss: cross_entropy}
 seeds: [0, 1]
 machine: {threads: 1, precision: fp32, checkpoint_seconds: 0}
 """

@@ -42,13 +42,13 @@ class Loader:
         chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         if self._resident is not None:
             for chunk in chunks:
-                yield chunk, _as_float(self._resident[torch.from_numpy(chunk).to(self.device)])
+                yield chunk, self._as_float(self._resident[torch.from_numpy(chunk).to(self.device)])
         elif self.device.type == "cuda":
-            for chunk, bytes_BSS in _prefetched(self._pixels, chunks):
-                yield chunk, _as_float(bytes_BSS.to(self.device, non_blocking=True))
+            for chunk, stored in _prefetched(self._pixels, chunks):
+                yield chunk, self._as_float(stored.to(self.device, non_blocking=True))
         else:
             for chunk in chunks:
-                yield chunk, _as_float(torch.from_numpy(self._pixels[chunk]))
+                yield chunk, self._as_float(torch.from_numpy(self._pixels[chunk]))
 
     def prepare(self, images: Tensor) -> Tensor:
         """Normalised, with the model's number of channels and memory layout: (B, channels, S, S)."""
@@ -62,9 +62,31 @@ class Loader:
         for index_B, images in self.raw(order, batch_size):
             yield index_B, self.prepare(images)
 
+    def _as_float(self, stored: Tensor) -> Tensor:
+        return stored.unsqueeze(1).to(torch.float32).mul_(1 / 255)
 
-def _as_float(bytes_BSS: Tensor) -> Tensor:
-    return bytes_BSS.unsqueeze(1).to(torch.float32).mul_(1 / 255)
+
+class FeatureLoader(Loader):
+    """The same for features (N, K), float32, that stand for the radiographs: batches (B, K), as they are.
+
+    `key` names all that they were computed from, `backbone` is the hash of the weights.
+    """
+
+    def __init__(self, features_NK: np.ndarray, key: str, backbone: str, device: str = "cpu"):
+        super().__init__(features_NK, device)
+        self.features_NK, self.key, self.backbone = features_NK, key, backbone
+
+    def moments(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each feature over some images, float32 (K,); no label is looked at."""
+        chosen = self.features_NK[index]
+        mean_K, std_K = chosen.mean(axis=0, dtype=np.float64), chosen.std(axis=0, dtype=np.float64)
+        return torch.from_numpy(mean_K).float(), torch.from_numpy(std_K).float()
+
+    def prepare(self, images: Tensor) -> Tensor:
+        return images
+
+    def _as_float(self, stored: Tensor) -> Tensor:
+        return stored
 
 
 def _prefetched(pixels: np.ndarray, chunks: list[np.ndarray]) -> Iterator[tuple[np.ndarray, Tensor]]:

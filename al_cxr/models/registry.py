@@ -23,12 +23,16 @@ Units = Annotated[int, Field(ge=1, le=65536, description="channels or units of a
 
 _FIXED = ("in_channels", "classes", "image_size")
 _builders: dict[str, Callable[..., nn.Module]] = {}
+_take_pixels: set[str] = set()
 
 B = TypeVar("B", bound=Callable[..., nn.Module])
 
 
-def register(name: str) -> Callable[[B], B]:
-    """Decorator: make `(in_channels, classes, image_size, *, options with defaults) -> nn.Module` known as `name`."""
+def register(name: str, pixels: bool = False) -> Callable[[B], B]:
+    """Decorator: make `(in_channels, classes, image_size, *, options with defaults) -> nn.Module` known as `name`.
+
+    `pixels` says that the model wants them in 0..1 and normalises them itself.
+    """
 
     def add(builder: B) -> B:
         if name in _builders:
@@ -41,6 +45,8 @@ def register(name: str) -> Callable[[B], B]:
             if p.kind is not p.KEYWORD_ONLY or p.default is p.empty or p.annotation is p.empty:
                 raise ValueError(f"architecture {name!r}: option {p.name} must be keyword-only, typed, with a default")
         _builders[name] = builder
+        if pixels:
+            _take_pixels.add(name)
         return builder
 
     return add
@@ -49,6 +55,11 @@ def register(name: str) -> Callable[[B], B]:
 def names() -> list[str]:
     """All registered architectures, sorted."""
     return sorted(_builders)
+
+
+def takes_pixels(arch: str) -> bool:
+    """Whether an architecture wants pixels in 0..1, whatever train.mean and train.std are."""
+    return arch in _take_pixels
 
 
 def defaults(arch: str) -> dict[str, Any]:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import torchvision
-from pydantic import Field
 from torch import nn
 
 from al_cxr.errors import UserError
 from al_cxr.models.registry import Probability, register
-from al_cxr.models.weights import read_weights
-
-Weights = Annotated[str, Field(min_length=1, description="'none', 'imagenet' or a file")]
-Hash = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$", description="first hex digits of the file's SHA-256")]
+from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
 
 @register("resnet18")
@@ -86,12 +82,7 @@ def _load(net: Any, state: dict[str, torch.Tensor], where: str) -> None:
     last = state.get("fc.weight")
     if last is not None and last.ndim == 2 and len(last) != net.fc.out_features:
         state |= {f"fc.{name}": tensor for name, tensor in net.fc.state_dict().items()}
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        shown = " ".join(line if len(line) <= 200 else f"{line[:200]} ..." for line in lines[:3])
-        raise UserError(f"{where}: these are not the weights of this architecture. {shown}") from None
+    load_strictly(net, state, where)
 
 
 def _weights_file(arch: str, weights: str, imagenet: Any) -> Path | None:

@@ -107,7 +107,7 @@ class VisionTransformer(nn.Module):
         """Logits (B, classes) of x (B, channels, S, S), read from the class token."""
         x = F.pad(x, (0, self.padding, 0, self.padding))
         patches = self.embed(x).flatten(2).transpose(1, 2)  # (B, N - 1, dim), row by row
-        tokens = torch.cat([self.cls.expand(len(x), -1, -1), patches], dim=1) + self.positions
+        tokens = torch.cat([self.cls.expand(x.shape[0], -1, -1), patches], dim=1) + self.positions
         return self.head(self.norm(self.blocks(self.dropout(tokens))[:, 0]))
 
     def attention(self, x: torch.Tensor) -> torch.Tensor:

@@ -7,11 +7,18 @@ import io
 import re
 import zipfile
 from pathlib import Path
+from typing import Annotated
 
 import safetensors.torch
 import torch
+from pydantic import Field
+from torch import nn
 
 from al_cxr.errors import UserError
+
+# Options that several architectures share.
+Weights = Annotated[str, Field(min_length=1, description="'none', 'imagenet' or a file")]
+Hash = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$", description="first hex digits of the file's SHA-256")]
 
 MAX_BYTES = 2**30
 SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -44,6 +51,16 @@ def read_weights(path: Path, sha256: str, key: str) -> dict[str, torch.Tensor]:
             f"again, or set {key}_sha256 if this is the file you mean"
         )
     return _tensors(path, content, key)
+
+
+def load_strictly(net: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+    """Put a state dict into a network; UserError, beginning with `where`, if any name or shape is another one."""
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        shown = " ".join(line if len(line) <= 200 else f"{line[:200]} ..." for line in lines[:3])
+        raise UserError(f"{where}: these are not the weights of this architecture. {shown}") from None
 
 
 def _tensors(path: Path, content: bytes, key: str) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from al_cxr.errors import UserError
 from al_cxr.report.classes import always, class_accuracy, majority, mean_sd, per_class
 from al_cxr.report.experiment import gallery_of
 from al_cxr.report.fits import add_fit
-from al_cxr.report.page import LIMITS, Page, machine, provenance, warnings, write_provenance
+from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
 from al_cxr.report.tables import Column, Table, escape, file_name, stamp
 
 
@@ -55,8 +55,7 @@ def write_baseline_report(
         heading = "Where the numbers come from" + f": {escape(arch)}" * (len(runs) > 1)
         folder = Path("models") / file_name(arch) if len(runs) > 1 else Path()
         computed = machine(finished.folder)
-        write_provenance(results_dir / folder, finished.experiment, finished.settings.seeds, computed)
-        page.add(provenance(finished.experiment, finished.settings.seeds, computed, heading, folder))
+        add_provenance(page, finished.experiment, finished.settings.seeds, computed, heading, folder)
     page.add(LIMITS, "## Results")
     page.table(architectures(runs, mark))
     tests = {arch: [b.test for b in f.baselines.values()] for arch, f in runs.items()}

@@ -77,7 +77,7 @@ def contact_sheet(
                 axes.set_axis_off()
             for axes, i, image in zip(row, index_M, pixels(index_M), strict=False):
                 where = " · ".join(filter(None, (str(dataset.split_N[i]), dataset.table["source"].iloc[i])))
-                _image(axes, image, f"{tail(dataset.images.name(int(i)), 22)}\n{plain(where, 24)}")
+                draw(axes, image, f"{tail(dataset.images.name(int(i)), 22)}\n{plain(where, 24)}")
             row[0].set_ylabel(plain(dataset.classes[c], 18), fontsize=11)
     return figure
 
@@ -101,14 +101,15 @@ def copies_sheet(
         for pair, (two, what) in zip(grid, shown, strict=False):
             for axes, i, image in zip(pair, two, pixels(np.array(two)), strict=True):
                 says = f"{dataset.split_N[i]} · {plain(dataset.classes[dataset.labels_N[i]], 16)}"
-                _image(axes, image, f"{tail(dataset.images.name(int(i)), 22)}\n{says}")
+                draw(axes, image, f"{tail(dataset.images.name(int(i)), 22)}\n{says}")
             pair[0].set_title(plain(what, 24), fontsize=8)
     return figure
 
 
-def _image(axes: Axes, image_SS: np.ndarray, below: str) -> None:
+def draw(axes: Axes, image_SS: np.ndarray, below: str, points: float = 6.5) -> None:
+    """One image (uint8) without axes, and what is said below it in letters of some points."""
     axes.imshow(image_SS, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_xlabel(below, fontsize=6.5, labelpad=2)
+    axes.set_xlabel(below, fontsize=points, labelpad=2)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -25,23 +25,26 @@ from al_cxr.report.figures import (
     new_figure,
     plain,
 )
+from al_cxr.savings import isotonic
 
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.3)), (0, (5, 2, 1, 2)))
 MARKERS = ("o", "s", "^", "D")
 
 
 def _looks(finished: Finished) -> dict[str, dict]:
-    """Colour = strategy (random is grey), dash and marker = loss: the 2 x 2 shows at a glance."""
+    """Colour = strategy (random is grey; from the seventh on a colour comes again with another marker), dash = loss:
+    the 2 x 2 shows at a glance."""
     arms = finished.settings.arms
     strategies = [s for s in dict.fromkeys(a.strategy for a in arms.values()) if s != "random"]
     losses = list(dict.fromkeys(a.loss for a in arms.values()))
     palette = [BLUE, RED, GREEN, PURPLE, ORANGE, SKY]
     colours = {s: palette[i % len(palette)] for i, s in enumerate(strategies)} | {"random": GREY}
+    markers = {s: i // len(palette) for i, s in enumerate(strategies)} | {"random": 0}
     return {
         name: {
             "color": colours[arm.strategy],
             "linestyle": DASHES[losses.index(arm.loss) % len(DASHES)],
-            "marker": MARKERS[losses.index(arm.loss) % len(MARKERS)],
+            "marker": MARKERS[markers[arm.strategy] % len(MARKERS)],
         }
         for name, arm in arms.items()
     }
@@ -60,42 +63,70 @@ def _label_axis(axes: Axes, finished: Finished) -> None:
     top.spines["top"].set_visible(False)
 
 
+def _label_ends(axes: Axes, height: float, ends: list[tuple[float, str, str]]) -> None:
+    """Names at the right of curves, (end, name, colour): each at its curve's end, moved apart where they meet.
+
+    `height` of the figure in inches.
+    """
+    low, high = axes.get_ylim()
+    gap = (high - low) * 0.17 / (height - 1.6)
+    ends = sorted(ends)
+    # The nearest heights (least squares) that keep the order and the gap.
+    steps = gap * np.arange(len(ends))
+    at = isotonic(np.array([[end for end, _, _ in ends]]) - steps)[0] + steps
+    for y, (end, name, colour) in zip(at, ends, strict=True):
+        axes.annotate(
+            name,
+            (1, end),
+            xytext=(1.05, y),
+            xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"),
+            color=colour,
+            fontsize=9.5,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)},
+        )
+
+
 def learning_curve(
     finished: Finished, frame: pd.DataFrame, long: pd.DataFrame, metric: str, title: str, stamp: str
 ) -> Figure:
-    """A test metric (`f1` or `accuracy`) against labels: a line an arm through its means, a thin one each seed, and
-    the fully labelled baseline as a level with its standard deviation. `frame`, `long`: per_round's and per_seed's."""
+    """A test metric (`f1` or `accuracy`) against labels: a line an arm through its means, named at its end, and the
+    fully labelled baseline as a level with its standard deviation; with six arms or fewer a thin line each seed.
+    `frame`, `long`: per_round's and per_seed's."""
     levels = 100 * np.array(
         [
             b.test.accuracy if metric == "accuracy" else b.test.of(finished.target).f1
             for b in finished.baselines.values()
         ]
     )
-    rows = -(-(len(finished.settings.arms) + 1) // 2)
     with mpl.rc_context(STYLE):
-        figure = new_figure(7.6, 4.7 + 0.24 * rows, stamp, rows)
+        figure = new_figure(8.6, 4.7 + 0.12 * max(0, len(finished.settings.arms) - 8), stamp)
         axes = figure.subplots()
+        ends = []
         if len(levels):
             spread = levels.std(ddof=1) if len(levels) > 1 else 0.0
             axes.axhspan(levels.mean() - spread, levels.mean() + spread, color=INK, alpha=0.09, lw=0)
-            text = f"all labels, {finished.settings.baseline.loss}" + " (± sd)" * (len(levels) > 1)
-            axes.axhline(levels.mean(), color=INK, lw=1.4, label=plain(text, 60))
+            text = plain(f"all labels, {finished.settings.baseline.loss}" + " (± sd)" * (len(levels) > 1), 40)
+            axes.axhline(levels.mean(), color=INK, lw=1.4, label=text)
+            ends.append((float(levels.mean()), text, INK))
         for arm, look in _looks(finished).items():
             curve = frame[frame["arm"] == arm]
             if curve.empty:
                 continue
             seeds = [run for _, run in long[long["arm"] == arm].groupby("seed")]
-            if len(seeds) > 1:
+            if len(seeds) > 1 and len(finished.settings.arms) <= 6:
                 for run in seeds:
                     axes.plot(
-                        run["labels"], 100 * run[metric], color=look["color"], ls=look["linestyle"], lw=0.9, alpha=0.28
+                        run["labels"], 100 * run[metric], color=look["color"], ls=look["linestyle"], lw=0.9, alpha=0.22
                     )
             axes.plot(curve["labels"], 100 * curve[metric], label=plain(arm, 40), ms=6, mec="white", **look)
+            ends.append((float(100 * curve[metric].iloc[-1]), plain(arm, 40), look["color"]))
         _label_axis(axes, finished)
+        _label_ends(axes, float(figure.get_size_inches()[1]), ends)
         axes.set_ylabel(
             "test accuracy, %" if metric == "accuracy" else f"{plain(finished.target)} F1 on the test set, %"
         )
-        legend_below(figure, axes, 2, stamp)
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
     return figure
 

@@ -9,12 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from al_cxr.intervals import clusters
 from al_cxr.metrics import Metrics
+from al_cxr.operating import Goal
+from al_cxr.predicted import Group, Predicted
 from al_cxr.records import write_atomically
 from al_cxr.report import figures
-from al_cxr.report.classes import always, majority, mean_sd, per_class
+from al_cxr.report.classes import per_class
 from al_cxr.report.page import LIMITS, Page
-from al_cxr.report.tables import Column, Table, escape, file_name
+from al_cxr.report.tables import escape, file_name
+from al_cxr.report.trust import add_sections
+from al_cxr.report.trust_tables import performance_table
+from al_cxr.trial import PREVALENCES, Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +31,9 @@ class Judged:
     name: str
     probs_NC: np.ndarray
     metrics: Metrics
+    val_probs_MC: np.ndarray | None = None
+    """On its own validation images, as are the labels; None where those are not known."""
+    val_labels_M: np.ndarray | None = None
 
 
 def write_evaluation(
@@ -35,11 +44,18 @@ def write_evaluation(
     data: str,
     facts: Mapping[str, str],
     notes: Sequence[str] = (),
+    *,
+    target: str | None = None,
+    goal: Goal | None = None,
+    prevalences: Sequence[float] = PREVALENCES,
+    table: pd.DataFrame | None = None,
 ) -> Path:
     """README.md, tables/, figures/ and predictions/MODEL.csv in `folder`; the path of the page.
 
     `names` and `labels_N` are the images' (N), `data` says which they are (`Dataset.stamp`), `facts` are printed as
-    they are (command, commit, fingerprint, ...), `notes` are the data set's warnings.
+    they are (command, commit, fingerprint, ...), `notes` are the data set's warnings. Thresholds for `goal` and
+    screening are of the class `target`; without one there are neither. `table` has a row an image (patient_id, source,
+    age, ...).
     """
     for one in judged:
         if not len(names) == len(labels_N) == len(one.probs_NC) == one.metrics.n:
@@ -52,7 +68,16 @@ def write_evaluation(
     page.add("\n".join(["## Warnings", "", *([f"- {escape(note)}" for note in notes] or ["- None was found."])]))
     lines = [f"- {escape(name)}: {escape(value)}" for name, value in facts.items()]
     page.add("\n".join(["## Where the numbers come from", "", *lines]), LIMITS, "## Results")
-    page.table(_overview(groups, mark))
+    classes = [c.name for c in judged[0].metrics.classes]
+    patients = None if table is None else clusters(table["patient_id"].tolist())
+    number = classes.index(target) if target is not None else None
+    trial = Trial(classes, number, mark, goal or Goal(), prevalences, patients)
+    tested = [_group(name, models, labels_N) for name, models in groups.items()]
+    page.table(performance_table(tested, trial, "models", "All models"))
+    if number is None:
+        page.add("No class was named as the target, so there are no thresholds, slices and calibration here.")
+    else:
+        add_sections(page, tested, trial, table, {tested[0].name, file_name("baseline")})
     for group, models in groups.items():
         page.add(f"## {escape(group)}")
         page.table(per_class(f"per-class-{file_name(group)}", "Class by class", [m.metrics for m in models], mark))
@@ -65,37 +90,9 @@ def write_evaluation(
     return page.write()
 
 
-def _overview(groups: Mapping[str, Sequence[Judged]], mark: str) -> Table:
-    """A row a group, mean ± standard deviation over its models, and the majority class's row."""
-    first = next(iter(groups.values()))[0].metrics
-    answer = majority(first)
-
-    def row(group: str, tests: Sequence[Metrics]) -> dict[str, object]:
-        cells: dict[str, object] = {"model": group, "seeds": len(tests)}
-        columns: dict[str, list[float | None]] = {
-            "accuracy": [t.accuracy for t in tests],
-            "macro_f1": [t.macro.f1 for t in tests],
-            "roc_auc": [t.roc_auc for t in tests],
-            **{f"f1_{c.name}": [t.of(c.name).f1 if c.support else None for t in tests] for c in first.classes},
-        }
-        for name, values in columns.items():
-            cells[name], cells[f"{name}_sd"] = mean_sd(values)
-        return cells
-
-    rows = [row(group, [m.metrics for m in models]) for group, models in groups.items()]
-    rows.append(row(f"always {answer}", [always(first, answer)]) | {"seeds": np.nan})
-    shown = (
-        Column("model", "model"),
-        Column("accuracy, %", "accuracy", "percent", "accuracy_sd"),
-        Column("macro F1, %", "macro_f1", "percent", "macro_f1_sd"),
-        *(Column(f"{c.name} F1, %", f"f1_{c.name}", "percent", f"f1_{c.name}_sd") for c in first.classes),
-        Column("ROC-AUC", "roc_auc", "area", "roc_auc_sd"),
-        Column("seeds", "seeds", "count"),
-    )
-    notes = ["Mean ± standard deviation over seeds; arms at their last round."]
-    if absent := [escape(c.name) for c in first.classes if c.support == 0]:
-        notes.append(f"Without an image here, and therefore not in macro F1: {', '.join(absent)}.")
-    return Table("models", "All models", pd.DataFrame(rows), shown, mark, tuple(notes))
+def _group(name: str, models: Sequence[Judged], labels_N: np.ndarray) -> Group:
+    tested = [Predicted(m.name, m.probs_NC, labels_N, m.val_probs_MC, m.val_labels_M) for m in models]
+    return Group(file_name(name), name, tested)
 
 
 def _write_predictions(path: Path, model: Judged, names: Sequence[str], labels_N: np.ndarray) -> None:

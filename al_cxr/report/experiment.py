@@ -11,11 +11,14 @@ import numpy as np
 from al_cxr.compare import Finished, load, per_round, per_seed
 from al_cxr.metrics import Metrics
 from al_cxr.report import curves
+from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
+from al_cxr.report.evidence import add_evidence
 from al_cxr.report.fits import Radiographs, add_fit
-from al_cxr.report.page import LIMITS, Page, machine, provenance, warnings, write_provenance
+from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.tables import escape, file_name, stamp
+from al_cxr.report.trust import add_trust
 
 
 def write_report(
@@ -26,22 +29,22 @@ def write_report(
     names: Callable[[np.ndarray], list[str]] | None = None,
     gallery: Path | None = None,
 ) -> Path:
-    """Everything a run folder says, as `results_dir`/README.md with tables/, figures/, settings.yaml and
-    environment.json beside it; the path of the page.
+    """Everything a run folder says, as `results_dir`/README.md and report.html with tables/, figures/, settings.yaml
+    and environment.json beside them; the path of README.md.
 
     With `pixels` (absolute indices (n,) -> uint8 (n, S, S)) and `labels_N` (of the whole data set, by absolute index)
-    sample predictions are drawn too. They show images, so unless the data is synthetic they go into `gallery` (the
-    run folder by default) and not into the results. UserError as in `compare.load`.
+    sample predictions and the images acquired are drawn too. They show images, so unless the data is synthetic they
+    go into `gallery` (the run folder by default), with a report.html that shows them, and not into the results.
+    UserError as in `compare.load`.
     """
     finished = load(run_dir)
     record, seeds = finished.experiment, finished.settings.seeds
     mark = stamp(record.data, seeds, bool(finished.gaps))
     radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery)
-    page = Page(results_dir, f"{escape(record.name)}: active learning on {escape(record.data.name)}")
-    computed = machine(run_dir)
-    found = warnings(record.data, record.commit, len(seeds), finished.gaps)
-    page.add(found, provenance(record, seeds, computed), LIMITS)
-    write_provenance(results_dir, record, seeds, computed)
+    page = Page(results_dir, f"{escape(record.title)}: active learning on {escape(record.data.name)}")
+    page.add(warnings(record.data, record.commit, len(seeds), finished.gaps, [*head_scope(finished), *stops(finished)]))
+    add_provenance(page, record, seeds, machine(run_dir))
+    page.add(LIMITS)
 
     frame, long = per_round(finished, finished.target), per_seed(finished, finished.target)
     tables = experiment_tables(finished, mark)
@@ -51,17 +54,21 @@ def write_report(
         caption = f"{title[0].upper()}{title[1:]} against labels"
         drawn = curves.learning_curve(finished, frame, long, metric, caption, mark)
         page.figure(drawn, f"curve-{metric}", caption)
-    for table in tables["gain"] + tables["two_by_two"]:
+    for table in tables["two_by_two"]:
         page.table(table)
+    if any(len(rounds) > 1 for rounds in finished.rounds.values()):  # before the first query nothing differs
+        add_evidence(page, finished, mark)
 
+    main = main_arm(finished)
     page.add("## Rounds")
+    page.table(tables["gain"][0])
     for i, table in enumerate(tables["rounds"]):
-        page.table(table, notes=i == 0)
+        page.table(table, inline=table.name == f"rounds-{file_name(main)}", notes=i == 0)
     page.table(tables["each_seed"][0], inline=False)
     page.figure(curves.acquired(finished, "Classes acquired in each round", mark), "acquired", "Classes acquired")
+    add_acquired(page, finished, main, radiographs)
 
     models = last_models(finished)
-    main = main_arm(finished)
     page.add("## Class by class, at the last round")
     accuracies = {m.label: m.tests for m in models.values()}
     page.table(class_accuracy("class-accuracy", "Accuracy of each class", accuracies, mark))
@@ -69,12 +76,33 @@ def write_report(
         table = per_class(f"per-class-{file_name(name)}", escape(model.label), model.tests, mark)
         page.table(table, inline=name in (BASELINE, main), notes=i == 0)
 
+    add_trust(page, finished, mark)
+
     page.add("## Models", "One model each, of one seed.")
     for name, model in models.items():
         shown = name in (BASELINE, main)
         label, one = f"{model.label}, seed {model.seed}", stamp(record.data, [model.seed])
         add_fit(page, finished, model.fit, name, label, one, radiographs if shown else None, shown)
     return page.write()
+
+
+def head_scope(finished: Finished) -> list[str]:
+    """That only the classifier's head was sampled, and how far the ranking is from that of all sites."""
+    found = [q.head_agreement for queries in finished.queries.values() for q in queries if q.head_agreement is not None]
+    if not found:
+        return []
+    return [
+        "Only the random sites after the last convolution, recurrence or attention were sampled (scoring.scope: head). "
+        f"Rank correlation of the entropies with those of all sites: mean {np.mean(found):.2f}, least {min(found):.2f}."
+    ]
+
+
+def stops(finished: Finished) -> list[str]:
+    """Runs that a stopping rule ended: their last rounds are not those of the others."""
+    return [
+        f"{arm} seed {seed} stopped after round {record.round}: {record.reason}."
+        for (arm, seed), record in finished.stopped.items()
+    ]
 
 
 BASELINE = "fully-labelled"

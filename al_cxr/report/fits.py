@@ -14,7 +14,7 @@ from al_cxr.compare import Finished
 from al_cxr.errors import UserError
 from al_cxr.report import figures
 from al_cxr.report.page import Page
-from al_cxr.report.tables import escape, file_name
+from al_cxr.report.tables import file_name
 
 SHOWN = 12
 
@@ -74,10 +74,7 @@ def add_fit(
     page.figure(figures.confusion(fit.test, label, stamp), f"confusion-{name}", f"Confusion matrix: {title}", inline)
     shown = f"Sample predictions: {title}"
     if radiographs is None or predictions is None:
-        # Without pixels an earlier figure stays on the page, as long as it shows this very model.
-        earlier = page.folder / "figures" / f"samples-{name}.png"
-        if inline and earlier.exists() and figures.source_of(earlier) == key:
-            page.figure(None, f"samples-{name}", shown)
+        add_earlier(page, finished, f"samples-{name}", shown, inline, key)
         return
     index_N, probs_NC = predictions
     # Drawn at random and not picked; sorted so that the choice shows nothing but itself.
@@ -92,11 +89,12 @@ def add_fit(
         f"{label}: {len(some)} of {len(index_N):,} test images, drawn at random",
         stamp,
     )
-    if radiographs.folder == page.folder:
-        page.figure(grid, f"samples-{name}", shown, inline, source=key)
-    else:
-        figures.save(grid, radiographs.folder / "figures" / f"samples-{name}.png")
-        page.add(
-            f"Sample predictions of {escape(label)}: figures/samples-{name}.png in the run's own folder. Radiographs "
-            "of patients stay there and are never part of the results."
-        )
+    page.figure(grid, f"samples-{name}", shown, inline, key, radiographs.folder)
+
+
+def add_earlier(page: Page, finished: Finished, name: str, caption: str, inline: bool, source: str) -> None:
+    """Without pixels, an earlier figure of images stays on the page as long as it was made from this very `source`."""
+    folder = page.folder if finished.experiment.data.synthetic else finished.folder
+    path = folder / "figures" / f"{name}.png"
+    if path.exists() and figures.source_of(path) == source:
+        page.figure(None, name, caption, inline, folder=folder)

@@ -2,50 +2,121 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import matplotlib as mpl
 import yaml
 
 from al_cxr.errors import UserError
 from al_cxr.records import DataCard, ExperimentRecord, write_atomically
-from al_cxr.report.figures import Figure, save
+from al_cxr.report.document import Block, Facts, Listing, Picture, Tabulated
+from al_cxr.report.figures import STYLE, Figure, save
+from al_cxr.report.html import render
 from al_cxr.report.tables import Table, escape
+
+SMALLEST_IMAGE = 24
+"""Pixels a side above which an image in a figure is a picture of something, and not a matrix with a few cells."""
 
 
 class Page:
-    """A README.md that grows; its tables and figures go into folders beside it and are linked relatively."""
+    """A document that grows, and is written as README.md and, with everything inside, as report.html.
+
+    Its tables and figures also go into folders beside it, and README.md links them relatively.
+    """
 
     def __init__(self, folder: Path, title: str) -> None:
+        """`title` is one line of markdown."""
         self.folder = folder
-        self.parts = [f"# {title}"]
+        self.title = title
+        self.blocks: list[Block] = []
 
     def add(self, *parts: str) -> None:
-        self.parts += [part.rstrip("\n") for part in parts if part]
+        """Markdown, as it is."""
+        self.blocks += [part.rstrip("\n") for part in parts if part]
+
+    def facts(self, items: Mapping[str, str]) -> None:
+        """Names and what they are, as plain text."""
+        self.blocks.append(Facts(dict(items)))
+
+    def listing(self, caption: str, path: Path, text: str) -> None:
+        """A text file, written to `path` below the page's folder, and linked."""
+        write_atomically(self.folder / path, text.encode())
+        self.blocks.append(Listing(caption, path, text))
 
     def table(self, table: Table, inline: bool = True, notes: bool = True) -> None:
         """Written in all formats, and shown here (inline) or linked."""
         table.write(self.folder / "tables")
-        link = f"[{table.title}]({quote(f'tables/{table.name}.md')})"
-        self.add(table.markdown(notes=notes) if inline else link)
+        self.blocks.append(Tabulated(table, inline, notes))
 
-    def figure(self, figure: Figure | None, name: str, caption: str, inline: bool = True, source: str = "") -> None:
-        """Written (None: it is there already), and shown here (inline) or linked."""
+    def figure(
+        self,
+        figure: Figure | None,
+        name: str,
+        caption: str,
+        inline: bool = True,
+        source: str = "",
+        folder: Path | None = None,
+    ) -> None:
+        """Written (None: it is there already), and shown here (inline) or linked.
+
+        A figure with images of patients names the `folder` it must stay in: it is written there, this page only says
+        so, and a second report.html in that folder shows it.
+        """
+        folder = folder or self.folder
+        path = folder / "figures" / f"{name}.png"
+        drawing = None
         if figure is not None:
-            save(figure, self.folder / "figures" / f"{name}.png", source)
-        link = f"[{escape(caption)}]({quote(f'figures/{name}.png')})"
-        self.add(f"!{link}" if inline else link)
+            save(figure, path, source)
+            drawing = _drawing(figure)
+        self.blocks.append(Picture(path, caption, inline, drawing, folder))
 
     def write(self) -> Path:
-        path = self.folder / "README.md"
-        write_atomically(path, ("\n\n".join(self.parts) + "\n").encode())
+        """Both forms; the path of README.md."""
+        return self.write_as("README.md", "report.html")
+
+    def write_as(self, markdown: str, html: str) -> Path:
+        """Both forms under these names; the path of the markdown."""
+        path = self.folder / markdown
+        text = "\n\n".join([f"# {self.title}", *map(self._markdown, self.blocks)])
+        write_atomically(path, f"{text}\n".encode())
+        private = [block.folder for block in self.blocks if isinstance(block, Picture)]
+        for folder in dict.fromkeys([self.folder, *private]):
+            write_atomically(folder / html, render(self.title, self.blocks, self.folder, folder).encode())
         return path
 
+    def _markdown(self, block: Block) -> str:
+        match block:
+            case Facts(items):
+                return "\n".join(f"- {escape(name)}: {escape(value)}" for name, value in items.items())
+            case Listing(caption, path):
+                return f"[{escape(caption)}]({quote(path.as_posix())})"
+            case Tabulated(table, inline, notes):
+                link = f"[{table.title}]({quote(f'tables/{table.name}.md')})"
+                return (table.markdown(notes=notes) if inline else link).rstrip("\n")
+            case Picture() if block.folder != self.folder:
+                return escape(block.elsewhere)
+            case Picture(path, caption, inline):
+                link = f"[{escape(caption)}]({quote(f'figures/{path.name}')})"
+                return f"!{link}" if inline else link
+        return block
 
-def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str]) -> str:
+
+def _drawing(figure: Figure) -> bytes | None:
+    """The figure as SVG, without dates or versions inside; None where it shows images, which are pixels anyway."""
+    if any(min(image.get_size()) > SMALLEST_IMAGE for axes in figure.axes for image in axes.images):
+        return None
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE | {"svg.hashsalt": "al-cxr"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str], more: Sequence[str] = ()) -> str:
     """What a reader must know before any number."""
     found = []
     if data.synthetic:
@@ -57,7 +128,7 @@ def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str]) -> st
         found.append("One seed: there is no spread, and no difference can be told from chance.")
     if "unknown" in commit or "-dirty" in commit:
         found.append(f"The code's commit is {commit}: these numbers cannot be traced to one version of the code.")
-    found += list(data.notes)
+    found += [*more, *data.notes]
     lines = [f"- {escape(warning)}" for warning in found] or ["- None was found."]
     return "\n".join(["## Warnings", "", *lines])
 
@@ -71,56 +142,51 @@ def machine(run_dir: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
     except ValueError:
         raise UserError(f"{path}: not JSON; was it edited?") from None
-    return {key: found.get(key) for key in ("device", "precision", "threads", "score_batch", "channels_last")}
+    keys = ("device", "precision", "score_precision", "threads", "score_batch", "channels_last")
+    return {key: found[key] for key in keys if key in found}
 
 
-def provenance(
+def add_provenance(
+    page: Page,
     record: ExperimentRecord,
     seeds: Sequence[int],
     machine: dict[str, Any],
     heading: str = "Where the numbers come from",
     folder: Path = Path(),
-) -> str:
-    """Command, commit, seeds, data set and its fingerprint, versions; `folder` is where write_provenance wrote."""
+) -> None:
+    """Command, commit, seeds, data set and its fingerprint, versions; and for programs settings.yaml and
+    environment.json, in `folder` below the page's."""
     data = record.data
     counts = "; ".join(
         f"{split} {sum(by.values()):,} ({', '.join(f'{name} {n:,}' for name, n in by.items())})"
         for split, by in data.counts.items()
     )
-    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-    facts = {
-        "commit": record.commit,
-        "seeds": ", ".join(map(str, seeds)),
-        "data set": data.name + " (synthetic: no patient was imaged)" * data.synthetic,
-        "fingerprint": data.fingerprint,
-        "images": f"{counts}; {data.image_size} × {data.image_size} pixels",
-        "attribution": data.attribution or "none given",
-        "computed with": ", ".join(f"{k} {v}" for k, v in machine.items()) or "not noted",
-        "versions": versions,
-    }
-    command = "    " + " ".join(record.command.split())
-    lines = [f"- {name}: {escape(value)}" for name, value in facts.items()]
-    links = [f"[{name}]({quote((folder / name).as_posix())})" for name in ("settings.yaml", "environment.json")]
-    return "\n".join(
-        [f"## {heading}", "", command, "", *lines, f"- all settings and the environment: {', '.join(links)}"]
+    page.add(f"## {heading}", "    " + " ".join(record.command.split()))
+    page.facts(
+        {
+            "commit": record.commit,
+            "seeds": ", ".join(map(str, seeds)),
+            "data set": data.name + " (synthetic: no patient was imaged)" * data.synthetic,
+            "fingerprint": data.fingerprint,
+            "images": f"{counts}; {data.image_size} × {data.image_size} pixels",
+            "attribution": data.attribution or "none given",
+            "computed with": ", ".join(f"{k} {v}" for k, v in machine.items()) or "not noted",
+            "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+        }
     )
-
-
-def write_provenance(folder: Path, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any]) -> None:
-    """settings.yaml and environment.json, for programs."""
     settings = yaml.safe_dump(record.settings, sort_keys=False, allow_unicode=True)
-    write_atomically(folder / "settings.yaml", settings.encode())
+    page.listing("All settings", folder / "settings.yaml", settings)
     environment = {
         "name": record.name,
         "command": record.command,
         "commit": record.commit,
         "seeds": list(seeds),
-        "data": record.data.model_dump(mode="json"),
+        "data": data.model_dump(mode="json"),
         "machine": machine,
         "versions": record.versions,
     }
     text = json.dumps(environment, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(folder / "environment.json", text.encode())
+    page.listing("The environment", folder / "environment.json", text)
 
 
 LIMITS = "Research only: not a medical device. Percentages have one decimal, differences are in percentage points."

@@ -8,9 +8,13 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.compare import Finished, per_round, per_seed, two_by_two
-from al_cxr.metrics import Metrics
-from al_cxr.report.classes import always, majority, mean_sd
+from al_cxr.comparisons import areas, label_savings
+from al_cxr.inference import smallest_p
+from al_cxr.paired import paired
+from al_cxr.report.classes import mean_sd
+from al_cxr.report.estimates import between, labels_between, p_value, times
 from al_cxr.report.tables import Column, Table, escape, file_name, number
+from al_cxr.report.trivial import trivial
 
 
 def _reached(finished: Finished, row: Mapping) -> str:
@@ -22,21 +26,6 @@ def _reached(finished: Finished, row: Mapping) -> str:
     pairs = {of: row.get(f"gain_{of}_n", 0) for of in ("baseline", "random")}
     text += "".join(f", {n:.0f} with {of}" for of, n in pairs.items() if 0 < n < seeds)
     return text if text == str(planned) else f"{text} †"
-
-
-def _any_test(finished: Finished) -> Metrics:
-    return next(rounds[0].test for rounds in finished.rounds.values() if rounds)
-
-
-def _trivial(finished: Finished) -> list[dict[str, object]]:
-    """The majority answer, and the answer that has the best F1 a constant can have on the target."""
-    test = _any_test(finished)
-    rows: list[dict[str, object]] = []
-    for answer in dict.fromkeys([majority(test), finished.target]):
-        constant = always(test, answer)
-        scores = {"accuracy": constant.accuracy, "macro_f1": constant.macro.f1, "f1": constant.of(finished.target).f1}
-        rows.append({"arm": f"always {answer}", **scores})
-    return rows
 
 
 def _baseline(finished: Finished) -> list[dict[str, object]]:
@@ -70,7 +59,7 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
         ]
         rows[f"acquired_{name}"], rows[f"acquired_{name}_sd"] = zip(*map(mean_sd, counts), strict=True)
     rows["label"] = rows["round"].astype(str)
-    trivial = [{**row, "label": row["arm"]} for row in _trivial(finished)]
+    answers = [{**row, "label": row["arm"]} for row in trivial(finished)]
     shown = (
         Column("round", "label"),
         Column("labels", "labels", "count"),
@@ -88,7 +77,7 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
     )
     settings = finished.settings.arms[arm]
     title = f"{escape(arm)}: {escape(settings.strategy)}, trained with {escape(settings.loss)}"
-    full = _with_rows(finished, rows, trivial)
+    full = _with_rows(finished, rows, answers)
     return Table(f"rounds-{file_name(arm)}", title, full, shown, stamp, notes)
 
 
@@ -103,7 +92,7 @@ def gains(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
         " ".join(number(row[f"gain_baseline_seed_{s}"], "points") for s in seeds) for _, row in frame.iterrows()
     ]
     frame["round_of"] = frame["round"].astype(str)
-    full = _with_rows(finished, frame, [{**row, "round_of": "—"} for row in _baseline(finished) + _trivial(finished)])
+    full = _with_rows(finished, frame, [{**row, "round_of": "—"} for row in _baseline(finished) + trivial(finished)])
     full["share"] = full["labels"] / finished.train_size
     full[["best", "each", "round_of"]] = full[["best", "each", "round_of"]].fillna("")
     shown = (
@@ -125,8 +114,8 @@ def gains(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
         "the same loss, at the same round.",
         f"The seeds of *each seed* are {', '.join(map(str, seeds))}, in this order. *best* is the round chosen after "
         "seeing the test set, so it flatters every arm; compare the last rounds.",
-        f"With {n} paired seed{'s' * (n != 1)} the smallest two-sided p of a sign-flip test is {2.0 ** (1 - n):.2g}"
-        + ("." if n >= 6 else ": no difference here can be significant at 0.05."),
+        f"With {n} paired seed{'s' * (n != 1)} the smallest two-sided p of a sign-flip test is {smallest_p(n):.2g}"
+        + ("." if smallest_p(n) < 0.05 else ": no difference here can be significant at 0.05."),
     )
     name = finished.target
     return Table("gain", f"Gain in {escape(name)} F1 over the fully labelled baseline", full, shown, stamp, notes)
@@ -148,7 +137,7 @@ def factorial(finished: Finished, stamp: str) -> list[Table]:
         )
         seeds = [s for s in finished.settings.seeds if f"difference_seed_{s}" in frame]
         each = ", ".join(f"{number(row[f'difference_seed_{s}'], 'points')} (seed {s})" for s in seeds)
-        answers = "; ".join(f"*{escape(str(t['arm']))}* {number(t['f1'], 'percent')}" for t in _trivial(finished))
+        answers = "; ".join(f"*{escape(str(t['arm']))}* {number(t['f1'], 'percent')}" for t in trivial(finished))
         notes = (
             f"{escape(finished.target)} F1 in %; differences in points, taken within a seed. The last row is what the "
             "loss changes, the last column what the strategy changes.",
@@ -161,46 +150,58 @@ def factorial(finished: Finished, stamp: str) -> list[Table]:
 
 
 def summary(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
-    """Each arm's last and best round, and the mean of its F1 along the curve (area under it over its width)."""
+    """Each arm's last round, the mean of its F1 along the curve (area under it over its width) against random's, and
+    the labels that it needs for random's last F1; the best round stands in the files."""
     rows = []
-    long = per_seed(finished, finished.target)
+    long, area = per_seed(finished, finished.target), areas(finished).set_index("arm")
+    savings = label_savings(finished)
     for arm, group in frame.groupby("arm", sort=False):
         last, best = group.iloc[-1], group.loc[group["f1"].idxmax()]
         curves = [c for _, c in long[long["arm"] == arm].groupby("seed") if 1 < len(c) == last["round"] + 1]
-        areas = [float(np.trapezoid(c["f1"], c["labels"]) / np.ptp(c["labels"])) for c in curves]
+        means = [float(np.trapezoid(c["f1"], c["labels"]) / np.ptp(c["labels"])) for c in curves]
         row = last.to_dict() | {"best_f1": best["f1"], "best_f1_sd": best["f1_sd"], "best_round": best["round"]}
-        row["curve_f1"], row["curve_f1_sd"] = mean_sd(areas)
+        row["curve_f1"], row["curve_f1_sd"] = mean_sd(means)
+        row |= {f"curve_{name}": area.loc[arm, name] for name in ("difference", "difference_low", "difference_high")}
+        row |= {"p": area.loc[arm, "p"], "p_holm": area.loc[arm, "p_holm"]}
+        row |= {"over_random": between(row, "curve_difference", "points"), "p_of": p_value(row["p_holm"])}
+        last_level = savings[(savings["arm"] == arm) & savings["of"].str.startswith("random")].tail(1)
+        for _, level in last_level.iterrows():
+            row |= {name: level[name] for name in ("level", "arm_labels", "random_labels", "fewer", "budget")}
+            row |= {"labels_of": labels_between(level, "arm_labels"), "times": times(level)}
         rows.append(row)
-    full = _with_rows(finished, pd.DataFrame(rows), _baseline(finished) + _trivial(finished))
-    full[["strategy", "loss"]] = full[["strategy", "loss"]].fillna("—")
+    full = _with_rows(finished, pd.DataFrame(rows), _baseline(finished) + trivial(finished))
+    words = [name for name in ("strategy", "loss", "over_random", "p_of", "labels_of", "times") if name in full]
+    full[words] = full[words].fillna("—")
     target = finished.target
-    shown = (
+    shown = [
         Column("arm", "arm"),
-        Column("loss", "loss"),
-        Column("strategy", "strategy"),
-        Column("last round", "round", "count"),
         Column("labels", "labels", "count"),
         Column("accuracy, %", "accuracy", "percent", "accuracy_sd"),
-        Column("macro F1, %", "macro_f1", "percent", "macro_f1_sd"),
         Column(f"{target} F1, %", "f1", "percent", "f1_sd"),
         Column("gain over baseline, points", "gain_baseline", "points", "gain_baseline_sd"),
         Column("F1 along the curve, %", "curve_f1", "percent", "curve_f1_sd"),
-        Column("best F1, %", "best_f1", "percent", "best_f1_sd"),
-        Column("at round", "best_round", "count"),
+        Column("over random along the curve, points", "over_random"),
+        Column("p (Holm)", "p_of"),
+        Column("labels for random's last F1", "labels_of"),
+        Column("times fewer than random", "times"),
         Column("seeds", "seeds_of"),
-    )
+    ]
     notes = (
-        "Last round unless it says otherwise; mean ± standard deviation over seeds. *F1 along the curve* is the area "
-        f"under {escape(target)} F1 against labels, divided by its width: all rounds count, none is picked.",
-        "*best F1* is the best mean over the rounds, picked on the test set: it flatters every arm.",
+        "Last round unless it says otherwise; ± is the standard deviation over seeds, parentheses are 95 % intervals "
+        f"over {escape(paired(finished).resampled)}. *F1 along the curve* is the area under {escape(target)} F1 "
+        "against labels, divided by its width: all rounds count, none is picked.",
+        "*over random*: difference to the random arm with the same loss within a seed. p: exact sign-flip test, "
+        "corrected by Holm's method for all arms that are not random.",
+        "*labels for random's last F1*: the fewest at which the arm's rising mean curve is where that of random ends; "
+        "`> N`: not within the budget. *times fewer*: what random needs for it, by what the arm needs.",
     )
-    return Table("summary", "Summary", full, shown, stamp, notes)
+    return Table("summary", "Summary", full, tuple(c for c in shown if c.value in full), stamp, notes)
 
 
 def each_seed(finished: Finished, stamp: str) -> Table:
     """Every arm, seed and round: what all means are made of."""
     frame = per_seed(finished, finished.target)
-    extra = [{**row, "seed_of": "—", "round_of": "—"} for row in _trivial(finished)]
+    extra = [{**row, "seed_of": "—", "round_of": "—"} for row in trivial(finished)]
     frame["seed_of"], frame["round_of"] = frame["seed"].astype(str), frame["round"].astype(str)
     full = pd.DataFrame([*frame.to_dict("records"), *extra], columns=list(frame.columns))
     shown = (

@@ -1,0 +1,105 @@
+"""What a model bundle says of itself. Plain numbers, read and written without torch.
+
+BUNDLE/bundle.json                 BundleRecord
+BUNDLE/README.md                   the model card, for people
+BUNDLE/members/1/                  one network: fit.json, model.json, model.safetensors; more in an ensemble
+BUNDLE/SHA256SUMS                  a hash of every other file, as `sha256sum -c` reads it
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from al_cxr.metrics import Metrics
+from al_cxr.records import DataCard, Record
+
+BUNDLE, CARD, SUMS, MEMBERS = "bundle.json", "README.md", "SHA256SUMS", "members"
+MOST_MEMBERS = 64
+SIDES = (28, 1024)
+"""Smallest and largest image side, pixels, as in the settings of an experiment."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Interval(Record):
+    """An estimate and its 95 % interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Decision(Record):
+    """The target is answered "yes" where its calibrated probability is at least `threshold`; chosen on validation."""
+
+    goal: str
+    """What the threshold had to reach on validation, in words."""
+    threshold: Share | None
+    """None where the goal could not be reached; `note` says why."""
+    note: str
+    val_sensitivity: Share | None
+    val_specificity: Share | None
+
+
+class Abstention(Record):
+    """No answer is given where the largest calibrated probability is below `confidence`; chosen on validation."""
+
+    coverage: Share
+    """Share of the validation images that had to be answered."""
+    confidence: Share
+    val_coverage: Share
+    """Share that was answered: more than asked for where confidences are equal."""
+    val_accuracy: Share
+    """Of the answered images."""
+
+
+class Tested(Record):
+    """The calibrated model on the test split, which no choice has seen."""
+
+    metrics: Metrics
+    intervals: dict[str, Interval]
+    """accuracy, macro_f1, f1, roc_auc, ece, ece_uncalibrated, nll; sensitivity, specificity, coverage,
+    answered_accuracy. f1, roc_auc, sensitivity and specificity are the target's."""
+    patients: bool
+    """Whether the bootstrap drew whole patients; otherwise single images."""
+
+
+class BundleRecord(Record):
+    version: Literal[1]
+    name: str
+    arch: str
+    classes: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=2, max_length=1000)]
+    target: str
+    in_channels: Literal[1, 3]
+    image_size: int = Field(ge=SIDES[0], le=SIDES[1])
+    mean: Annotated[float, Field(allow_inf_nan=False)]
+    std: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    members: int = Field(ge=1, le=MOST_MEMBERS)
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    temperature_note: str
+    decision: Decision
+    abstention: Abstention
+    uncertainty: Literal["members", "passes", "none"]
+    """Where the mutual information comes from: the ensemble's members, Monte-Carlo passes, or it has none."""
+    passes: int = Field(ge=2, le=1000)
+    """Monte-Carlo passes an image, where there are any."""
+    random_sites: list[str]
+    data: DataCard
+    n_labelled: list[int]
+    """Labelled training images of each member."""
+    command: str
+    """Of the experiment, as are the commit and the versions."""
+    commit: str
+    versions: dict[str, str]
+    val_images: int
+    tested: Tested
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BundleRecord:
+        if self.target not in self.classes or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes {self.classes} with the target {self.target!r}")
+        if (self.uncertainty == "members") != (self.members > 1):
+            raise ValueError(f"uncertainty from {self.uncertainty} in a bundle of {self.members} members")
+        return self

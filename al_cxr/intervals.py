@@ -1,0 +1,116 @@
+"""How sure a number is: exact intervals of counts, and the bootstrap over images and models.
+
+A bootstrap sample is a row of counts: how often each image was drawn. A statistic takes many rows at once, and a row of
+ones gives the estimate itself, so an estimate and its interval come from one formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+from al_cxr.seeds import rng
+
+LEVEL = 0.95
+DRAWS = 1000
+CELLS = 4_000_000
+"""Counts held at once, so that a test set of any size fits into memory."""
+
+Statistics = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""Counts (B, N), float64 -> values (B,) by name; NaN where a sample does not define one."""
+
+Drawn = dict[str, np.ndarray]
+"""Of one model by name: (1 + draws,), the estimate first and then the bootstrap samples."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over models, its interval, and the sample standard deviation over models; NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+    sd: float
+    bias: float
+    """How far the bootstrap samples lie above the value on average: what resampling itself adds."""
+
+
+def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
+    """The exact interval of a share (Clopper & Pearson 1934), covering at least `level`; (NaN, NaN) of no trials."""
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} of {trials} is no share")
+    if trials == 0:
+        return np.nan, np.nan
+    found = binomtest(successes, trials).proportion_ci(level, method="exact")
+    return float(found.low), float(found.high)
+
+
+def resamples(n: int, draws: int, clusters_N: np.ndarray | None = None, seed: int = 0) -> Iterator[np.ndarray]:
+    """Counts (B, n), float64, of `draws` bootstrap samples in all, some rows at a time.
+
+    With `clusters_N` (any labels, e.g. patients) whole clusters are drawn, because images of one patient are no
+    independent evidence; a sample then holds n images on average.
+    """
+    inverse_N = np.arange(n) if clusters_N is None else np.unique(clusters_N, return_inverse=True)[1]
+    size = int(inverse_N.max()) + 1
+    generator = rng(seed, "bootstrap")
+    step = max(1, CELLS // n)
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        drawn = generator.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
+        counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
+        yield counts[:, inverse_N].astype(np.float64)
+
+
+def clusters(names: Sequence[str]) -> np.ndarray | None:
+    """Numbers (N,) of the patients (or other clusters) that images belong to, each unknown one ("") its own; None where
+    no two images share one."""
+    keys = [name or f"\n{i}" for i, name in enumerate(names)]
+    numbers_N = np.unique(keys, return_inverse=True)[1] if keys else np.empty(0, np.int64)
+    return numbers_N if len(np.unique(numbers_N)) < len(keys) else None
+
+
+def draw(statistics: Statistics, n: int, clusters_N: np.ndarray | None = None, draws: int = DRAWS) -> Drawn:
+    """One model's statistics of its n images and of bootstrap samples, which are the same for every model."""
+    if n < 1:
+        raise ValueError("no images have no estimate")
+    parts = [statistics(counts_BN) for counts_BN in (np.ones((1, n)), *resamples(n, draws, clusters_N))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def combine(models: Sequence[Drawn], level: float = LEVEL) -> dict[str, Estimate]:
+    """Estimates of the mean over models (seeds), each statistic with its percentile interval.
+
+    Every draw takes one sample of the images, the same for all models, and a sample of the models (Efron & Tibshirani
+    1993, ch. 8 and 13). Two or three seeds hold little of the spread of seeds: the interval is then too narrow.
+    Draws that do not define a statistic (no image of the class) are left out.
+    """
+    if not models:
+        raise ValueError("no models have no estimate")
+    size, draws = len(models), len(next(iter(models[0].values()))) - 1
+    shares_BK = rng(0, "bootstrap models").multinomial(size, np.full(size, 1 / size), draws) / size
+    tail = (1 - level) / 2
+    found = {}
+    for name in models[0]:
+        values_K = np.array([model[name][0] for model in models])
+        drawn_BK = np.stack([model[name][1:] for model in models], axis=1)
+        # 0 x NaN is NaN, but a model that was not drawn has no say.
+        mean_B = np.where(shares_BK > 0, shares_BK * drawn_BK, 0.0).sum(axis=1)
+        mean_B = mean_B[np.isfinite(mean_B)]
+        value = float(values_K.mean())
+        low = high = bias = np.nan
+        if len(mean_B) and np.isfinite(value):
+            low, high = map(float, np.quantile(mean_B, [tail, 1 - tail]))
+            bias = float(mean_B.mean()) - value
+        found[name] = Estimate(value, low, high, float(values_K.std(ddof=1)) if size > 1 else np.nan, bias)
+    return found
+
+
+def bootstrap(
+    models: Sequence[Statistics], n: int, clusters_N: np.ndarray | None = None, draws: int = DRAWS
+) -> dict[str, Estimate]:
+    """`draw` for each of some models, and `combine`."""
+    return combine([draw(statistics, n, clusters_N, draws) for statistics in models])

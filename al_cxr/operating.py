@@ -1,0 +1,79 @@
+"""Operating points: from P(target) to yes or no, and what that means for a thousand people who are screened."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a threshold must reach on validation: a sensitivity or a specificity of the target class, in 0..1."""
+
+    kind: Literal["sensitivity", "specificity"] = "sensitivity"
+    value: float = 0.90
+
+    def __post_init__(self) -> None:
+        if not 0 < self.value <= 1:
+            raise ValueError(f"a {self.kind} to reach lies in 0..1, above 0, not {self.value}")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {100 * self.value:g} %"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """An image is flagged where P(target) >= `value`; None, with the reason in `note`, where none reaches the goal."""
+
+    value: float | None
+    sensitivity: float
+    """On the images it was chosen on, as is the specificity; NaN without one."""
+    specificity: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What happens to 1,000 people, on average."""
+
+    found: float
+    missed: float
+    false_alarms: float
+    per_found: float
+    """People recalled for each one found (number needed to recall); infinite where none is found."""
+
+
+def choose(scores_N: np.ndarray, positive_N: np.ndarray, goal: Goal) -> Threshold:
+    """The threshold that reaches the goal on these (validation) images and gives least of the other figure away.
+
+    `scores_N` is P(target), `positive_N` who has it. A goal cannot be reached where one of the two kinds of image is
+    missing, or where it takes flagging everybody (sensitivity) or nobody who is ill (specificity).
+    """
+    scores_N, positive_N = np.asarray(scores_N, np.float64), np.asarray(positive_N, bool)
+    if scores_N.shape != positive_N.shape:
+        raise ValueError(f"{scores_N.shape} scores for {positive_N.shape} images")
+    ill, well = np.sort(scores_N[positive_N])[::-1], np.sort(scores_N[~positive_N])
+    if len(ill) == 0 or len(well) == 0:
+        return Threshold(None, np.nan, np.nan, f"validation has {len(ill)} images of the target, {len(well)} others")
+    # 0.9 x 50 is 45.000000000000001 for a computer.
+    wanted = math.ceil(goal.value * len(ill if goal.kind == "sensitivity" else well) - 1e-9)
+    value = float(ill[wanted - 1]) if goal.kind == "sensitivity" else float(np.nextafter(well[wanted - 1], np.inf))
+    sensitivity, specificity = float((ill >= value).mean()), float((well < value).mean())
+    if specificity == 0:
+        return Threshold(None, np.nan, np.nan, f"{goal} on validation takes flagging everybody")
+    if sensitivity == 0:
+        return Threshold(None, np.nan, np.nan, f"{goal} on validation takes finding nobody")
+    return Threshold(value, sensitivity, specificity)
+
+
+def per_thousand(sensitivity: float, specificity: float, prevalence: float) -> Screened:
+    """What a test of that sensitivity and specificity does to 1,000 people, `prevalence` (0..1) of whom are ill."""
+    if not 0 < prevalence < 1:
+        raise ValueError(f"a prevalence lies between 0 and 1, not {prevalence}")
+    ill = 1000 * prevalence
+    found, false_alarms = ill * sensitivity, (1000 - ill) * (1 - specificity)
+    recalled = found + false_alarms
+    return Screened(found, ill - found, false_alarms, recalled / found if found else math.inf)

@@ -1,0 +1,152 @@
+"""What a sweep consists of: jobs, the steps of each, and how much of it is left to compute."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from al_cxr import strategies
+from al_cxr.fits import fit_key
+from al_cxr.pool import query_size, seed_size
+from al_cxr.records import BaselineRecord, RoundRecord
+from al_cxr.run import STOPPED, arm_folder, seed_labels
+from al_cxr.workspace import Workspace
+
+TRAINED_COSTS = 3
+"""An image that is trained on costs as much as three that are scored: a forward pass, and a backward one of two."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What can be computed by itself. `name` is the arm, or the loss of a seed set's model."""
+
+    kind: Literal["baseline", "seed set", "arm"]
+    name: str
+    seed: int
+
+    def __str__(self) -> str:
+        what = {"baseline": "baseline", "seed set": f"seed set ({self.name})", "arm": self.name}[self.kind]
+        return f"{what} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of a job. It is done when its file is there; `kind` is the record in it that a person wants to hear of.
+
+    `trained` counts every image of every epoch, `scored` every pass over an image.
+    """
+
+    path: Path
+    kind: type[RoundRecord] | type[BaselineRecord] | None = None
+    stop: Path | None = None
+    """The record of a run that stopped early: where it is there, the step will never be."""
+    fits: int = 0
+    queries: int = 0
+    trained: int = 0
+    scored: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.path.exists()
+
+    @property
+    def void(self) -> bool:
+        """Not done, and not to be done."""
+        return self.stop is not None and self.stop.exists() and not self.done
+
+    @property
+    def cost(self) -> int:
+        """In images scored."""
+        return TRAINED_COSTS * self.trained + self.scored
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is still to be computed. `train_images` counts every image of every epoch, `score_images` every pass."""
+
+    steps: int
+    fits: int
+    queries: int
+    train_images: int
+    score_images: int
+
+    def __bool__(self) -> bool:
+        return self.steps > 0
+
+    def seconds(self, train_speed: float, score_speed: float) -> float:
+        return self.train_images / train_speed + self.score_images / score_speed
+
+
+def label_counts(workspace: Workspace) -> list[int]:
+    """Labelled images at each round, round 0 first."""
+    budget, n = workspace.settings.budget, len(workspace.train_index)
+    counts = [seed_size(budget, n)]
+    for _ in range(budget.rounds):
+        if counts[-1] >= n:
+            break
+        counts.append(counts[-1] + query_size(budget, n, n - counts[-1]))
+    return counts
+
+
+def phases(workspace: Workspace) -> list[list[Job]]:
+    """All jobs: first what several arms need (baselines, and the models on the seed sets), then the arms.
+
+    The jobs of a phase do not need each other.
+    """
+    settings = workspace.settings
+    losses = dict.fromkeys(arm.loss for arm in settings.arms.values())
+    shared = [Job("baseline", "", seed) for seed in settings.seeds]
+    shared += [Job("seed set", loss, seed) for seed in settings.seeds for loss in losses]
+    return [shared, [Job("arm", name, seed) for seed in settings.seeds for name in settings.arms]]
+
+
+def steps(workspace: Workspace, job: Job) -> list[Step]:
+    """The steps of a job in the order in which they get done."""
+    settings, n = workspace.settings, len(workspace.train_index)
+    if job.kind == "baseline":
+        key = fit_key(workspace, settings.baseline.loss, job.seed, workspace.train_index)
+        record = Step(baseline_path(workspace, job.seed), BaselineRecord)
+        return [_training(workspace, workspace.fits / key / "fit.json", n), record]
+    if job.kind == "seed set":
+        labelled = seed_labels(workspace, job.seed)
+        key = fit_key(workspace, job.name, job.seed, labelled)
+        return [_training(workspace, workspace.fits / key / "fit.json", len(labelled))]
+    folder, counts = arm_folder(workspace, job.name, job.seed), label_counts(workspace)
+    needs = strategies.get(settings.arms[job.name].strategy).needs
+    passes = settings.scoring.passes if needs & {"mc", "votes"} else 1
+    stop = folder / STOPPED
+    out = [Step(folder / "round-0.json", RoundRecord)]  # its model is the seed set's
+    for number, labels in enumerate(counts[1:]):
+        if needs:
+            out.append(
+                Step(folder / f"query-{number}.json", stop=stop, queries=1, scored=(n - counts[number]) * passes)
+            )
+        step = _training(workspace, folder / f"round-{number + 1}.json", labels, RoundRecord)
+        out.append(dataclasses.replace(step, stop=stop))
+    return out
+
+
+def plan(workspace: Workspace) -> Plan:
+    """The work that is left, at most: early stopping is not foreseen. Fits that arms share are counted once."""
+    every = [step for jobs in phases(workspace) for job in jobs for step in steps(workspace, job)]
+    # A path stands twice where two jobs want the same model, as a baseline and a seed set of all images do.
+    left = list({step.path: step for step in every if not step.done and not step.void}.values())
+    return Plan(
+        steps=len(left),
+        fits=sum(step.fits for step in left),
+        queries=sum(step.queries for step in left),
+        train_images=sum(step.trained for step in left),
+        score_images=sum(step.scored for step in left),
+    )
+
+
+def baseline_path(workspace: Workspace, seed: int) -> Path:
+    return workspace.folder / "baseline" / f"seed-{seed}.json"
+
+
+def _training(workspace: Workspace, path: Path, labels: int, kind: type[RoundRecord] | None = None) -> Step:
+    epochs = workspace.settings.train.epochs
+    val, test = (len(workspace.dataset.indices(split)) for split in ("val", "test"))
+    return Step(path, kind, fits=1, trained=labels * epochs, scored=val * (epochs + 1) + test)

@@ -1,0 +1,129 @@
+"""Tables of calibration: with and without a temperature, round by round, and what it does to a choice of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from al_cxr import calibration
+from al_cxr.intervals import Estimate, bootstrap
+from al_cxr.predicted import Group, Predicted
+from al_cxr.report.classes import mean_sd
+from al_cxr.report.tables import Column, Kind, Table
+from al_cxr.report.trust_tables import INTERVALS, Ranged, patients_drawn, spread, with_ensemble
+from al_cxr.trial import Trial
+
+
+def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: str) -> Table:
+    """Two rows a group and two its ensemble: as trained, and with the temperature from validation."""
+    rows: list[dict[str, object]] = []
+    n = len(groups[0].labels_N)
+    for group in groups:
+        for label, models in with_ensemble(group):
+            found = [m.temperature for m in models]
+            for heated in (False, True):
+                warm = [t.value if heated else 1.0 for t in found]
+                probs = [calibration.heated(m.probs_NC, t) for m, t in zip(models, warm, strict=True)]
+                statistics = [calibration.calibration(p, group.labels_N) for p in probs]
+                row: dict[str, object] = {"model": label, "temperature": np.nan}
+                if heated:
+                    row["temperature"] = np.mean([t.value for t in found])
+                measured = bootstrap(statistics, n, trial.clusters_N)
+                measured |= {name: _recentred(measured[name]) for name in ("ece_mass", "ece_width")}
+                rows.append(row | spread(measured))
+    shown = (
+        Column("model", "model"),
+        Column("temperature", "temperature", "area"),
+        Ranged("calibration error, %", "ece_mass", "percent"),
+        Ranged("of equal-width bins, %", "ece_width", "percent"),
+        Ranged("confidence − accuracy", "gap", "points"),
+        Ranged("Brier score, 0 to 2", "brier", "area"),
+        Ranged("log-likelihood, nats", "nll", "area"),
+    )
+    notes = (
+        "Rows without a temperature are the probabilities as trained; the others' logits are divided by the "
+        "temperature with the smallest negative log-likelihood on validation (Guo et al. 2017), each model by its own.",
+        f"Expected calibration error of the predicted class in {calibration.BINS} bins of equally many images. It is "
+        "never below 0, so chance alone lifts it; what resampling adds is taken off its interval. *Log-likelihood* is "
+        "the negative one, a mean.",
+        INTERVALS.partition(", and exact")[0] + "." + patients_drawn(trial),
+    )
+    return Table(name, title, pd.DataFrame(rows), shown, trial.stamp, notes)
+
+
+def ranking_table(groups: Sequence[Group], trial: Trial) -> Table:
+    """What each group's temperatures would do to a selection by entropy, judged on the test images."""
+    rows = []
+    for group in groups:
+        found = [calibration.ranking_change(m.probs_NC, m.temperature.value) for m in group.models]
+        correlation, overlap = np.array(found).T
+        rows.append({"model": group.label, "spearman": correlation.mean(), "overlap": overlap.mean(), "n": len(found)})
+    shown = (
+        Column("model", "model"),
+        Column("rank correlation", "spearman", "area"),
+        Column("same top 10 %, %", "overlap", "percent"),
+        Column("seeds", "n", "count"),
+    )
+    notes = (
+        "Entropy of one pass with and without the temperature, on the test images in place of a pool (the pool's "
+        "probabilities are not stored): Spearman's correlation of the rankings, and how much of the most uncertain "
+        "tenth stays.",
+        "For two classes a temperature cannot change this ranking; for more it can, since it also moves mass between "
+        "the unlikely classes. Monte-Carlo scores are the entropy of a mean over passes and can change for two too.",
+    )
+    title = "What a temperature does to the choice of images"
+    return Table("calibration-ranking", title, pd.DataFrame(rows), shown, trial.stamp, notes)
+
+
+def rounds_table(models: Mapping[tuple[str, int], Sequence[Predicted]], mark: str) -> Table:
+    """Calibration of every arm at every round, (arm, round) -> one model a seed: mean ± standard deviation."""
+    rows = []
+    for (arm, number), some in models.items():
+        row: dict[str, object] = {"arm": arm, "round": number, "seeds": len(some)}
+        found: dict[str, list[float | None]] = {"temperature": [m.temperature.value for m in some]}
+        for m in some:
+            for suffix, probs_NC in (
+                ("", m.probs_NC),
+                ("_heated", calibration.heated(m.probs_NC, m.temperature.value)),
+            ):
+                measured = calibration.calibration(probs_NC, m.labels_N)(np.ones((1, len(m.labels_N))))
+                for name in ("ece_mass", "brier", "nll"):
+                    found.setdefault(name + suffix, []).append(float(measured[name][0]))
+        for name, values in found.items():
+            row[name], row[f"{name}_sd"] = mean_sd(values)
+        rows.append(row)
+    scores: tuple[tuple[str, str, Kind], ...] = (
+        ("ece_mass", "calibration error, %", "percent"),
+        ("brier", "Brier score, 0 to 2", "area"),
+        ("nll", "log-likelihood, nats", "area"),
+    )
+    shown = [
+        Column("arm", "arm"),
+        Column("round", "round", "count"),
+        Column("temperature", "temperature", "area", "temperature_sd"),
+    ]
+    for name, title, kind in scores:
+        shown += [
+            Column(title, name, kind, f"{name}_sd"),
+            Column("heated", f"{name}_heated", kind, f"{name}_heated_sd"),
+        ]
+    notes = (
+        "Mean ± standard deviation over seeds. *Heated*: the column before, with the temperature from validation.",
+    )
+    frame = pd.DataFrame(rows)
+    return Table(
+        "calibration-rounds",
+        "Calibration of every arm and round",
+        frame,
+        (*shown, Column("seeds", "seeds", "count")),
+        mark,
+        notes,
+    )
+
+
+def _recentred(e: Estimate) -> Estimate:
+    """The interval of an error that can only grow by chance, without what resampling added."""
+    return replace(e, low=max(0.0, e.low - e.bias), high=e.high - e.bias)

@@ -1,0 +1,153 @@
+"""The card of a model bundle, for people: Mitchell et al. 2019, https://arxiv.org/abs/1810.03993."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from al_cxr.bundle_records import BundleRecord, Interval
+from al_cxr.report.classes import per_class
+from al_cxr.report.tables import MISSING, Column, Kind, Table, escape, number
+
+_ROWS: tuple[tuple[str, str, Kind], ...] = (
+    ("accuracy, %", "accuracy", "percent"),
+    ("macro F1, %", "macro_f1", "percent"),
+    ("{target} F1, %", "f1", "percent"),
+    ("{target} ROC-AUC", "roc_auc", "area"),
+    ("{target} sensitivity at the threshold, %", "sensitivity", "percent"),
+    ("{target} specificity at the threshold, %", "specificity", "percent"),
+    ("answered (not abstained), %", "coverage", "percent"),
+    ("accuracy of the answered, %", "answered_accuracy", "percent"),
+    ("expected calibration error, %", "ece", "percent"),
+    ("the same before the temperature, %", "ece_uncalibrated", "percent"),
+    ("negative log-likelihood, nats", "nll", "area"),
+)
+_UNCERTAINTY = {
+    "members": "disagreement of the ensemble's members (mutual information, nats)",
+    "passes": "mutual information over {passes} Monte-Carlo-dropout passes, nats",
+    "none": "none: one network with nothing random in it",
+}
+
+
+def card(record: BundleRecord) -> str:
+    """The page, as markdown."""
+    r = record
+    warnings = ["**Not a medical device**, not for diagnosis. Research software."]
+    if r.data.synthetic:
+        warnings.append("Trained on synthetic images: no patient was imaged. It says nothing about radiographs.")
+    warnings += [escape(note) for note in (*r.data.notes, r.decision.note, r.temperature_note) if note]
+    parts = [
+        f"# Model card: {escape(r.name)}",
+        _list("Warnings", warnings),
+        _list("Intended use", _use(r)),
+        _list("Data", _data(r)),
+        _list("The model", _model(r)),
+        _list("How an answer is made", _answers(r)),
+        "## On the test split",
+        _tested(r).markdown(),
+        per_class("per-class", "Class by class", [r.tested.metrics], _stamp(r)).markdown(),
+        _list("Limits", _limits(r)),
+        _list("Made with", [f"`{' '.join(r.command.split())}`", f"commit {escape(r.commit)}", _versions(r)]),
+    ]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _list(title: str, lines: list[str]) -> str:
+    return "\n".join([f"## {title}", "", *(f"- {line}" for line in lines)])
+
+
+def _use(r: BundleRecord) -> list[str]:
+    classes = ", ".join(map(escape, r.classes))
+    return [
+        f"Research on chest radiographs: sorting images into {classes}, with {escape(r.target)} as the target.",
+        "Frontal radiographs like those it was trained on, one image a file. Whether an image is a chest radiograph at "
+        "all is not checked: every image gets an answer.",
+        "Out of scope: any decision about a patient; classes that are not listed; several findings in one image.",
+    ]
+
+
+def _data(r: BundleRecord) -> list[str]:
+    def counts(split: str) -> str:
+        by_class = r.data.counts[split]
+        each = ", ".join(f"{escape(name)} {n:,}" for name, n in by_class.items())
+        return f"{split}: {sum(by_class.values()):,} images ({each})"
+
+    labelled = ", ".join(f"{n:,}" for n in r.n_labelled)
+    return [
+        f"{escape(r.data.name)}, fingerprint {r.data.fingerprint}",
+        f"attribution: {escape(r.data.attribution) or 'none given'}",
+        *(counts(split) for split in ("train", "val", "test")),
+        f"labelled training images used: {labelled}",
+        "validation chose the epoch, the temperature, the threshold and the abstention; test chose none of them",
+    ]
+
+
+def _model(r: BundleRecord) -> list[str]:
+    networks = "one network" if r.members == 1 else f"an ensemble of {r.members} networks; probabilities are means"
+    lines = [
+        f"{escape(r.arch)}, {networks}",
+        f"input: {r.image_size} × {r.image_size} pixels, squashed, {'grey' if r.in_channels == 1 else 'grey as RGB'}, "
+        f"0..1 minus {r.mean:g}, divided by {r.std:g}",
+    ]
+    if r.random_sites:
+        lines.append(f"random sites: {escape('; '.join(r.random_sites))}")
+    return lines
+
+
+def _answers(r: BundleRecord) -> list[str]:
+    d, a, target = r.decision, r.abstention, escape(r.target)
+    lines = [f"probabilities: softmax of the logits divided by {r.temperature:.3f} (temperature, by validation)"]
+    if d.threshold is None:
+        lines.append(f"decision: none, because {d.goal} could not be reached on validation")
+    else:
+        lines.append(
+            f"decision: {target} where P({target}) ≥ {d.threshold:.4f}, chosen for {d.goal} on {r.val_images:,} "
+            f"validation images (there: sensitivity {number(d.val_sensitivity, 'percent')} %, specificity "
+            f"{number(d.val_specificity, 'percent')} %)"
+        )
+    lines.append(
+        f"abstain where the largest probability is below {a.confidence:.4f}, so that {100 * a.coverage:g} % of "
+        f"validation were answered (there: accuracy {number(a.val_accuracy, 'percent')} % of the answered)"
+    )
+    lines.append(f"uncertainty: {_UNCERTAINTY[r.uncertainty].format(passes=r.passes)}")
+    return lines
+
+
+def _tested(r: BundleRecord) -> Table:
+    rows, kinds = [], []
+    for title, name, kind in _ROWS:
+        found = r.tested.intervals[name]
+        rows.append({"what": title.format(target=r.target), "value": found.value, "interval": _interval(found, kind)})
+        kinds.append(kind)
+    shown = (Column("", "what"), Column("value", "value", tuple(kinds)), Column("95 % interval", "interval"))
+    drawn = "patients" if r.tested.patients else "images"
+    notes = (
+        "Of the calibrated probabilities, once, after everything was chosen.",
+        f"Intervals: shares at the threshold and of answers exact (Clopper and Pearson), the others bootstrap over "
+        f"{drawn}. They hold for images like these and say nothing about another hospital.",
+    )
+    return Table("test", "All images", pd.DataFrame(rows), shown, _stamp(r), notes)
+
+
+def _interval(found: Interval, kind: Kind) -> str:
+    return MISSING if found.low is None else f"{number(found.low, kind)} to {number(found.high, kind)}"
+
+
+def _stamp(r: BundleRecord) -> str:
+    name = f"{r.data.name} (synthetic: no patient was imaged)" if r.data.synthetic else r.data.name
+    return f"{name} · test set {r.tested.metrics.n:,} images"
+
+
+def _limits(r: BundleRecord) -> list[str]:
+    few = min(r.data.counts["val"].values())
+    return [
+        "Labels follow sources in most public collections; a network may have learnt the source and not the disease. "
+        "Run `al-cxr evaluate` on images of your own hospital before believing any figure.",
+        f"Temperature, threshold and abstention rest on {r.val_images:,} validation images, {few:,} of the rarest "
+        "class.",
+        "Predictive values change with the prevalence, which is not that of this data set where you are.",
+        "Figures by sex, age and source are not in this card; `al-cxr evaluate` has them where a data set knows them.",
+    ]
+
+
+def _versions(r: BundleRecord) -> str:
+    return escape(", ".join(f"{name} {version}" for name, version in r.versions.items()))

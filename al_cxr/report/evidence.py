@@ -1,0 +1,154 @@
+"""What an experiment supports, in words first: for good and for bad news the same sentences, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from al_cxr import comparisons
+from al_cxr.compare import Finished
+from al_cxr.inference import supports
+from al_cxr.paired import paired
+from al_cxr.report import evidence_figures as figures
+from al_cxr.report import evidence_tables as tables
+from al_cxr.report.estimates import between, labels, labels_between, p_value, times
+from al_cxr.report.figures import Figure
+from al_cxr.report.page import Page
+from al_cxr.report.tables import escape, number
+
+ALPHA = 0.05
+
+Drawing = Callable[[Finished, str, str], Figure | None]
+
+
+def headline(finished: Finished) -> str:
+    """One paragraph, plain text: which arm beats random and by how much, what that saves, and what n supports."""
+    areas = comparisons.areas(finished).dropna(subset="p")
+    if areas.empty:
+        return "No arm has a finished curve beside random with the same loss: nothing can be said about strategies."
+    pairs = int(areas["pairs"].min())
+    said = [
+        f"{finished.target[0].upper()}{finished.target[1:]} F1 along the budget curve against random sampling with the "
+        f"same loss, {pairs} paired "
+        f"seed{'s' * (pairs != 1)}:"
+    ]
+    sure = areas[areas["p_holm"] < ALPHA]
+    for word, rows in (("better", sure[sure["difference"] > 0]), ("worse", sure[sure["difference"] < 0])):
+        if len(rows):
+            said.append(f"{word} (Holm-corrected p < {ALPHA:g}): {'; '.join(map(_said, rows.to_dict('records')))}.")
+    if sure.empty:
+        best = areas.loc[areas["difference"].idxmax()].to_dict()
+        said.append(f"no arm differs from random (Holm-corrected p < {ALPHA:g}); the highest is {_said(best)}.")
+    said.append(f"{supports(pairs, len(areas), ALPHA)}.")
+    return " ".join([*said, *_savings(finished, str(areas.loc[areas["difference"].idxmax(), "arm"]))])
+
+
+def _said(row: dict) -> str:
+    return f"{row['arm']} {between(row, 'difference', 'points')} points, p {p_value(row['p_holm'])}"
+
+
+def _savings(finished: Finished, best: str) -> list[str]:
+    """Labels of the best arm against random's last F1, and of all arms against the fully labelled baseline."""
+    frame, said = comparisons.label_savings(finished), []
+    of_best = frame[(frame["arm"] == best) & frame["of"].str.startswith("random")]
+    for row in of_best.tail(1).to_dict("records"):
+        said.append(
+            f"For random's last F1 ({number(row['level'], 'percent')} %) {best} needs "
+            f"{labels_between(row, 'arm_labels')} labels, random {labels(row['random_labels'], row['budget'])}, "
+            f"{times(row)} times as many."
+        )
+    full = frame[frame["of"] == "fully labelled"]
+    if len(full):
+        row = full.loc[full["arm_labels"].idxmin()].to_dict()
+        level = f"{number(row['level'], 'percent')} %, {finished.train_size:,} labels"
+        if np.isinf(row["arm_labels"]):
+            said.append(f"No arm reaches the fully labelled model ({level}) within {row['budget']:,.0f} labels.")
+        else:
+            needed = labels_between(row, "arm_labels")
+            said.append(f"The fully labelled model ({level}) is reached first by {row['arm']}, with {needed} labels.")
+    return said
+
+
+def support(finished: Finished) -> str:
+    """What the seeds and the test set can support, before any result: a markdown list."""
+    p, data = paired(finished), finished.experiment.data
+    test, val = (data.counts.get(split, {}) for split in ("test", "val"))
+    families: list[tuple[str, pd.DataFrame]] = [
+        ("Against random, along the budget curve", comparisons.areas(finished)),
+        ("Against random, every arm and round", comparisons.by_round(finished, "random")),
+        ("Against the fully labelled baseline, every arm and round", comparisons.by_round(finished, "baseline")),
+        ("Loss, strategy and their interaction", comparisons.effects(finished)),
+    ]
+    lines = []
+    for name, frame in families:
+        if count := int(frame["p"].notna().sum()):
+            # The smallest number of pairs in a family bounds what it can show.
+            lines.append(f"{name}: {supports(int(frame['pairs'].dropna().min()), count, ALPHA)}.")
+    lines += [
+        f"The test set: {sum(test.values()):,} images, {test.get(finished.target, 0):,} of {escape(finished.target)}. "
+        f"Intervals resample {escape(p.resampled)}, 2,000 times.",
+        f"{sum(val.values()):,} validation labels were used beside those that are counted, by every arm alike.",
+        "One comparison an arm is the one to go by, whatever comes out: the area under the budget curve against random "
+        "with the same loss. The rest describes.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def add_evidence(page: Page, finished: Finished, mark: str) -> None:
+    """Sections of a page about what was found: differences, labels saved, loss or strategy, what was acquired, cost.
+
+    `mark` is the stamp of tables and figures.
+    """
+    target = finished.target[0].upper() + finished.target[1:]
+    page.add("## What the seeds can support", escape(headline(finished)), support(finished))
+    page.add("## Against random")
+    page.table(tables.area_table(finished, mark))
+    for draw, name, caption in (
+        (figures.area_differences, "against-random", f"{target} F1 along the budget curve, against random"),
+        (figures.interval_curves, "curve-intervals", f"{target} F1 against labels, with intervals"),
+        (figures.round_differences, "differences", f"{target} F1 against random in each round"),
+    ):
+        _figure(page, draw, name, caption, finished, mark)
+    if len(comparisons.by_round(finished, "random")):
+        page.table(tables.round_table(finished, "random", mark), inline=False)
+    arm = _main(finished)
+    caption = f"Confusion over rounds: {arm}, mean over seeds"
+    page.figure(figures.confusion_rounds(finished, arm, caption, mark), "confusion-rounds", caption)
+    if finished.baselines:
+        page.add("## Against the fully labelled baseline")
+        page.table(tables.last_round_table(finished, mark))
+        page.table(tables.round_table(finished, "baseline", mark), inline=False)
+    page.add("## Label savings")
+    savings, to_baseline = tables.savings_tables(finished, mark)
+    if len(savings.frame):
+        page.table(savings)
+        _figure(page, figures.label_savings, "label-savings", "Labels for the last F1 of random", finished, mark)
+    if len(to_baseline.frame):
+        page.table(to_baseline, notes=savings.frame.empty)
+    if (effects := tables.effects_table(finished, mark)) is not None:
+        page.add("## Loss or strategy?")
+        page.table(effects)
+    page.add("## What was acquired")
+    if (both := tables.acquired_tables(finished, mark)) is not None:
+        page.table(both[0])
+        page.table(both[1], inline=False, notes=False)
+    else:
+        page.add("Sources, patients and copies are not known: the run has no images.csv.")
+    page.add("## Cost")
+    for i, table in enumerate(tables.cost_tables(finished, mark)):
+        page.table(table, inline=i == 0)
+
+
+def _main(finished: Finished) -> str:
+    """The first arm that has finished a round, if it can be one that is not random."""
+    there = [arm for arm in finished.settings.arms if finished.last(arm)]
+    return next((arm for arm in there if finished.settings.arms[arm].strategy != "random"), there[0])
+
+
+def _figure(page: Page, draw: Drawing, name: str, caption: str, finished: Finished, mark: str) -> None:
+    """Drawn where there is something to draw."""
+    figure = draw(finished, caption, mark)
+    if figure is not None:
+        page.figure(figure, name, caption)

@@ -1,0 +1,224 @@
+"""Tables of what an experiment supports: differences with intervals and p, labels saved, what was acquired, cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from al_cxr import comparisons
+from al_cxr.acquired import acquired
+from al_cxr.compare import Finished, per_seed
+from al_cxr.paired import paired
+from al_cxr.report.estimates import between, labels_between, p_value, times
+from al_cxr.report.tables import Column, Table, escape
+from al_cxr.report.trivial import trivial
+
+TESTED = (
+    Column("difference, points", "difference_of"),
+    Column("p", "p_of"),
+    Column("p (Holm)", "p_holm_of"),
+    Column("pairs", "pairs", "count"),
+)
+
+
+def _intervals(finished: Finished) -> str:
+    return f"Parentheses are 95 % bootstrap intervals over {escape(paired(finished).resampled)}."
+
+
+def _tested(finished: Finished, frame: pd.DataFrame, f1: str) -> pd.DataFrame:
+    """A frame of `comparisons` in words; below it the answers that need no model, which have one F1 everywhere."""
+    answers = [row | {f1: row["f1"], "pairs": np.nan} for row in trivial(finished)]
+    full = pd.DataFrame([*frame.to_dict("records"), *answers])
+    rows = full.to_dict("records")
+    return full.assign(
+        f1_of=[between(row, f1, "percent") for row in rows],
+        difference_of=[between(row, "difference", "points") for row in rows],
+        p_of=[p_value(row["p"]) for row in rows],
+        p_holm_of=[p_value(row["p_holm"]) for row in rows],
+    )
+
+
+def area_table(finished: Finished, stamp: str) -> Table:
+    """F1 along the budget curve of each arm, and its difference to the random arm with the same loss."""
+    frame = comparisons.areas(finished)
+    shown = (Column("arm", "arm"), Column(f"{finished.target} F1 along the curve, %", "f1_of"), *TESTED)
+    notes = (
+        "Area under F1 against labels, divided by the span of labels. Differences are to the random arm with the same "
+        f"loss, within a seed. {_intervals(finished)}",
+        f"p: exact two-sided sign-flip test over seeds. Family of Holm's correction: {frame['p'].notna().sum()} arms "
+        "that are not random, one comparison each.",
+    )
+    title = "Along the budget curve, against random"
+    return Table("against-random", title, _tested(finished, frame, "area"), shown, stamp, notes)
+
+
+def round_table(finished: Finished, against: str, stamp: str) -> Table:
+    """F1 of each arm at each round against "random" (same loss) or the fully labelled "baseline"."""
+    frame = comparisons.by_round(finished, against)
+    full = _tested(finished, frame, "f1")
+    full["round_of"] = [f"{r:.0f}" if r == r else "—" for r in full["round"]] if "round" in full else "—"
+    shown = (
+        Column("arm", "arm"),
+        Column("round", "round_of"),
+        *((Column("labels", "labels", "count"),) if "labels" in full else ()),
+        Column(f"{finished.target} F1, %", "f1_of"),
+        *TESTED,
+    )
+    other = "the random arm with the same loss at the same round" if against == "random" else "the fully labelled model"
+    notes = (
+        f"Differences of F1 to {other}, within a seed. {_intervals(finished)}",
+        "p: exact two-sided sign-flip test over seeds. Family of Holm's correction: all arms and rounds, "
+        f"{frame['p'].notna().sum()} comparisons.",
+    )
+    title = f"Every round against {'random' if against == 'random' else 'the fully labelled baseline'}"
+    return Table(f"rounds-against-{against}", title, full, shown, stamp, notes)
+
+
+def last_round_table(finished: Finished, stamp: str) -> Table:
+    """The last rows of each arm in the table of every round against the fully labelled baseline."""
+    table = round_table(finished, "baseline", stamp)
+    known = table.frame["round"].notna() & table.frame["difference"].notna()
+    last = table.frame[known].groupby("arm", sort=False).tail(1)
+    frame = pd.concat([last, table.frame[table.frame["round"].isna()]], ignore_index=True)
+    title = "The last round against the fully labelled baseline"
+    return replace(table, name="against-baseline", title=title, frame=frame)
+
+
+def effects_table(finished: Finished, stamp: str) -> Table | None:
+    """What the loss, the strategy and their interaction change; None without the four arms of a 2 x 2."""
+    frame = comparisons.effects(finished)
+    if frame.dropna(subset="p").empty:
+        return None
+    full = _tested(finished, frame.assign(f1=np.nan), "f1").dropna(subset="pairs")
+    shown = (
+        Column("loss", "loss"),
+        Column("strategy", "strategy"),
+        Column("effect of", "effect"),
+        Column("round", "round", "count"),
+        *TESTED,
+    )
+    reference = escape(finished.settings.baseline.loss)
+    notes = (
+        f"*loss*: against {reference}, mean over random and the strategy. *strategy*: against random, mean over both "
+        f"losses. *interaction*: what the strategy brings more than it does with {reference}. {_intervals(finished)}",
+        f"p: exact two-sided sign-flip test over seeds. Family of Holm's correction: the {len(full)} rows.",
+    )
+    return Table("effects", "Effects of loss and strategy", full, shown, stamp, notes)
+
+
+def savings_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
+    """(labels that each arm and random need for the same F1, at every level; labels to reach the fully labelled)."""
+    frame = comparisons.label_savings(finished)
+    rows = frame.to_dict("records")
+    frame = frame.assign(
+        arm_of=[labels_between(row, "arm_labels") for row in rows],
+        random_of=[labels_between(row, "random_labels") if row["twin"] else "—" for row in rows],
+        times_of=[times(row) if row["twin"] else "—" for row in rows],
+        share_of=[_share(row, finished.train_size) for row in rows],
+    )
+    val = sum(finished.experiment.data.counts.get("val", {}).values())
+    notes = (
+        "Fewest labels at which the mean F1 over seeds, made rising by isotonic regression and interpolated between "
+        "rounds, reaches the level. `> N`: not reached with the N labels of the budget; nothing is extrapolated.",
+        f"{_intervals(finished)} Each sample takes the level from itself too. An upper bound of ∞, and a lower one of "
+        "0, say that in some samples random, or the arm, did not reach the level: the budget does not bound the ratio.",
+        f"Beside these, {val:,} validation labels were used to choose epochs, by every arm.",
+    )
+    level = Column(f"{finished.target} F1, %", "level", "percent")
+    ratio = (Column("labels of random", "random_of"), Column("times fewer", "times_of"))
+    by_level = (
+        Column("arm", "arm"),
+        Column("F1 of", "of"),
+        level,
+        Column("labels of the arm", "arm_of"),
+        *ratio,
+    )
+    saved = frame[(frame["twin"] != "") & (frame["of"] != "fully labelled")].reset_index(drop=True)
+    first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, stamp, notes)
+    share = Column("of the training set, %", "share_of")
+    to_baseline = (Column("arm", "arm"), level, Column("labels", "arm_of"), share, *ratio, VALIDATION)
+    full = frame[frame["of"] == "fully labelled"].reset_index(drop=True).assign(validation_labels=val)
+    title = f"Labels to reach the fully labelled {escape(finished.settings.baseline.loss)} baseline"
+    return first, Table("labels-to-baseline", title, full, to_baseline, stamp, notes)
+
+
+VALIDATION = Column("validation labels beside", "validation_labels", "count")
+
+
+def _share(row: dict, size: int) -> str:
+    """Labels as a share of the training set, with the same bounds."""
+    percent = {key: 100 * row[key] / size for key in ("arm_labels", "arm_labels_low", "arm_labels_high", "budget")}
+    if np.isnan(percent["arm_labels"]):
+        return "—"
+    value, low, high = (
+        f"> {percent['budget']:.1f}" if np.isinf(percent[key]) else f"{percent[key]:.1f}" for key in list(percent)[:3]
+    )
+    return f"{value} ({low} to {high})"
+
+
+def acquired_tables(finished: Finished, stamp: str) -> tuple[Table, Table] | None:
+    """(of all queries of an arm together, of each round): means over seeds; None without images.csv."""
+    frame = acquired(finished)
+    if frame.empty:
+        return None
+    counts = [c for c in frame if c == "images" or c.startswith(("class ", "source "))]
+    for name in ("copies_inside", "copies_labelled"):
+        frame[name] = frame[name] * frame["images"]
+    sums = [*counts, "patients", "new_patients", "copies_inside", "copies_labelled"]
+    by_seed = frame[frame["round"] > 0].groupby(["arm", "seed"], sort=False)[sums].agg(lambda c: c.sum(skipna=False))
+    totals = by_seed.groupby("arm", sort=False).mean().reset_index()
+    rounds = frame.groupby(["arm", "round"], sort=False)[sums].mean().reset_index()
+    shown = [Column(name.split(" ", 1)[-1], name, "count") for name in counts]
+    shown += [
+        Column("patients", "patients", "count"),
+        Column("new ones", "new_patients", "count"),
+        Column("copies inside, %", "copies_inside", "percent"),
+        Column("copies of labelled, %", "copies_labelled", "percent"),
+    ]
+    notes = (
+        "Means over seeds. *patients*: known ones in a round's images; *new ones*: those that had no labelled image.",
+        "*copies*: images with a near or exact copy in the same round's images, or among those labelled before, in % "
+        "of the images.",
+    )
+    for table in (totals, rounds):
+        for name in ("copies_inside", "copies_labelled"):
+            table[name] = table[name] / table["images"]
+        table[counts] = table[counts].round(1)
+        table[["patients", "new_patients"]] = table[["patients", "new_patients"]].round(1)
+    arm, number = Column("arm", "arm"), Column("round", "round", "count")
+    return (
+        Table("acquired", "What was acquired, all queries together", totals, (arm, *shown), stamp, notes),
+        Table("acquired-by-round", "What was acquired in each round", rounds, (arm, number, *shown), stamp, notes),
+    )
+
+
+def cost_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
+    """(seconds of an arm, of each round): training of the round's model and scoring of the pool before it."""
+    frame = per_seed(finished, finished.target)
+    frame["score_s"] = frame["score_s"].fillna(0.0)
+    frame["total_s"] = frame["train_s"] + frame["score_s"]
+    names = ["train_s", "score_s", "total_s"]
+    by_seed = frame.groupby(["arm", "seed"], sort=False)[names].agg(lambda c: c.sum(skipna=False))
+    totals = by_seed.groupby("arm", sort=False).mean().reset_index()
+    rounds = frame.groupby(["arm", "round"], sort=False)[["labels", *names]].mean().reset_index()
+    trained = [t.train for t in finished.baseline_timings.values()]
+    if trained:
+        everything = {"arm": "fully labelled", "train_s": np.mean(trained), "score_s": 0.0, "total_s": np.mean(trained)}
+        totals = pd.DataFrame([*totals.to_dict("records"), everything])
+    shown = (
+        Column("training, s", "train_s", "seconds"),
+        Column("scoring, s", "score_s", "seconds"),
+        Column("together, s", "total_s", "seconds"),
+    )
+    notes = (
+        "Seconds of wall clock on the machine that is named above, means over seeds. Arms that need the same model "
+        "share it; its seconds count for each of them.",
+        "Scoring is that of the pool that chose a round's images. Labelling itself, by a person, is not in here.",
+    )
+    arm, number, count = Column("arm", "arm"), Column("round", "round", "count"), Column("labels", "labels", "count")
+    return (
+        Table("cost", "Cost of an arm, one seed", totals, (arm, *shown), stamp, notes),
+        Table("cost-by-round", "Cost of each round", rounds, (arm, number, count, *shown), stamp, notes),
+    )

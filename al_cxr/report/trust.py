@@ -1,0 +1,165 @@
+"""The part of a report that says how far its models can be trusted: one code path for a run and for an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+import pandas as pd
+
+from al_cxr.compare import Finished
+from al_cxr.errors import UserError
+from al_cxr.intervals import clusters
+from al_cxr.predicted import Group, Predicted
+from al_cxr.records import BaselineRecord, RoundRecord
+from al_cxr.report import calibration_tables, trust_figures, trust_tables
+from al_cxr.report.page import Page
+from al_cxr.report.tables import escape, file_name
+from al_cxr.slices import SMALLEST, Slice, slices
+from al_cxr.trial import Trial
+from al_cxr.truth import labels_of, predicted
+
+BASELINE = "fully-labelled"
+
+
+def add_trust(page: Page, finished: Finished, mark: str, labels_N: np.ndarray | None = None) -> None:
+    """Calibration, operating points, screening, slices and ensembles of a run's models at their last round; the first
+    arm that is not random and the fully labelled models are shown, the others linked.
+
+    The truth is images.csv of the run, or `labels_N` (of the whole data set, by absolute index); without either the
+    page says what is missing. UserError where labels and records contradict each other.
+    """
+    classes, images = finished.experiment.data.classes, finished.images
+    if images is not None:
+        labels_N = labels_of(images, classes)
+    if labels_N is None:
+        page.add(
+            "## Trust",
+            "Calibration, operating points, slices and ensembles need the label of each image, and this run was made "
+            "before runs kept them in images.csv. The same `al-cxr run` command adds it and trains nothing again.",
+        )
+        return
+    models, index_N = _models(finished, labels_N)
+    groups = []
+    if finished.baselines:
+        done = [models[b.fit, b.seed] for b in finished.baselines.values()]
+        groups.append(Group(BASELINE, "fully labelled", done))
+    for arm in finished.settings.arms:
+        if last := finished.last(arm):
+            label = f"{arm}, round {last[0].round}"
+            groups.append(Group(file_name(arm), label, [models[r.fit, r.seed] for r in last]))
+    table = None if images is None else images.iloc[index_N].reset_index(drop=True)
+    patients = None if table is None else clusters(table["patient_id"].tolist())
+    trial = Trial(classes, classes.index(finished.target), mark, clusters_N=patients)
+    main = next((n for n, a in finished.settings.arms.items() if a.strategy != "random"), "")
+    add_sections(page, groups, trial, table, {BASELINE, file_name(main)})
+    rounds: dict[tuple[str, int], list[Predicted]] = {}
+    for (arm, _), records in finished.rounds.items():
+        for r in records:
+            rounds.setdefault((arm, r.round), []).append(models[r.fit, r.seed])
+    page.table(calibration_tables.rounds_table(rounds, mark), inline=False)
+    page.add("## Ensemble of seeds")
+    page.table(trust_tables.performance_table(groups, trial, "ensembles", "Single models and their ensembles"))
+    page.add(
+        "Each seed of an arm has labels of its own, so an ensemble of them has seen more labels than any of its "
+        "members: it is no fair rival of one model at the same number of labels. Fully labelled members share theirs."
+    )
+
+
+def _models(finished: Finished, labels_N: np.ndarray) -> tuple[dict[tuple[str, int], Predicted], np.ndarray]:
+    """(fit, seed) -> model, of all finished models, and the absolute indices of the test images that they share."""
+    models: dict[tuple[str, int], Predicted] = {}
+    shared_N: np.ndarray | None = None
+    finished_fits: list[BaselineRecord | RoundRecord] = [*finished.baselines.values()]
+    finished_fits += [record for records in finished.rounds.values() for record in records]
+    for done in finished_fits:
+        if (done.fit, done.seed) not in models:
+            folder = finished.fit_folder(done.fit)
+            index_N, model = predicted(folder, f"seed {done.seed}", labels_N, done.val, done.test)
+            shared_N = index_N if shared_N is None else shared_N
+            if not np.array_equal(index_N, shared_N):
+                raise UserError(f"{folder}: tested on other images than the other models of the run; was it edited?")
+            models[done.fit, done.seed] = model
+    return models, np.empty(0, np.int64) if shared_N is None else shared_N
+
+
+def add_sections(
+    page: Page, groups: Sequence[Group], trial: Trial, table: pd.DataFrame | None, shown: Collection[str]
+) -> None:
+    """The sections on calibration, operating points, screening and slices. `table` has a row a tested image (None:
+    nothing is known of them); the tables of groups whose name is not in `shown` are linked."""
+    first = [g for g in groups if g.name in shown] or list(groups[:1])
+    others = [g for g in groups if g not in first]
+    _add_calibration(page, first, others, trial)
+    for heading, make, kind, title in (
+        ("Operating points", trust_tables.operating_table, "operating", f"{escape(trial.name)} at {trial.goal}"),
+        ("Screening", trust_tables.screening_table, "screening", "1,000 people"),
+    ):
+        page.add(f"## {heading}")
+        for group in (*first, *others):
+            made = make(group, trial, f"{kind}-{group.name}", f"{title}: {escape(group.label)}")
+            page.table(made, inline=group in first, notes=group is first[0])
+        if kind == "operating":
+            page.add(_remarks(first, lambda model: trial.threshold(model).note))
+    _add_slices(page, first, others, trial, table)
+
+
+def _add_calibration(page: Page, first: Sequence[Group], others: Sequence[Group], trial: Trial) -> None:
+    page.add("## Calibration")
+    page.table(calibration_tables.calibration_table(first, trial, "calibration", "Do the probabilities hold?"))
+    page.add(_remarks(first, lambda model: model.temperature.note))
+    for group in first:
+        title = f"Reliability: {group.label}" + f", {len(group.models)} seeds together" * (len(group.models) > 1)
+        drawn = trust_figures.reliability_diagram(group.models, title, trial.stamp)
+        page.figure(drawn, f"reliability-{group.name}", title)
+    if others:
+        title = "Do the probabilities of the other models hold?"
+        page.table(calibration_tables.calibration_table(others, trial, "calibration-others", title), inline=False)
+    page.table(calibration_tables.ranking_table((*first, *others), trial))
+
+
+def _add_slices(
+    page: Page, first: Sequence[Group], others: Sequence[Group], trial: Trial, table: pd.DataFrame | None
+) -> None:
+    page.add("## Slices")
+    found = [] if table is None else slices(table)
+    if not found:
+        page.add("There are no slices: in source, sex, age and view no difference between the tested images is known.")
+        return
+    for group in (*first, *others):
+        title = f"Slices: {group.label}"
+        sliced = trust_tables.slices_table(group, found, trial, f"slices-{group.name}", escape(title))
+        page.table(sliced, inline=group in first, notes=group is first[0])
+        if group in first:
+            page.add(worst(sliced.frame, found, trial))
+            drawn = trust_figures.slices_figure(sliced.frame, trial.name, title, trial.stamp)
+            page.figure(drawn, f"slices-{group.name}", title)
+
+
+def worst(frame: pd.DataFrame, found: Sequence[Slice], trial: Trial) -> str:
+    """One sentence on the worst slice by accuracy, and one by the target's sensitivity, among the slices of a
+    `slices_table` that have enough images (of the target) and a known value."""
+    sentences = []
+    for metric, what, size in (("accuracy", "accuracy", "images"), ("sensitivity", "sensitivity", "ill")):
+        rows = frame.iloc[1:][[s.nameable for s in found]]
+        rows = rows[(rows[size] >= SMALLEST) & rows[metric].notna()]
+        if len(rows) < 2:
+            continue
+        row, everybody = rows.loc[rows[metric].idxmin()], frame[metric].iloc[0]
+        of = f"{row[size]:,} {'images' if size == 'images' else escape(trial.name)}"
+        value, low, high = (100 * row[metric + part] for part in ("", "_low", "_high"))
+        sentences.append(
+            f"Worst by {what}: **{escape(row['slice'])}** ({of}) with {value:.1f} % ({low:.1f} to {high:.1f}), against "
+            f"{100 * everybody:.1f} % of all."
+        )
+    return " ".join(sentences) or "No slice is large enough to be called the worst."
+
+
+def _remarks(groups: Sequence[Group], note: Callable[[Predicted], str]) -> str:
+    """What went wrong with some models' temperature or threshold, as a list."""
+    lines = []
+    for group in groups:
+        named = {f"{group.label}, {m.name}": m for m in group.models}
+        named |= {group.ensemble.name: group.ensemble} if group.ensemble else {}
+        lines += [f"- {escape(name)}: {escape(said)}." for name, m in named.items() if (said := note(m))]
+    return "\n".join(lines)

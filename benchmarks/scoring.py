@@ -1,0 +1,261 @@
+"""Scoring throughput and faithfulness: al-cxr against Baal 2.1 and a plain loop, on trained networks.
+
+    pip install -e ".[bench]"
+    python benchmarks/scoring.py --data data/cxr/cxr3.csv --out results/benchmarks/scoring.md
+
+Every network is trained on 30 % of the labels and scores the rest of the training set with T passes. All rows of a
+network are measured in one run, in turns, on the same weights, images and threads; quote the ratios. Slow rows are
+timed on fewer images. Two references judge the batch of the 10 % highest entropies: the plain loop in float32 with the
+same masks, and 500 independent passes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from baal_modes import MODES, baal
+from memory import extra_bytes
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from al_cxr import models, provenance
+from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSettings
+from al_cxr.data import sources
+from al_cxr.data.loader import Loader
+from al_cxr.data.store import PixelStore
+from al_cxr.engine import Sampling, engine
+from al_cxr.losses import build as build_loss
+from al_cxr.passes import monte_carlo, race_over
+from al_cxr.race import Racing
+from al_cxr.records import write_atomically
+from al_cxr.runtime import Runtime
+from al_cxr.seeds import rng
+from al_cxr.trainer import Task, fit
+
+REFERENCE = 500
+SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, and how many images the slow rows and the pool have."""
+
+    title: str
+    arch: str
+    options: dict[str, Any]
+    size: int
+    pool: int = 1100
+    few: int = 64
+    epochs: int = 40
+    reference: int = REFERENCE
+
+
+CASES = {
+    "cnn": Case(
+        "The report's CNN: dropout of single values in every block, width 0.25",
+        "cnn",
+        {"width": 0.25, "channel_dropout": False},
+        64,
+    ),
+    "cnn-channels": Case(
+        "The CNN of experiments/cxr3.yaml at width 0.25: a fifth of that dropout, of whole channels",
+        "cnn",
+        {"width": 0.25, "dropout": 0.2, "head_dropout": 0.25},
+        64,
+    ),
+    "resnet18": Case("ResNet-18, dropout in the head", "resnet18", {"head_dropout": 0.5}, 64, epochs=15),
+    "rnn": Case("BiLSTM over rows, width 0.25", "rnn", {"width": 0.25}, 64, pool=500, epochs=20),
+    "vit": Case("ViT, 128 dimensions, 4 layers", "vit", {"patch": 8, "dim": 128, "depth": 4, "heads": 4}, 64, pool=500),
+    "cnn-224": Case("The report's CNN at full width", "cnn", {"channel_dropout": False}, 224, 32, 4, 2, 0),
+}
+
+
+@dataclass
+class Row:
+    """One way to score: `call(images) -> entropies`, and what was measured of it."""
+
+    name: str
+    call: Callable[[Tensor], np.ndarray]
+    few: bool = False
+    flops: Callable[[], float] | None = None
+    speed: float = 0.0
+    scores: np.ndarray | None = None
+    bytes: float = float("nan")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="phantom:2000")
+    parser.add_argument("--cases", default=",".join(CASES), help="of %(default)s")
+    parser.add_argument("--passes", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="write the tables there, as markdown")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
+    rates = {dtype: matrix_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    parts = [
+        "# Scoring throughput",
+        "    " + shlex.join(["python", "benchmarks/scoring.py", *sys.argv[1:]]),
+        f"T = {options.passes}, {options.threads} thread(s); matrix products reach "
+        + " and ".join(f"{rate / 1e9:,.0f} GFLOPS in {name(dtype)}" for dtype, rate in rates.items())
+        + f". Fastest of {options.turns} turns. *floor*: images/s if all operations that are left ran at that rate.",
+    ]
+    for key in options.cases.split(","):
+        parts.append(measure(CASES[key], options, rates))
+        print(parts[-1], flush=True)
+    parts += [NOTES, f"{provenance.commit()}; " + ", ".join(f"{k} {v}" for k, v in provenance.versions().items())]
+    if options.out is not None:
+        write_atomically(options.out, ("\n\n".join(parts) + "\n").encode())
+
+
+def measure(case: Case, options: argparse.Namespace, rates: dict[torch.dtype, float]) -> str:
+    """One network: its rows as a markdown table."""
+    model, images, accuracy, stamp = trained(case, options.data)
+    k = round(SHARE * len(images))
+    rows = ways(model, images, k, options.passes, rates)
+    for turn in range(options.turns + 1):
+        for row in rows:
+            given = images[: case.few] if row.few else images
+            if row.few and turn == 0:
+                given = given[:2]  # the first turn warms up
+            started = time.perf_counter()
+            row.scores = row.call(given)
+            if turn:
+                row.speed = max(row.speed, len(given) / (time.perf_counter() - started))
+    for row in rows:
+        gc.collect()
+        row.bytes = extra_bytes(lambda row=row: row.call(images[: 4 * case.few] if row.few else images))
+        if row.few:
+            row.scores = None
+    plain, independent_loop = rows[len(MODES) : len(MODES) + 2]
+    same = plain.call(images)
+    reference = None
+    if case.reference:
+        independent = Sampling(case.reference, 999, 0, stratified=False)
+        reference = monte_carlo(model, batched(images), independent).predictive_entropy_N
+        for row in (rows[0], independent_loop):
+            row.scores = row.call(images)
+    default, best = rows[0].speed, max(row.speed for row in rows[: len(MODES)])
+    lines = [
+        f"## {case.title}, {case.size} px\n",
+        f"{stamp}; {len(images):,} images, validation accuracy {100 * accuracy:.1f} %.\n",
+        "| how | images/s | × Baal default | × Baal best | memory, MB | same masks, % | T = 500, % | floor, images/s |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        floor = f"{row.flops():,.0f}" if row.flops else "—"
+        shared = [overlap(row.scores, other, k) for other in (same, reference)]
+        lines.append(
+            f"| {row.name} | {row.speed:,.1f} | {row.speed / default:.1f} | {row.speed / best:.1f} "
+            f"| {row.bytes / 2**20:,.0f} | {shared[0]} | {shared[1]} | {floor} |"
+        )
+    return "\n".join(lines)
+
+
+def ways(model: nn.Module, images: Tensor, k: int, passes: int, rates: dict[torch.dtype, float]) -> list[Row]:
+    """Baal first, then the plain loop, then al-cxr."""
+    rows = [Row(f"Baal, {mode}", baal(model, mode, passes), few=True) for mode in MODES]
+    exact = Sampling(passes, 0, 0)
+
+    def floor(how: Sampling, share: float = 1.0) -> float:
+        with FlopCounterMode(display=False) as counter, engine(model, images[:64], how) as sampled:
+            start = counter.get_total_flops()
+            for _, logits in sampled.run(batched(images[:64]), range(passes)):
+                list(logits)
+            return 64 * rates[how.dtype] / ((counter.get_total_flops() - start) * share)
+
+    def full(how: Sampling) -> Callable[[Tensor], np.ndarray]:
+        return lambda x: np.asarray(monte_carlo(model, batched(x), how).predictive_entropy_N)
+
+    def race(how: Sampling, racing: Racing) -> Callable[[Tensor], np.ndarray]:
+        def call(x: Tensor) -> np.ndarray:
+            statistics = race_over(model, np.arange(len(x)), lambda index: batched(x, index), how, racing)
+            shares[racing.limit] = float(np.mean(statistics.passes_N)) / passes
+            return np.asarray(statistics.predictive_entropy_N)
+
+        return call
+
+    shares: dict[int | None, float] = {}
+    half = replace(exact, dtype=torch.bfloat16)
+    loop, head = replace(exact, fast=False), replace(half, head=True)
+    rows += [
+        Row("plain loop, masks of al-cxr", full(loop), few=True, flops=lambda: floor(loop)),
+        Row("plain loop, independent masks", full(replace(loop, stratified=False)), few=True),
+        Row("al-cxr, float32", full(exact), flops=lambda: floor(exact)),
+        Row("al-cxr, bfloat16", full(half), flops=lambda: floor(half)),
+        Row("al-cxr, bfloat16, race capped", race(half, Racing(k)), flops=lambda: floor(half, shares[None])),
+        Row("al-cxr, bfloat16, race budget", race(half, Racing(k, limit=200)), flops=lambda: floor(half, shares[200])),
+        Row("al-cxr, bfloat16, scope head", full(head), flops=lambda: floor(head)),
+    ]
+    return rows
+
+
+def trained(case: Case, data: str) -> tuple[nn.Module, Tensor, float, str]:
+    """The network after training on 30 % of the labels, the pool's images, validation accuracy, the data's name."""
+    dataset = sources.load(DataSettings(sources=[sources.parse(data)], image_size=case.size))
+    store = PixelStore.open(dataset.images, case.size)
+    runtime = Runtime("cpu", "bf16", True, torch.get_num_threads(), 256, 1e9).activate()
+    loader = Loader(store.pixels, memory_format=runtime.memory_format)
+    train, classes = dataset.indices("train"), len(dataset.classes)
+    labelled = np.sort(rng(0, "benchmark").permutation(train)[: round(0.3 * len(train))])
+    torch.manual_seed(0)
+    model = runtime.place(models.build(case.arch, 1, classes, case.size, case.options))
+    settings = TrainSettings(epochs=case.epochs, batch_size=32, lr=2e-3, schedule="cosine", augment=AugmentSettings())
+    loss = build_loss(LossSettings(kind="cross_entropy"), [1] * classes)
+    task = Task(loader, dataset.labels_N, labelled, dataset.indices("val"), classes, settings, loss, 0, runtime)
+    fitted = fit(model, task)
+    pool = np.setdiff1d(train, labelled)[: case.pool]
+    images = torch.cat([x for _, x in loader.batches(pool, 256)])
+    return fitted.model, images, fitted.history[fitted.best_epoch - 1].val_accuracy, dataset.stamp
+
+
+def batched(images: Tensor, index: np.ndarray | None = None) -> Any:
+    index = np.arange(len(images)) if index is None else index
+    for start in range(0, len(index), 256):
+        part = index[start : start + 256]
+        yield part, images[torch.from_numpy(part)]
+
+
+def overlap(scores: np.ndarray | None, reference: np.ndarray | None, k: int) -> str:
+    """Share of the reference's batch that the scores choose, percent."""
+    if scores is None or reference is None or len(scores) != len(reference):
+        return "—"
+    chosen, wanted = (set(np.argsort(-s, kind="stable")[:k].tolist()) for s in (scores, reference))
+    return f"{100 * len(chosen & wanted) / k:.1f}"
+
+
+def matrix_rate(dtype: torch.dtype, side: int = 2048) -> float:
+    """Measured FLOP/s of a matrix product."""
+    a = torch.randn(side, side).to(dtype)
+    best = 0.0
+    for _ in range(8):
+        started = time.perf_counter()
+        a @ a
+        best = max(best, 2 * side**3 / (time.perf_counter() - started))
+    return best
+
+
+def name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+NOTES = """\
+*memory*: what the process needs at its peak beyond what it held before. *same masks*: of the 10 % highest entropies, \
+the share that is also chosen by the plain loop in float32 with the same masks; Baal draws masks of its own, so its \
+figure is that of two independent runs. *T = 500*: the same against 500 independent passes. Baal is given \
+probabilities; given logits it averages them before the softmax."""
+
+if __name__ == "__main__":
+    main()

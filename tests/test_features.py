@@ -1,0 +1,269 @@
+"""Cached features: computed once, whole or not at all, and a run on them is a run of the whole network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+from torch import nn
+
+from al_cxr import experiment, models
+from al_cxr.config import Settings
+from al_cxr.data import sources
+from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.store import PixelStore
+from al_cxr.errors import UserError
+from al_cxr.evaluate import evaluate, find_models
+from al_cxr.features import FOLDER, feature_loader
+from al_cxr.fits import Fit, obtain
+from al_cxr.records import QueryRecord, read
+from al_cxr.run import run_arm
+from al_cxr.runtime import Runtime
+from al_cxr.scoring import penultimate, predict
+from al_cxr.workspace import Workspace, open_workspace
+
+timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
+
+RUNTIME = Runtime("cpu", "fp32", True, 1, 16, 0.0)
+DATA = {"sources": [{"kind": "phantom", "count": 60, "seed": 0}], "image_size": 32}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(5)
+    net = timm.create_model("test_resnet", pretrained=False)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file(net.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> PixelStore:
+    dataset = sources.load(experiment.validate({"data": DATA}, "test").data)
+    return PixelStore.open(dataset.images, 32, tmp_path_factory.mktemp("pixels"), 1)
+
+
+def network(weights: Path | str) -> Any:
+    torch.manual_seed(0)
+    return models.build("backbone", 1, 3, 32, {"name": "test_resnet", "weights": str(weights)})
+
+
+def settings(weights: Path, cache: Path, **changes: Any) -> Settings:
+    tiny = {
+        "data": DATA,
+        "model": {
+            "arch": "backbone",
+            "tune": "frozen",
+            "options": {"backbone": {"name": "test_resnet", "weights": str(weights), "head_dropout": 0.3}},
+        },
+        "train": {"epochs": 3, "batch_size": 16, "lr": 0.01, "augment": None},
+        "budget": {"seed": 0.4, "query": 0.2, "rounds": 1},
+        "scoring": {"passes": 3},
+        "arms": {
+            "mc": {"strategy": "mc_entropy", "loss": "cross_entropy"},
+            "random": {"strategy": "random", "loss": "cross_entropy"},
+        },
+        "machine": {"threads": 1, "precision": "fp32", "cache": str(cache), "score_batch": 16},
+    }
+    return experiment.validate(experiment.merge(tiny, changes), "test.yaml")
+
+
+def open_run(folder: Path, given: Settings) -> Workspace:
+    return open_workspace("run", given, sources.load(given.data), folder, "a test")
+
+
+# ------------------------------------------------------------------------------------------------------------ the cache
+def test_features_are_what_the_backbone_gives(weights: Path, store: PixelStore, tmp_path: Path) -> None:
+    backbone = network(weights)
+    loader = feature_loader(backbone, store, tmp_path, RUNTIME)
+    images = torch.from_numpy(np.array(store.pixels)).unsqueeze(1).float() / 255
+    with torch.no_grad():
+        expected = backbone.eval().features(images).numpy()
+    assert loader.features_NK.dtype == np.float32 and loader.features_NK.shape == (60, 96)
+    np.testing.assert_allclose(loader.features_NK, expected, rtol=1e-4, atol=1e-5)
+    assert not loader.features_NK.flags.writeable
+
+
+def test_they_are_computed_once_and_again_when_anything_changes(
+    weights: Path, store: PixelStore, tmp_path: Path
+) -> None:
+    def files() -> dict[str, int]:
+        return {p.name: p.stat().st_ino for p in (tmp_path / FOLDER).iterdir()}
+
+    first = feature_loader(network(weights), store, tmp_path, RUNTIME)
+    (name, inode), *others = files().items()
+    assert name == f"{first.key}.npy" and not others
+    again = feature_loader(network(weights), store, tmp_path, RUNTIME)
+    assert again.key == first.key and again.backbone == first.backbone and files() == {name: inode}
+    changed = network(weights)
+    with torch.no_grad():
+        changed.body.conv1[0].weight[0, 0, 0, 0] += 1e-3
+    brighter = network(weights)
+    brighter.mean += 0.01
+    other = PixelStore(store.pixels, ["0" * 64, *store.digests[1:]])
+    variants = [(changed, store), (brighter, store), (network(weights), other)]
+    keys = {feature_loader(backbone, pixels, tmp_path, RUNTIME).key for backbone, pixels in variants}
+    assert len(keys | {first.key}) == 4 and len(files()) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array", None])
+def test_damaged_features_are_computed_again(
+    weights: Path, store: PixelStore, tmp_path: Path, damage: bytes | None
+) -> None:
+    first = feature_loader(network(weights), store, tmp_path, RUNTIME)
+    expected = np.array(first.features_NK)
+    path = tmp_path / FOLDER / f"{first.key}.npy"
+    whole = path.read_bytes()
+    path.unlink()
+    path.write_bytes(whole[:-4] if damage is None else damage)
+    np.testing.assert_array_equal(feature_loader(network(weights), store, tmp_path, RUNTIME).features_NK, expected)
+    assert path.read_bytes() == whole
+
+
+def test_a_pickle_in_the_cache_is_never_loaded(weights: Path, store: PixelStore, tmp_path: Path) -> None:
+    first = feature_loader(network(weights), store, tmp_path, RUNTIME)
+    path = tmp_path / FOLDER / f"{first.key}.npy"
+    path.unlink()
+    np.save(path, np.array([{"not": "features"}], dtype=object), allow_pickle=True)
+    again = feature_loader(network(weights), store, tmp_path, RUNTIME)
+    assert again.features_NK.shape == (60, 96)
+
+
+def test_whole_or_not_at_all(weights: Path, store: PixelStore, tmp_path: Path) -> None:
+    broken = network(weights)
+    with torch.no_grad():
+        broken.body.layer4[0].conv1.weight.fill_(float("nan"))
+    with pytest.raises(UserError, match="test_resnet: NaN or infinite features"):
+        feature_loader(broken, store, tmp_path, RUNTIME)
+    assert list((tmp_path / FOLDER).iterdir()) == []
+    old, new = tmp_path / FOLDER / ".old.tmp", tmp_path / FOLDER / ".new.tmp"
+    for draft in (old, new):
+        draft.touch()
+    os.utime(old, (0, 0))
+    feature_loader(network(weights), store, tmp_path, RUNTIME)
+    assert not old.exists() and new.exists()  # the new one may be another process's
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"feature cache cannot be used .*machine\.cache"):
+        feature_loader(network(weights), store, tmp_path / "file", RUNTIME)
+
+
+def test_the_loader_gives_rows_as_they_are() -> None:
+    features_NK = np.arange(40, dtype=np.float32).reshape(10, 4)
+    loader = FeatureLoader(features_NK, "key", "hash")
+    order = np.array([7, 2, 9, 0, 4])
+    for read_in in (loader.raw, loader.batches):
+        got = list(read_in(order, 2))
+        assert [len(index) for index, _ in got] == [2, 2, 1]
+        np.testing.assert_array_equal(np.concatenate([x for _, x in got]), features_NK[order])
+        np.testing.assert_array_equal(np.concatenate([index for index, _ in got]), order)
+    assert torch.equal(loader.prepare(torch.ones(2, 4)), torch.ones(2, 4))
+
+
+# -------------------------------------------------------------------------------------------------- a run on features
+def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_path: Path) -> None:
+    given = settings(weights, tmp_path / "cache")
+    workspace = open_run(tmp_path / "run", given)
+    found = obtain(workspace, "cross_entropy", 0, workspace.train_index)
+    card = found.card()
+    assert (card.tune, card.mean, card.std, len(card.backbone)) == ("frozen", 0.0, 1.0, 64)
+    assert found.record.parameters == 96 * 3 + 3
+    assert (found.folder / "model.safetensors").stat().st_size < 5_000  # the head alone
+    everything = np.arange(len(workspace.dataset))
+    on_features = predict(found.model(RUNTIME), workspace.loader.batches(everything, 16))
+    on_pixels = predict(found.model(RUNTIME), found.loader(workspace.store.pixels, RUNTIME).batches(everything, 16))
+    np.testing.assert_allclose(on_features, on_pixels, atol=1e-5)
+    assert on_features.std(axis=0).max() > 0.01
+    index, probs = found.predictions("test")
+    np.testing.assert_allclose(on_pixels[index], probs, atol=1e-5)
+    (named,) = find_models(found.folder)
+    judged = evaluate(named, workspace.dataset, workspace.store.pixels, RUNTIME)
+    np.testing.assert_allclose(judged.probs_NC, on_pixels, atol=1e-6)
+
+
+def test_features_are_standardised_by_the_training_split(weights: Path, tmp_path: Path) -> None:
+    workspace = open_run(tmp_path / "run", settings(weights, tmp_path / "cache"))
+    assert isinstance(workspace.loader, FeatureLoader)
+    state = workspace.build_model(0).state_dict()
+    train = workspace.loader.features_NK[workspace.train_index]
+    np.testing.assert_allclose(state["standardise.mean"], train.mean(axis=0), rtol=1e-4, atol=1e-6)
+    std = train.std(axis=0)
+    np.testing.assert_allclose(state["standardise.std"], np.where(std > 0, std, 1), rtol=1e-4, atol=1e-6)
+
+
+def test_monte_carlo_dropout_and_penultimate_features_of_the_head(weights: Path, tmp_path: Path) -> None:
+    workspace = open_run(tmp_path / "run", settings(weights, tmp_path / "cache"))
+    run_arm(workspace, "mc", 0, workspace.dataset.labels_N.__getitem__, lambda record: None)
+    query = read(tmp_path / "run" / "arms" / "mc" / "seed-0" / "query-0.json", QueryRecord)
+    assert query.passes == 3 and len(query.random_sites) == 1 and "head.dropout" in query.random_sites[0]
+    found = obtain(workspace, "cross_entropy", 0, workspace.train_index)
+    model: Any = found.model(RUNTIME)
+    features = penultimate(model, workspace.loader.batches(np.arange(5), 16))
+    raw = torch.from_numpy(np.array(workspace.loader._pixels[:5]))
+    np.testing.assert_allclose(features, model.head.standardise(raw).numpy(), rtol=1e-5)
+
+
+def test_other_weights_under_the_same_name_are_refused(weights: Path, tmp_path: Path) -> None:
+    own = tmp_path / "weights.safetensors"
+    own.write_bytes(weights.read_bytes())
+    given = settings(own, tmp_path / "cache")
+    workspace = open_run(tmp_path / "run", given)
+    found = obtain(workspace, "cross_entropy", 0, workspace.train_index)
+    state = network(weights).body.state_dict()
+    save_file({k: v + 0.01 if k == "conv1.0.weight" else v for k, v in state.items()}, own)
+    with pytest.raises(UserError, match=r"model\.options\.backbone: other weights than the head was trained on"):
+        found.model(RUNTIME)
+    again = obtain(open_run(tmp_path / "run", given), "cross_entropy", 0, workspace.train_index)
+    assert again.record.key != found.record.key
+
+
+def test_tuning_all_or_the_last_stage_goes_through_pixels(weights: Path, tmp_path: Path) -> None:
+    own = tmp_path / "weights.safetensors"
+    for tune in ("all", "last"):
+        own.write_bytes(weights.read_bytes())
+        given = settings(own, tmp_path / "cache", model={"tune": tune}, train={"epochs": 1})
+        workspace = open_run(tmp_path / tune, given)
+        assert not isinstance(workspace.loader, FeatureLoader)
+        assert (workspace.loader.mean, workspace.loader.std) == (0.0, 1.0)
+        found: Fit = obtain(workspace, "cross_entropy", 0, workspace.train_index)
+        own.unlink()  # a fit that holds all its weights needs nothing else
+        every = np.arange(len(workspace.dataset))
+        probs = predict(found.model(RUNTIME), found.loader(workspace.store.pixels, RUNTIME).batches(every, 16))
+        index, kept = found.predictions("test")
+        np.testing.assert_allclose(probs[index], kept, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": {"augment": {}}}, r"train\.augment: model\.tune frozen .*set it to null"),
+        ({"train": {"cutmix": 1.0}}, r"train\.cutmix: .*set it to 0"),
+        ({"train": {"layer_decay": 0.5}}, r"train\.layer_decay: .*set it to 1"),
+        ({"model": {"tune": "froze"}}, r"model\.tune: "),
+    ],
+)
+def test_settings_that_make_no_sense_on_features(weights: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        settings(weights, Path("cache"), **changes)
+
+
+def test_the_pixel_loader_is_as_before() -> None:
+    pixels = np.arange(2 * 4, dtype=np.uint8).reshape(2, 2, 2)
+    ((_, images),) = Loader(pixels, channels=3).batches(np.array([1, 0]), 2)
+    expected = (pixels[[1, 0]][:, None].repeat(3, axis=1) / 255 - 0.5) / 0.5
+    np.testing.assert_allclose(images.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_shipped_experiment_is_valid() -> None:
+    path = Path(__file__).parent.parent / "experiments" / "cxr3_features.yaml"
+    shipped = experiment.load(path)
+    assert shipped.model.tune == "frozen" and shipped.data.image_size == 224
+    assert "extends" in yaml.safe_load(path.read_text())

@@ -1,0 +1,73 @@
+"""Thresholds by hand and by brute force, and what they mean for a thousand people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from al_cxr.operating import Goal, choose, per_thousand
+
+SCORES = np.array([0.9, 0.8, 0.7, 0.2, 0.75, 0.5, 0.3, 0.1, 0.05])
+ILL = np.array([True] * 4 + [False] * 5)
+
+
+def test_thresholds_by_hand() -> None:
+    found = choose(SCORES, ILL, Goal("sensitivity", 0.75))
+    assert (found.value, found.sensitivity, found.specificity) == (0.7, 0.75, 0.8)
+    every = choose(SCORES, ILL, Goal("sensitivity", 1.0))
+    assert (every.value, every.sensitivity, every.specificity) == (0.2, 1.0, 0.4)
+    specific = choose(SCORES, ILL, Goal("specificity", 0.8))
+    assert 0.5 < (specific.value or 0) <= 0.7 and (specific.sensitivity, specific.specificity) == (0.75, 0.8)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["sensitivity", "specificity"]), st.floats(0.05, 1.0))
+def test_the_goal_is_reached_and_nothing_more_is_given_away(seed: int, kind: str, value: float) -> None:
+    r = np.random.default_rng(seed)
+    ill = np.arange(30) < 12
+    scores = np.round(r.random(30) + 0.4 * ill, 1)  # with ties
+    found = choose(scores, ill, Goal(kind, value))  # type: ignore[arg-type]
+    points = [((scores[ill] >= t).mean(), (scores[~ill] < t).mean()) for t in [*np.unique(scores), np.inf]]
+    if kind == "sensitivity":
+        best = max(b for a, b in points if a >= value - 1e-9)
+        assert found.value is None if best == 0 else (found.sensitivity >= value - 1e-9 and found.specificity == best)
+    else:
+        best = max(a for a, b in points if b >= value - 1e-9)
+        assert found.value is None if best == 0 else (found.specificity >= value - 1e-9 and found.sensitivity == best)
+
+
+def test_a_share_that_is_whole_in_the_head_is_whole_in_the_computer() -> None:
+    scores = np.arange(60) / 60
+    ill = np.arange(60) >= 10
+    assert choose(scores, ill, Goal("sensitivity", 0.9)).sensitivity == pytest.approx(45 / 50)
+    assert choose(scores, np.arange(60) >= 30, Goal("sensitivity", 0.7)).sensitivity == pytest.approx(21 / 30)
+
+
+def test_goals_that_cannot_be_reached_say_why() -> None:
+    assert choose(SCORES, np.zeros(9, bool), Goal()).note == "validation has 0 images of the target, 9 others"
+    worst = choose(np.where(ILL, 0.0, 1.0), ILL, Goal("sensitivity", 0.9))
+    assert worst.value is None and "flagging everybody" in worst.note and np.isnan(worst.sensitivity)
+    none = choose(np.where(ILL, 0.0, 1.0), ILL, Goal("specificity", 0.9))
+    assert none.value is None and "finding nobody" in none.note
+    for value in (0.0, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=r"lies in 0\.\.1"):
+            Goal("sensitivity", value)
+
+
+def test_a_thousand_people() -> None:
+    found = per_thousand(0.9, 0.75, 0.02)
+    assert (found.found, found.missed) == (pytest.approx(18), pytest.approx(2))
+    assert found.false_alarms == pytest.approx(245) and found.per_found == pytest.approx(263 / 18)
+    assert per_thousand(0.0, 1.0, 0.1).per_found == np.inf
+    with pytest.raises(ValueError, match="prevalence"):
+        per_thousand(0.9, 0.9, 0.0)
+
+
+@given(st.floats(0.01, 1), st.floats(0, 1), st.floats(0.001, 0.999))
+def test_people_are_neither_made_nor_lost(sensitivity: float, specificity: float, prevalence: float) -> None:
+    s = per_thousand(sensitivity, specificity, prevalence)
+    assert s.found + s.missed == pytest.approx(1000 * prevalence)
+    assert s.false_alarms <= 1000 * (1 - prevalence) + 1e-9
+    ppv = sensitivity * prevalence / (sensitivity * prevalence + (1 - specificity) * (1 - prevalence))
+    assert 1 / s.per_found == pytest.approx(ppv)
