@@ -167,81 +167,81 @@ def _first_line() -> str:
 
 # Each command imports what it needs, so that --help and a mistyped option answer at once.
 def _run(options: argparse.Namespace) -> None:
-    from al_cxr import commands
+    from al_cxr.commands import experiments
 
-    commands.run(_request(options), plan_only=options.plan)
+    experiments.run(_request(options), plan_only=options.plan)
 
 
 def _baseline(options: argparse.Namespace) -> None:
-    from al_cxr import commands
+    from al_cxr.commands import experiments
 
-    commands.baseline(_request(options), options.arch)
+    experiments.baseline(_request(options), options.arch)
 
 
 def _search(options: argparse.Namespace) -> None:
-    from al_cxr import search_command
+    from al_cxr.commands import search
 
-    search_command.search(_request(options), options.trials, options.seconds)
+    search.search(_request(options), options.trials, options.seconds)
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from al_cxr import commands
+    from al_cxr.commands import experiments
 
-    commands.compare(options.run, options.results)
+    experiments.compare(options.run, options.results)
 
 
 def _report(options: argparse.Namespace) -> None:
-    from al_cxr import commands
+    from al_cxr.commands import experiments
 
-    commands.report(options.runs, options.results)
+    experiments.report(options.runs, options.results)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from al_cxr import data_commands
+    from al_cxr.commands import data
 
     o = options
-    data_commands.evaluate(o.run, o.data, o.out, o.attribution, o.target, o.sensitivity, o.specificity, o.prevalence)
+    data.evaluate(o.run, o.data, o.out, o.attribution, o.target, o.sensitivity, o.specificity, o.prevalence)
 
 
 def _bundle(options: argparse.Namespace) -> None:
-    from al_cxr import predict_commands
+    from al_cxr.commands import models
 
-    predict_commands.bundle(options.models, options.out, options.sensitivity, options.coverage)
+    models.bundle(options.models, options.out, options.sensitivity, options.coverage)
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from al_cxr import predict_commands
+    from al_cxr.commands import models
 
-    predict_commands.predict(options.model, options.images, options.out)
+    models.predict(options.model, options.images, options.out)
 
 
 def _explain(options: argparse.Namespace) -> None:
-    from al_cxr import predict_commands
+    from al_cxr.commands import models
 
-    predict_commands.explain(options.model, options.images, options.out, options.label)
+    models.explain(options.model, options.images, options.out, options.label)
 
 
 def _audit(options: argparse.Namespace) -> None:
-    from al_cxr import data_commands
+    from al_cxr.commands import data
 
-    data_commands.audit(options.data, options.out)
+    data.audit(options.data, options.out)
 
 
 def _show(options: argparse.Namespace) -> None:
-    from al_cxr import data_commands
+    from al_cxr.commands import data
 
     o = options
-    data_commands.show(o.data, o.per_class, o.seed, o.split, o.label, o.out)
+    data.show(o.data, o.per_class, o.seed, o.split, o.label, o.out)
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from al_cxr import data_commands
+    from al_cxr.commands import data
 
-    data_commands.fetch(options.what, options.out, options.size)
+    data.fetch(options.what, options.out, options.size)
 
 
 def _request(options: argparse.Namespace) -> Any:
-    from al_cxr.commands import Request
+    from al_cxr.commands.experiments import Request
 
     return Request(
         experiment=options.experiment,

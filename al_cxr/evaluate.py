@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from al_cxr.comparison.images import read_images
 from al_cxr.config import DataSettings, Machine, Settings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit
-from al_cxr.images import read_images
 from al_cxr.metrics import measure
 from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
-from al_cxr.truth import judged, labels_of
+from al_cxr.trust.truth import judged, labels_of
 from al_cxr.workspace import SEEN
 
 

@@ -20,8 +20,8 @@ from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
 from al_cxr.runtime import Runtime
+from al_cxr.sampling.stochastic import evaluation
 from al_cxr.seeds import digest_text
-from al_cxr.stochastic import evaluation
 
 FOLDER = "features"
 VERSION = 1

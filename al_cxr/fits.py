@@ -26,7 +26,7 @@ from al_cxr.records import FitRecord, Timing, read, write
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
 from al_cxr.seeds import digest, digest_text
-from al_cxr.trainer import fit
+from al_cxr.training.trainer import fit
 from al_cxr.workspace import Workspace, scale
 
 CHECKPOINT = "training.safetensors"

@@ -1,7 +1,7 @@
 """What a run writes down and everything else reads: JSON files with a schema.
 
     runs/NAME/experiment.json                 ExperimentRecord: settings, data card, code version
-    runs/NAME/images.csv                       what is known of each image (al_cxr.images)
+    runs/NAME/images.csv                       what is known of each image (al_cxr.comparison.images)
     runs/NAME/fits/KEY/                        one trained model, shared by all arms that need the same one
         fit.json                               FitRecord
         model.safetensors                      weights

@@ -15,8 +15,8 @@ from al_cxr.fits import Fit, obtain
 from al_cxr.pool import Pool, query_size, seed_set, seed_size
 from al_cxr.records import QueryRecord, RoundRecord, StopRecord, Timing, read, write
 from al_cxr.seeds import digest, loader_hash, masks_hash, rng
-from al_cxr.shards import score_unlabelled
 from al_cxr.statistics import PoolStatistics
+from al_cxr.sweeps.shards import score_unlabelled
 from al_cxr.workspace import Workspace
 
 STOPPED = "stopped.json"

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from al_cxr.engine import Batch, Sampling, logits
 from al_cxr.errors import UserError
-from al_cxr.passes import monte_carlo, race_over, require_finite
-from al_cxr.race import Racing
+from al_cxr.sampling.engine import Batch, Sampling, logits
+from al_cxr.sampling.passes import monte_carlo, race_over, require_finite
+from al_cxr.sampling.race import Racing
+from al_cxr.sampling.stochastic import evaluation, refusing_randomness
 from al_cxr.statistics import PoolStatistics
-from al_cxr.stochastic import evaluation, refusing_randomness
 
 
 def predict(model: nn.Module, batches: Iterable[Batch]) -> np.ndarray:

@@ -13,24 +13,24 @@ import torch
 from torch import nn
 
 from al_cxr import models, provenance
+from al_cxr.comparison.images import write_images
 from al_cxr.config import Settings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, card, default_cache
-from al_cxr.engine import Sampling, engine
 from al_cxr.errors import UserError
 from al_cxr.experiment import differences
 from al_cxr.features import feature_loader
-from al_cxr.images import write_images
-from al_cxr.losses import build as build_loss
 from al_cxr.models.backbone import Backbone, Head, tuned
-from al_cxr.operators import SamplingError
 from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write, write_atomically
 from al_cxr.runtime import DTYPES, Runtime, resolve
+from al_cxr.sampling.engine import Sampling, engine
+from al_cxr.sampling.operators import SamplingError
 from al_cxr.seeds import stream
-from al_cxr.trainer import Task, train_step
-from al_cxr.training_state import TrainingState
+from al_cxr.training.losses import build as build_loss
+from al_cxr.training.trainer import Task, train_step
+from al_cxr.training.training_state import TrainingState
 
 SEEN = "seen.sha256"
 """File in a run folder with the digests of all images that its models were trained on or chosen by."""

@@ -33,14 +33,14 @@ from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSett
 from al_cxr.data import sources
 from al_cxr.data.loader import Loader
 from al_cxr.data.store import PixelStore
-from al_cxr.engine import Sampling, engine
-from al_cxr.losses import build as build_loss
-from al_cxr.passes import monte_carlo, race_over
-from al_cxr.race import Racing
 from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime
+from al_cxr.sampling.engine import Sampling, engine
+from al_cxr.sampling.passes import monte_carlo, race_over
+from al_cxr.sampling.race import Racing
 from al_cxr.seeds import rng
-from al_cxr.trainer import Task, fit
+from al_cxr.training.losses import build as build_loss
+from al_cxr.training.trainer import Task, fit
 
 REFERENCE = 500
 SHARE = 0.1

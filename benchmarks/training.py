@@ -33,11 +33,11 @@ from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSett
 from al_cxr.data import sources
 from al_cxr.data.loader import Loader
 from al_cxr.data.store import PixelStore
-from al_cxr.losses import build as build_loss
 from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime
-from al_cxr.trainer import Task, _train_epoch
-from al_cxr.training_state import TrainingState
+from al_cxr.training.losses import build as build_loss
+from al_cxr.training.trainer import Task, _train_epoch
+from al_cxr.training.training_state import TrainingState
 
 
 class Files(TorchDataset[tuple[Tensor, int]]):

@@ -12,11 +12,9 @@ import signal
 import sys
 from pathlib import Path
 
-from al_cxr import (
-    cli,
-    commands,  # noqa: F401 - imported here so that no attempt has to
-    sweep,
-)
+from al_cxr import cli
+from al_cxr.commands import experiments  # noqa: F401 - imported here so that no attempt has to
+from al_cxr.sweeps import sweep
 
 
 def attempt(arguments: list[str], fatal: int, before: bool) -> int:

@@ -19,10 +19,10 @@ from al_cxr.checkpoint import weights_hash
 from al_cxr.config import LossSettings, TrainSettings
 from al_cxr.data.loader import Loader
 from al_cxr.errors import UserError
-from al_cxr.losses import build as build_loss
 from al_cxr.models.backbone import LITE0, Backbone, Head, parameter_groups, tuned
 from al_cxr.runtime import Runtime
-from al_cxr.trainer import Task, fit
+from al_cxr.training.losses import build as build_loss
+from al_cxr.training.trainer import Task, fit
 
 timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
 

@@ -19,19 +19,19 @@ from sklearn.metrics import f1_score, roc_auc_score
 from small_run import SMALL, small_run
 from tiny import write_tiny
 
-from al_cxr.bundle import Bundle, open_bundle, save_bundle
-from al_cxr.bundling import abstain, assemble, discrimination
-from al_cxr.calibration import heated
+from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
+from al_cxr.bundles.bundling import abstain, assemble, discrimination
+from al_cxr.bundles.predict import answerer, serving_runtime
 from al_cxr.cli import main
+from al_cxr.comparison.images import write_images
 from al_cxr.config import DataSettings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
-from al_cxr.images import write_images
-from al_cxr.operating import Goal
-from al_cxr.predict import answerer, serving_runtime
 from al_cxr.records import ExperimentRecord, read
+from al_cxr.trust.calibration import heated
+from al_cxr.trust.operating import Goal
 
 
 @pytest.fixture(scope="session")

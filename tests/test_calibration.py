@@ -10,7 +10,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from al_cxr.calibration import (
+from al_cxr.statistics import entropy
+from al_cxr.trust.calibration import (
     COLDEST,
     HOTTEST,
     calibration,
@@ -19,7 +20,6 @@ from al_cxr.calibration import (
     ranking_change,
     reliability,
 )
-from al_cxr.statistics import entropy
 
 
 def truthful(n: int = 20_000, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -45,7 +45,18 @@ def test_every_command_of_the_readme_parses_and_names_real_experiments(command: 
 
 def test_the_readme_shows_the_main_commands() -> None:
     shown = {c.split()[1] for c in readme_commands()}
-    assert shown == {"run", "search", "baseline", "compare", "report", "evaluate", "bundle", "predict", "explain", "data"}
+    assert shown == {
+        "run",
+        "search",
+        "baseline",
+        "compare",
+        "report",
+        "evaluate",
+        "bundle",
+        "predict",
+        "explain",
+        "data",
+    }
 
 
 def test_run_says_first_which_data_is_used_and_stamps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fake_run import ARMS, edit, fake_run, shared_hashes
 
-from al_cxr.compare import Finished, load, load_baseline, per_round, per_seed, two_by_two
+from al_cxr.comparison.compare import Finished, load, load_baseline, per_round, per_seed, two_by_two
 from al_cxr.errors import UserError
 
 TB = "tuberculosis"
@@ -193,5 +193,5 @@ def test_wrong_records(small: Path) -> None:
 
 
 def test_reports_do_without_torch() -> None:
-    code = "import sys, al_cxr.compare, al_cxr.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, al_cxr.comparison.compare, al_cxr.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import StochasticDepth
 
-from al_cxr import engine as engine_module
 from al_cxr import models
-from al_cxr.engine import Sampling, engine
-from al_cxr.graph import Uncuttable, cut
-from al_cxr.operators import NoRandomSite, SamplingError
-from al_cxr.passes import monte_carlo
-from al_cxr.stochastic import find_sites
-from al_cxr.thinning import thin
+from al_cxr.sampling import engine as engine_module
+from al_cxr.sampling.engine import Sampling, engine
+from al_cxr.sampling.graph import Uncuttable, cut
+from al_cxr.sampling.operators import NoRandomSite, SamplingError
+from al_cxr.sampling.passes import monte_carlo
+from al_cxr.sampling.stochastic import find_sites
+from al_cxr.sampling.thinning import thin
 
 SIZE = 32
 FIELDS = ("mean_probs_NC", "predictive_entropy_N", "expected_entropy_N", "variation_ratio_N", "mean_std_N")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from al_cxr.ensemble import mean_probs, member_statistics
-from al_cxr.moments import Moments
+from al_cxr.sampling.moments import Moments
 from al_cxr.seeds import rng
 from al_cxr.strategies import select
+from al_cxr.trust.ensemble import mean_probs, member_statistics
 
 FIELDS = (
     "mean_probs_NC",

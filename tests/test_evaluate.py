@@ -14,7 +14,7 @@ from tiny import write_tiny
 
 from al_cxr.cli import main
 from al_cxr.evaluate import find_models, known_labels, target_of
-from al_cxr.truth import judged
+from al_cxr.trust.truth import judged
 
 
 @pytest.fixture(scope="module")

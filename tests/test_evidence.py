@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import f1_score
 
-from al_cxr import comparisons
-from al_cxr.acquired import acquired
-from al_cxr.compare import Finished, load, two_by_two
+from al_cxr.comparison import comparisons
+from al_cxr.comparison.acquired import acquired
+from al_cxr.comparison.compare import Finished, load, two_by_two
+from al_cxr.comparison.inference import area_under_curve, holm, image_samples, sign_flip
+from al_cxr.comparison.paired import paired
 from al_cxr.errors import UserError
-from al_cxr.inference import area_under_curve, holm, image_samples, sign_flip
-from al_cxr.paired import paired
 from al_cxr.pool import seed_set
 from al_cxr.report import estimates, evidence_figures
 from al_cxr.report.evidence import add_evidence, headline, support

@@ -9,9 +9,9 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from al_cxr import models
+from al_cxr.bundles.explain import attention_rollout, explain, grad_cam
 from al_cxr.data.phantom import PhantomImages
 from al_cxr.errors import UserError
-from al_cxr.explain import attention_rollout, explain, grad_cam
 from al_cxr.report.overlay import MAP, OPACITY, overlay, save_overlay
 
 SIDE = 64

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from al_cxr.comparison.images import read_images, write_images
 from al_cxr.config import PhantomSource
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom import load
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
-from al_cxr.images import read_images, write_images
 
 
 class Named:

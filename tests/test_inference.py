@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import permutation_test
 from sklearn.metrics import f1_score
 
-from al_cxr import inference
-from al_cxr.inference import (
+from al_cxr.comparison import inference
+from al_cxr.comparison.inference import (
     area_under_curve,
     f1_samples,
     holm,

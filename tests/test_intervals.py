@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, norm
 
-from al_cxr.intervals import Statistics, bootstrap, clopper_pearson, resamples
-from al_cxr.predicted import auc
+from al_cxr.trust.intervals import Statistics, bootstrap, clopper_pearson, resamples
+from al_cxr.trust.predicted import auc
 
 
 def mean_of(values_N: np.ndarray) -> Statistics:

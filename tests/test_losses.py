@@ -16,8 +16,8 @@ from torchvision.ops import sigmoid_focal_loss
 
 from al_cxr.config import LossSettings
 from al_cxr.errors import UserError
-from al_cxr.losses import Loss, balanced_weights, build, log_not_p
-from al_cxr.mixing import mix
+from al_cxr.training.losses import Loss, balanced_weights, build, log_not_p
+from al_cxr.training.mixing import mix
 
 COUNTS = (60, 30, 10)
 

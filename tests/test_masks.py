@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from al_cxr import masks as module
-from al_cxr.masks import Masks, Site
+from al_cxr.sampling import masks as module
+from al_cxr.sampling.masks import Masks, Site
 
 SITE = Site(0, "", "aten.bernoulli_.float", 0.7, (1, 200, 200), 0)
 UNITS = 40_000

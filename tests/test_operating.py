@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_cxr.operating import Goal, choose, per_thousand
+from al_cxr.trust.operating import Goal, choose, per_thousand
 
 SCORES = np.array([0.9, 0.8, 0.7, 0.2, 0.75, 0.5, 0.3, 0.1, 0.05])
 ILL = np.array([True] * 4 + [False] * 5)

@@ -17,17 +17,17 @@ import pytest
 import torch
 from small_run import small_run, write_images
 
-from al_cxr import predict as prediction
-from al_cxr.bundle import Bundle, open_bundle, save_bundle
-from al_cxr.bundling import assemble
-from al_cxr.calibration import heated
+from al_cxr.bundles import predict as prediction
+from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
+from al_cxr.bundles.bundling import assemble
+from al_cxr.bundles.inputs import find_inputs
+from al_cxr.bundles.predict import answerer, predict, serving_runtime
 from al_cxr.cli import main
 from al_cxr.data import decode
-from al_cxr.engine import Sampling
 from al_cxr.errors import UserError
-from al_cxr.inputs import find_inputs
-from al_cxr.passes import monte_carlo
-from al_cxr.predict import answerer, predict, serving_runtime
+from al_cxr.sampling.engine import Sampling
+from al_cxr.sampling.passes import monte_carlo
+from al_cxr.trust.calibration import heated
 
 
 @pytest.fixture(scope="session")

@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 from tiny import TINY, science_files, write_tiny
 
-from al_cxr import ray_engine, strategies
-from al_cxr import shards as module
+from al_cxr import strategies
 from al_cxr.cli import main
 from al_cxr.experiment import load
 from al_cxr.fits import Fit
 from al_cxr.pool import Pool
 from al_cxr.records import FitRecord, read
-from al_cxr.shards import score_unlabelled, shards
+from al_cxr.sweeps import ray_engine
+from al_cxr.sweeps import shards as module
+from al_cxr.sweeps.shards import score_unlabelled, shards
 from al_cxr.workspace import Workspace, reopen
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # as ray_engine does it, for the Ray that is started here
@@ -145,7 +146,7 @@ def test_a_pool_scored_in_shards_has_the_same_bits(
 
         return slowly
 
-    monkeypatch.setattr("al_cxr.shards._batches", slow(module._batches))
+    monkeypatch.setattr("al_cxr.sweeps.shards._batches", slow(module._batches))
     for _ in range(10):
         mine.clear()
         joined = score_unlabelled(on_ray, *given)

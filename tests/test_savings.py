@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from al_cxr.savings import isotonic, labels_needed, times_fewer
+from al_cxr.comparison.savings import isotonic, labels_needed, times_fewer
 
 LABELS = np.array([100.0, 200.0, 400.0])
 NAN, INF = np.nan, np.inf

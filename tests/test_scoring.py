@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
-from al_cxr import passes
-from al_cxr.engine import Sampling
 from al_cxr.errors import UserError
-from al_cxr.masks import Masks
-from al_cxr.moments import Moments
-from al_cxr.operators import NoRandomSite, SamplingError
-from al_cxr.passes import monte_carlo
+from al_cxr.sampling import passes
+from al_cxr.sampling.engine import Sampling
+from al_cxr.sampling.masks import Masks
+from al_cxr.sampling.moments import Moments
+from al_cxr.sampling.operators import NoRandomSite, SamplingError
+from al_cxr.sampling.passes import monte_carlo
+from al_cxr.sampling.stochastic import find_sites
 from al_cxr.scoring import penultimate, predict, score_pool
 from al_cxr.statistics import PoolStatistics, entropy
-from al_cxr.stochastic import find_sites
 
 STATISTICS = [
     "mean_probs_NC",

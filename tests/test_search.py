@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from al_cxr import search
 from al_cxr.cli import main
 from al_cxr.config import Dimension, PhantomSource, Settings
 from al_cxr.data.loader import Loader
 from al_cxr.data.phantom import load as load_phantom
 from al_cxr.experiment import load, parse_override, read_yaml
-from al_cxr.search_records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
+from al_cxr.searching import search
+from al_cxr.searching.records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
 from al_cxr.workspace import Workspace
 
 pytest.importorskip("optuna")

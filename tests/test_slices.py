@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from al_cxr.slices import MOST, SMALLEST, age_group, slices
+from al_cxr.trust.slices import MOST, SMALLEST, age_group, slices
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from torchvision.models import resnet18
 from torchvision.ops import DropBlock2d, StochasticDepth
 
 from al_cxr.errors import UserError
-from al_cxr.masks import Masks
-from al_cxr.operators import NoRandomSite, SamplingError
-from al_cxr.stochastic import find_sites, refusing_randomness, sampling
+from al_cxr.sampling.masks import Masks
+from al_cxr.sampling.operators import NoRandomSite, SamplingError
+from al_cxr.sampling.stochastic import find_sites, refusing_randomness, sampling
 
 
 class Functional(nn.Module):

@@ -13,22 +13,23 @@ import pytest
 from fake_run import fake_run
 from tiny import TINY, write_tiny
 
-from al_cxr import masks, trainer
 from al_cxr.cli import main
-from al_cxr.compare import load as load_finished
+from al_cxr.comparison.compare import load as load_finished
 from al_cxr.data import sources
 from al_cxr.errors import UserError
 from al_cxr.evaluate import find_models, seen_before
 from al_cxr.experiment import load, parse_override
-from al_cxr.plan import Job, Step, label_counts, phases, plan, steps
-from al_cxr.progress import Progress, duration
 from al_cxr.records import RoundRecord
 from al_cxr.report.regimes import write_regimes
+from al_cxr.sampling import masks
 from al_cxr.seeds import digest, loader_hash, masks_hash, stream
-from al_cxr.shards import sampling_of, score_part
 from al_cxr.statistics import PoolStatistics
-from al_cxr.sweep import perform, run_all
-from al_cxr.trainer import fit
+from al_cxr.sweeps.plan import Job, Step, label_counts, phases, plan, steps
+from al_cxr.sweeps.progress import Progress, duration
+from al_cxr.sweeps.shards import sampling_of, score_part
+from al_cxr.sweeps.sweep import perform, run_all
+from al_cxr.training import trainer
+from al_cxr.training.trainer import fit
 from al_cxr.workspace import Workspace, open_workspace
 
 SHORT = TINY.replace("rounds: 2", "rounds: 1").replace("seeds: [0, 1]", "seeds: [0]")

@@ -15,11 +15,11 @@ from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_
 from al_cxr.config import AugmentSettings, LossSettings, TrainSettings
 from al_cxr.data.loader import Loader
 from al_cxr.errors import UserError
-from al_cxr.losses import build as build_loss
 from al_cxr.runtime import Runtime
 from al_cxr.seeds import rng, stream
-from al_cxr.trainer import Task, fit, train_step
-from al_cxr.training_state import TrainingState
+from al_cxr.training.losses import build as build_loss
+from al_cxr.training.trainer import Task, fit, train_step
+from al_cxr.training.training_state import TrainingState
 
 RUNTIME = Runtime("cpu", "fp32", True, 2, 64, 0.0)
 

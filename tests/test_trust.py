@@ -11,19 +11,19 @@ import pytest
 from fake_run import ARMS, CLASSES, SPLITS, fake_probs, fake_run, labels
 from sklearn.metrics import roc_auc_score
 
-from al_cxr.compare import load
+from al_cxr.comparison.compare import load
 from al_cxr.errors import UserError
-from al_cxr.intervals import bootstrap, clopper_pearson, clusters
 from al_cxr.metrics import measure
-from al_cxr.operating import Goal
-from al_cxr.predicted import Group, Predicted, auc, performance
 from al_cxr.report.page import Page
 from al_cxr.report.tables import Column
 from al_cxr.report.trust import add_trust, worst
 from al_cxr.report.trust_tables import Ranged, screening_table, slices_table
-from al_cxr.slices import slices
-from al_cxr.trial import Trial
-from al_cxr.truth import judged, labels_of, predictions
+from al_cxr.trust.intervals import bootstrap, clopper_pearson, clusters
+from al_cxr.trust.operating import Goal
+from al_cxr.trust.predicted import Group, Predicted, auc, performance
+from al_cxr.trust.slices import slices
+from al_cxr.trust.trial import Trial
+from al_cxr.trust.truth import judged, labels_of, predictions
 
 TWO = {n: ARMS[n] for n in ("ce+random", "ce+mc_entropy")}
 

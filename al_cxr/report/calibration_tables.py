@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from al_cxr import calibration
-from al_cxr.intervals import Estimate, bootstrap
-from al_cxr.predicted import Group, Predicted
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.tables import Column, Kind, Table
 from al_cxr.report.trust_tables import INTERVALS, Ranged, patients_drawn, spread, with_ensemble
-from al_cxr.trial import Trial
+from al_cxr.trust import calibration
+from al_cxr.trust.intervals import Estimate, bootstrap
+from al_cxr.trust.predicted import Group, Predicted
+from al_cxr.trust.trial import Trial
 
 
 def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: str) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from al_cxr.bundle_records import BundleRecord, Interval
+from al_cxr.bundles.bundle_records import BundleRecord, Interval
 from al_cxr.report.classes import per_class
 from al_cxr.report.tables import MISSING, Column, Kind, Table, escape, number
 

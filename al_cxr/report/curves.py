@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from al_cxr.compare import Finished
+from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.savings import isotonic
 from al_cxr.report.figures import (
     BLUE,
     GREEN,
@@ -25,7 +26,6 @@ from al_cxr.report.figures import (
     new_figure,
     plain,
 )
-from al_cxr.savings import isotonic
 
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.3)), (0, (5, 2, 1, 2)))
 MARKERS = ("o", "s", "^", "D")

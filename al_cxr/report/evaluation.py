@@ -9,10 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from al_cxr.intervals import clusters
 from al_cxr.metrics import Metrics
-from al_cxr.operating import Goal
-from al_cxr.predicted import Group, Predicted
 from al_cxr.records import write_atomically
 from al_cxr.report import figures
 from al_cxr.report.classes import per_class
@@ -20,7 +17,10 @@ from al_cxr.report.page import LIMITS, Page
 from al_cxr.report.tables import escape, file_name
 from al_cxr.report.trust import add_sections
 from al_cxr.report.trust_tables import performance_table
-from al_cxr.trial import PREVALENCES, Trial
+from al_cxr.trust.intervals import clusters
+from al_cxr.trust.operating import Goal
+from al_cxr.trust.predicted import Group, Predicted
+from al_cxr.trust.trial import PREVALENCES, Trial
 
 
 @dataclass(frozen=True, eq=False)

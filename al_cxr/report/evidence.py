@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from al_cxr import comparisons
-from al_cxr.compare import Finished
-from al_cxr.inference import supports
-from al_cxr.paired import paired
+from al_cxr.comparison import comparisons
+from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.inference import supports
+from al_cxr.comparison.paired import paired
 from al_cxr.report import evidence_figures as figures
 from al_cxr.report import evidence_tables as tables
 from al_cxr.report.estimates import between, labels, labels_between, p_value, times

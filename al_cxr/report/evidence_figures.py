@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from al_cxr import comparisons
-from al_cxr.compare import Finished
+from al_cxr.comparison import comparisons
+from al_cxr.comparison.compare import Finished
 from al_cxr.report.estimates import labels
 from al_cxr.report.figures import BLUE, BLUES, GREY, INK, RED, STYLE, new_figure, plain
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from al_cxr import comparisons
-from al_cxr.acquired import acquired
-from al_cxr.compare import Finished, per_seed
-from al_cxr.paired import paired
+from al_cxr.comparison import comparisons
+from al_cxr.comparison.acquired import acquired
+from al_cxr.comparison.compare import Finished, per_seed
+from al_cxr.comparison.paired import paired
 from al_cxr.report.estimates import between, labels_between, p_value, times
 from al_cxr.report.tables import Column, Table, escape
 from al_cxr.report.trivial import trivial

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from al_cxr.compare import Finished, load, per_round, per_seed
+from al_cxr.comparison.compare import Finished, load, per_round, per_seed
 from al_cxr.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired

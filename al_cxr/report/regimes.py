@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from al_cxr.compare import Finished, per_round
+from al_cxr.comparison.compare import Finished, per_round
 from al_cxr.report.page import LIMITS, Page, warnings
 from al_cxr.report.tables import Column, Table, escape, stamp
 

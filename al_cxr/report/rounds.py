@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from al_cxr.compare import Finished, per_round, per_seed, two_by_two
-from al_cxr.comparisons import areas, label_savings
-from al_cxr.inference import smallest_p
-from al_cxr.paired import paired
+from al_cxr.comparison.compare import Finished, per_round, per_seed, two_by_two
+from al_cxr.comparison.comparisons import areas, label_savings
+from al_cxr.comparison.inference import smallest_p
+from al_cxr.comparison.paired import paired
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.estimates import between, labels_between, p_value, times
 from al_cxr.report.tables import Column, Table, escape, file_name, number

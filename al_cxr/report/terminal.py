@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import replace
 
-from al_cxr.compare import Finished, per_round
+from al_cxr.comparison.compare import Finished, per_round
+from al_cxr.report.evidence import headline
 from al_cxr.report.rounds import factorial, gains
 from al_cxr.report.tables import stamp
 
 
 def comparison_text(finished: Finished) -> str:
-    """Target F1 of each arm and round, its gains over the fully labelled baseline and over random, and the 2 x 2 where
-    the arms allow it; what is missing comes first."""
+    """Target F1 of each arm and round, its gains over the fully labelled baseline and over random, the 2 x 2 where the
+    arms allow it, and what all of it comes to; what is missing comes first."""
     mark = stamp(finished.experiment.data, finished.settings.seeds, bool(finished.gaps))
     table = gains(finished, per_round(finished, finished.target), mark)
     narrow = replace(table, columns=tuple(c for c in table.columns if c.value not in ("share", "each", "best")))
     parts = ["\n".join(f"warning   not finished: {gap}" for gap in finished.gaps), table.title, narrow.grid()]
     parts += [f"{t.title}\n\n{t.grid()}" for t in factorial(finished, mark)]
     parts += ["F1 in %, differences in points within a seed: mean ± standard deviation over seeds.", mark]
+    if any(len(rounds) > 1 for rounds in finished.rounds.values()):
+        parts.append(textwrap.fill(headline(finished), 110))
     return "\n\n".join(part for part in parts if part)

@@ -7,17 +7,17 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from al_cxr.compare import Finished
+from al_cxr.comparison.compare import Finished
 from al_cxr.errors import UserError
-from al_cxr.intervals import clusters
-from al_cxr.predicted import Group, Predicted
 from al_cxr.records import BaselineRecord, RoundRecord
 from al_cxr.report import calibration_tables, trust_figures, trust_tables
 from al_cxr.report.page import Page
 from al_cxr.report.tables import escape, file_name
-from al_cxr.slices import SMALLEST, Slice, slices
-from al_cxr.trial import Trial
-from al_cxr.truth import labels_of, predicted
+from al_cxr.trust.intervals import clusters
+from al_cxr.trust.predicted import Group, Predicted
+from al_cxr.trust.slices import SMALLEST, Slice, slices
+from al_cxr.trust.trial import Trial
+from al_cxr.trust.truth import labels_of, predicted
 
 BASELINE = "fully-labelled"
 

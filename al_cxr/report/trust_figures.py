@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from al_cxr.calibration import heated, reliability
-from al_cxr.predicted import Predicted
 from al_cxr.report.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
-from al_cxr.slices import SMALLEST
+from al_cxr.trust.calibration import heated, reliability
+from al_cxr.trust.predicted import Predicted
+from al_cxr.trust.slices import SMALLEST
 
 BINS = 15
 

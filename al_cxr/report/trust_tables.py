@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from al_cxr.intervals import Estimate
-from al_cxr.operating import per_thousand
-from al_cxr.predicted import Group, Predicted
 from al_cxr.report.tables import MISSING, Column, Table, escape, number
-from al_cxr.slices import SMALLEST, Slice
-from al_cxr.trial import Trial
+from al_cxr.trust.intervals import Estimate
+from al_cxr.trust.operating import per_thousand
+from al_cxr.trust.predicted import Group, Predicted
+from al_cxr.trust.slices import SMALLEST, Slice
+from al_cxr.trust.trial import Trial
 
 SMALL = "†"
 INTERVALS = (

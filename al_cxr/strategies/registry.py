@@ -59,7 +59,7 @@ class Strategy:
     needs: frozenset[str]
     """Of "probs", "mc", "votes", "features"; empty where no pixel has to be read."""
     race: str | None = None
-    """The statistic of which it takes the n largest, of al_cxr.race: passes then go to the images that need them."""
+    """The statistic of which it takes the n largest, of al_cxr.sampling.race: passes go to those that need them."""
 
 
 _REGISTRY: dict[str, Strategy] = {}

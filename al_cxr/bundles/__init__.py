@@ -1,0 +1,1 @@
+"""Trained models that are used without their experiment: bundles, predictions, explanations."""

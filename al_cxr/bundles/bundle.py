@@ -1,0 +1,202 @@
+"""A trained model, or an ensemble, that loads without the experiment it came from; a bundle from outside is hostile.
+
+Nothing of a bundle is used before every file in it was expected, is listed in the manifest and has the hash that stands
+there. The hashes tell a damaged or mixed-up bundle; they cannot tell who made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from al_cxr import models
+from al_cxr.bundles.bundle_records import BUNDLE, CARD, MEMBERS, MOST_MEMBERS, SUMS, BundleRecord
+from al_cxr.checkpoint import save_tensors
+from al_cxr.config import Machine
+from al_cxr.errors import UserError
+from al_cxr.fits import Fit, ModelCard
+from al_cxr.records import FitRecord, read, write, write_atomically
+from al_cxr.report.card import card as page
+from al_cxr.runtime import Runtime, plain
+from al_cxr.seeds import digest_text
+
+MEMBER_FILES = ("fit.json", "model.json", "model.safetensors")
+MAX_TEXT, MAX_WEIGHTS = 16 * 2**20, 2 * 2**30
+"""Bytes of one file: JSON or markdown, weights."""
+
+_LINE = re.compile(rf"([0-9a-f]{{64}})  ((?:{MEMBERS}/[1-9][0-9]?/)?[A-Za-z0-9_.]+)")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle says, and its networks: a folder each that al_cxr.fits can read."""
+
+    record: BundleRecord
+    fits: tuple[Fit, ...]
+
+    def networks(self, runtime: Runtime) -> list[nn.Module]:
+        """The members with their weights, in eval mode on the device."""
+        return [fit.model(runtime) for fit in self.fits]
+
+    def identity(self) -> str:
+        """Hex SHA-256 of all that decides an answer."""
+        parts = [self.record.model_dump_json()]
+        for fit in self.fits:
+            parts += [portable(fit.card()).model_dump_json(), file_hash(fit.folder / "model.safetensors")]
+        return digest_text("\n".join(parts))
+
+
+def save_bundle(bundle: Bundle, out: Path) -> Path:
+    """Write the folder `out`, whole or not at all; UserError where it is there already."""
+    if os.path.lexists(out):
+        raise UserError(f"{out}: is there already; name a new folder, or delete it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        write(draft / BUNDLE, bundle.record)
+        write_atomically(draft / CARD, page(bundle.record).encode())
+        for number, fit in enumerate(bundle.fits, start=1):
+            _save_member(fit, draft / MEMBERS / str(number))
+        files = sorted(p.relative_to(draft).as_posix() for p in draft.rglob("*") if p.is_file())
+        lines = [f"{file_hash(draft / name)}  {name}\n" for name in files]
+        write_atomically(draft / SUMS, "".join(lines).encode())
+        draft.chmod(0o755)
+        os.rename(draft, out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return out
+
+
+def portable(card: ModelCard) -> ModelCard:
+    """The card of a network that holds all its weights, and names no other file to take some from."""
+    kept = {key: value for key, value in card.options.items() if not key.startswith("weights")}
+    if "weights" in models.defaults(card.arch):
+        kept["weights"] = "none"
+    return card.model_copy(update={"options": kept, "tune": "all", "backbone": ""})
+
+
+def _save_member(fit: Fit, folder: Path) -> None:
+    card = fit.card()
+    write(folder / "model.json", portable(card))
+    write(folder / "fit.json", fit.record)
+    if card.tune == "frozen":  # the fit holds the head alone, on a backbone that the reader may not have
+        save_tensors(folder / "model.safetensors", fit.model(plain(Machine(device="cpu"))).state_dict())
+    else:
+        write_atomically(folder / "model.safetensors", (fit.folder / "model.safetensors").read_bytes())
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a path claims to be a bundle; whether it is one, `open_bundle` says."""
+    return os.path.lexists(path / SUMS) or os.path.lexists(path / BUNDLE)
+
+
+def open_bundle(path: Path) -> Bundle:
+    """A bundle, after all of it was checked; UserError where anything is missing, changed or not expected."""
+    sums = _sums(path)
+    _check_files(path, sums)
+    record = read(path / BUNDLE, BundleRecord)
+    expected = {BUNDLE, CARD} | {f"{MEMBERS}/{i + 1}/{name}" for i in range(record.members) for name in MEMBER_FILES}
+    if odd := sorted(expected ^ set(sums)):
+        raise UserError(f"{path}: {odd[0]}: {'missing' if odd[0] in expected else 'no file of a bundle'}; refused")
+    fits = []
+    for number in range(1, record.members + 1):
+        folder = path / MEMBERS / str(number)
+        fit = Fit(folder, read(folder / "fit.json", FitRecord))
+        _check_network(fit, record)
+        fits.append(fit)
+    return Bundle(record, tuple(fits))
+
+
+def file_hash(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _sums(path: Path) -> dict[str, str]:
+    """Name -> hash, of the manifest; its names can only be those of files in a bundle."""
+    file = path / SUMS
+    _regular(file, MAX_TEXT)
+    try:
+        lines = file.read_text("ascii").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not a manifest of plain text; refused") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        parsed = _LINE.fullmatch(line)
+        if parsed is None or parsed[2] in found or len(lines) > 3 * MOST_MEMBERS + 2:
+            raise UserError(f"{file}: line {number}: not a hash and the name of a file in a bundle; refused")
+        found[parsed[2]] = parsed[1]
+    return found
+
+
+def _check_files(path: Path, sums: dict[str, str]) -> None:
+    """The folder holds the manifest's files, unchanged, and nothing else."""
+    there: set[str] = set()
+    for folder, names, files in os.walk(path):
+        for name in names:
+            if Path(folder, name).is_symlink():
+                raise UserError(f"{Path(folder, name)}: a symbolic link in a bundle; refused")
+        there |= {Path(folder, name).relative_to(path).as_posix() for name in files}
+        if len(there) > len(sums) + 1:
+            break
+    if odd := sorted((there - {SUMS}) ^ set(sums)):
+        raise UserError(
+            f"{path}: {odd[0]}: {'in the manifest, but missing' if odd[0] in sums else 'not in the manifest'}; refused"
+        )
+    for name, expected in sums.items():
+        _regular(path / name, MAX_WEIGHTS if name.endswith(".safetensors") else MAX_TEXT)
+        if file_hash(path / name) != expected:
+            raise UserError(f"{path}: {name}: changed since the bundle was written (its hash differs); refused")
+
+
+def _regular(file: Path, most: int) -> None:
+    """UserError for what is no regular file (a link, a pipe) and for one of more than `most` bytes."""
+    try:
+        info = os.lstat(file)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); is this a bundle?") from None
+    if not stat.S_ISREG(info.st_mode):
+        raise UserError(f"{file}: not a regular file; refused")
+    if info.st_size > most:
+        raise UserError(f"{file}: {info.st_size:,} bytes, more than {most:,}; refused")
+
+
+def _check_network(fit: Fit, record: BundleRecord) -> None:
+    """The member's card agrees with the bundle's and its weights fit the network, before memory is taken for either."""
+    c = fit.card()
+    says = (c.arch, c.classes, c.in_channels, c.image_size, c.mean, c.std)
+    if says != (record.arch, record.classes, record.in_channels, record.image_size, record.mean, record.std):
+        raise UserError(f"{fit.folder / 'model.json'}: another network or preparation than {BUNDLE} says; refused")
+    if portable(c) != c:
+        raise UserError(f"{fit.folder / 'model.json'}: wants weights from outside the bundle; refused")
+    weights = fit.folder / "model.safetensors"
+    try:
+        with safe_open(weights, "pt") as f:
+            found = {name: tuple(f.get_slice(name).get_shape()) for name in f.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{weights}: not a safetensors file ({error}); refused") from None
+    shapes = _without_memory(lambda: models.build(c.arch, c.in_channels, len(c.classes), c.image_size, c.options))
+    if found != shapes:
+        odd = sorted(name for name in found.keys() | shapes.keys() if found.get(name) != shapes.get(name))
+        raise UserError(
+            f"{weights}: {odd[0]} is {found.get(odd[0], 'missing')}, the network has "
+            f"{shapes.get(odd[0], 'no such tensor')}; refused"
+        )
+
+
+def _without_memory(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Shapes of a network's tensors, by name; none of them is made."""
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}

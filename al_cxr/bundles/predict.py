@@ -1,0 +1,219 @@
+"""A bundle's answers to a stream of images: decoded by threads, a fixed number at a time, written as a CSV.
+
+The numbers depend on the bundle and the image alone. The network always sees batches of one size, filled up with black
+images, on one thread, because in floating point a matrix product's last bits depend on its shape and on the threads.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_cxr.bundles.bundle import Bundle
+from al_cxr.bundles.bundle_records import BundleRecord
+from al_cxr.bundles.inputs import Inputs
+from al_cxr.config import Machine
+from al_cxr.data import decode
+from al_cxr.data.files import Root
+from al_cxr.errors import UserError
+from al_cxr.provenance import versions
+from al_cxr.records import write_atomically
+from al_cxr.runtime import Runtime, plain
+from al_cxr.sampling.engine import Sampling
+from al_cxr.sampling.passes import monte_carlo
+from al_cxr.scoring import predict as softmax_of
+from al_cxr.seeds import digest_text
+from al_cxr.statistics import entropy
+from al_cxr.trust.calibration import heated
+from al_cxr.trust.ensemble import mean_probs, member_statistics
+
+CHUNK = 256
+"""Images decoded ahead and then noted together: bounds the memory, and what a kill can lose."""
+BATCH = 32
+MASK_SEED = 0
+"""Of the Monte-Carlo masks, so that a bundle gives the same answer everywhere."""
+
+Row = list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a bundle says of N images."""
+
+    probs_NC: np.ndarray
+    """Calibrated, float64."""
+    entropy_N: np.ndarray
+    """Of the calibrated probabilities, nats."""
+    mutual_information_N: np.ndarray | None
+    """Over members or Monte-Carlo passes, before calibration, nats; None where the bundle has neither."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a prediction went: rows in the CSV, images that were skipped, and rows that an earlier start had made."""
+
+    rows: int
+    skipped: int
+    reused: int
+
+
+def serving_runtime() -> Runtime:
+    """Full precision and one thread of torch, the same everywhere; decoding has threads of its own."""
+    return plain(Machine(threads=1)).activate()
+
+
+def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers]:
+    """A function of pixels, uint8 (N, S, S) at the bundle's size, N >= 1, that gives the bundle's `Answers`."""
+    record = bundle.record
+    networks = bundle.networks(runtime)
+
+    def answer(pixels_NSS: np.ndarray) -> Answers:
+        n = len(pixels_NSS)
+        filled = np.zeros((-(-n // BATCH) * BATCH, *pixels_NSS.shape[1:]), np.uint8)
+        filled[:n] = pixels_NSS
+        order = np.arange(len(filled))
+        loaders = [fit.loader(filled, runtime) for fit in bundle.fits]
+        probs_KNC = [
+            softmax_of(network, loader.batches(order, BATCH))[:n]
+            for network, loader in zip(networks, loaders, strict=True)
+        ]
+        information_N = None
+        if record.uncertainty == "members":
+            information_N = member_statistics(order[:n], probs_KNC).mutual_information_N
+        elif record.uncertainty == "passes":
+            passes = monte_carlo(networks[0], loaders[0].batches(order, BATCH), Sampling(record.passes, MASK_SEED, 0))
+            information_N = passes.mutual_information_N[:n] if passes.mutual_information_N is not None else None
+        probs_NC = heated(mean_probs(probs_KNC), record.temperature)
+        return Answers(probs_NC, entropy(probs_NC), information_N)
+
+    return answer
+
+
+def header(record: BundleRecord) -> Row:
+    """The columns of the CSV."""
+    probabilities = [f"p_{name}" for name in record.classes]
+    return ["path", *probabilities, "predicted", "entropy", "mutual_information", f"is_{record.target}", "abstain"]
+
+
+def rows(record: BundleRecord, names: list[str], answers: Answers) -> list[Row]:
+    """A row an image, as the CSV has it; `is_TARGET` and `abstain` are 1 or 0, empty where there is nothing to say."""
+    target, threshold = record.classes.index(record.target), record.decision.threshold
+    found = []
+    for i, name in enumerate(names):
+        p_C = answers.probs_NC[i]
+        information = "" if answers.mutual_information_N is None else f"{answers.mutual_information_N[i]:.6f}"
+        decided = "" if threshold is None else str(int(p_C[target] >= threshold))
+        abstained = str(int(p_C.max() < record.abstention.confidence))
+        shown = [f"{p:.6f}" for p in p_C]
+        predicted = record.classes[int(p_C.argmax())]
+        found.append([name, *shown, predicted, f"{answers.entropy_N[i]:.6f}", information, decided, abstained])
+    return found
+
+
+def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callable[[int], Any]) -> Done:
+    """Answers to all inputs as the CSV `out`, and what was skipped, with reasons, as `skipped_file(out)`.
+
+    `workers` threads decode. After every chunk it stands in OUT.partial, from which a later start with the same bundle
+    and the same files goes on; `note(n)` is told how many images are done. UserError where none could be read.
+    """
+    code = f"{decode.VERSION} {CHUNK} {BATCH} {json.dumps(versions())}"
+    key = digest_text(f"{bundle.identity()} {inputs.fingerprint} {code}")
+    partial = out.with_name(f"{out.name}.partial")
+    done = _resumed(partial, key)
+    reused = sum(len(chunk["rows"]) for chunk in done)
+    note(min(len(done) * CHUNK, len(inputs.names)))
+    if len(done) * CHUNK < len(inputs.names):
+        answer = answerer(bundle, serving_runtime())
+        stream = _decoded(inputs, bundle.record.image_size, workers, len(done) * CHUNK)
+        with open(partial, "ab") as f, closing(stream):
+            for names, pixels_NSS, bad in stream:
+                made = rows(bundle.record, names, answer(pixels_NSS)) if names else []
+                done.append({"rows": made, "skipped": bad})
+                f.write(json.dumps(done[-1]).encode() + b"\n")
+                f.flush()
+                os.fsync(f.fileno())
+                note(len(names) + len(bad))
+    skipped = [*map(list, inputs.skipped), *(line for chunk in done for line in chunk["skipped"])]
+    made = [row for chunk in done for row in chunk["rows"]]
+    skipped_file(out).unlink(missing_ok=True)
+    if skipped:
+        write_atomically(skipped_file(out), _csv(["path", "reason"], skipped))
+    if not made:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"none of {len(skipped):,} images could be read; the reasons are in {skipped_file(out)}")
+    write_atomically(out, _csv(header(bundle.record), made))
+    partial.unlink(missing_ok=True)
+    return Done(len(made), len(skipped), reused)
+
+
+def skipped_file(out: Path) -> Path:
+    """Where the images that could not be read are listed: beside predictions.csv, predictions.skipped.csv."""
+    return out.with_name(f"{out.stem}.skipped.csv")
+
+
+def _decoded(
+    inputs: Inputs, size: int, workers: int, start: int
+) -> Generator[tuple[list[str], np.ndarray, list[tuple[str, str]]], None, None]:
+    """Chunks of the inputs from `start` on: names, pixels uint8 (N, size, size), and (name, reason) of the bad ones.
+
+    While one chunk is used, the next is decoded.
+    """
+    root = Root(inputs.root)
+
+    def one(name: str) -> np.ndarray | str:
+        try:
+            root.stat(name)  # again: since it was listed it may have become a link or a pipe
+            return decode.decode_bytes(decode.read_file(inputs.root / name, name), size, name)
+        except FileNotFoundError:
+            return "no such file"
+        except UserError as error:
+            return str(error).removeprefix(f"{name}: ")
+
+    def submit(at: int) -> list[tuple[str, Future[np.ndarray | str]]]:
+        return [(name, pool.submit(one, name)) for name in inputs.names[at : at + CHUNK]]
+
+    with ThreadPoolExecutor(workers) as pool:
+        ahead = submit(start)
+        try:
+            for at in range(start, len(inputs.names), CHUNK):
+                now, ahead = ahead, submit(at + CHUNK)
+                results = [(name, future.result()) for name, future in now]
+                good = [(name, pixels) for name, pixels in results if isinstance(pixels, np.ndarray)]
+                pixels_NSS = np.stack([pixels for _, pixels in good]) if good else np.empty((0, size, size), np.uint8)
+                yield [name for name, _ in good], pixels_NSS, [(n, r) for n, r in results if isinstance(r, str)]
+        finally:
+            for _, future in ahead:
+                future.cancel()
+
+
+def _resumed(partial: Path, key: str) -> list[dict[str, Any]]:
+    """The whole chunks of an earlier start with this key; the file then ends after them, ready to be added to."""
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    first = json.dumps({"key": key}).encode() + b"\n"
+    try:
+        lines = partial.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        lines = []
+    if lines[:1] != [first]:
+        lines = [first]
+    whole = [line for line in lines if line.endswith(b"\n")]  # the last may be cut off
+    write_atomically(partial, b"".join(whole))
+    return [json.loads(line) for line in whole[1:]]
+
+
+def _csv(columns: Row, lines: list[Any]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+    return text.getvalue().encode()

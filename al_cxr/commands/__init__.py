@@ -1,0 +1,1 @@
+"""What each command of the command line does, in the order a person reads it on the screen."""

@@ -1,0 +1,217 @@
+"""What each experiment command does, in the order a person reads it on the screen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from al_cxr import experiment, models, provenance, stopping, strategies
+from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.compare import load as load_finished
+from al_cxr.config import Arm, FolderSource, ManifestSource, MedmnistSource, Settings, Source, Stop
+from al_cxr.data import sources
+from al_cxr.data.dataset import SPLITS
+from al_cxr.errors import UserError
+from al_cxr.report.baseline import write_baseline_report
+from al_cxr.report.experiment import write_report
+from al_cxr.report.index import write_index
+from al_cxr.report.regimes import write_regimes
+from al_cxr.report.search import write_search_report
+from al_cxr.report.terminal import comparison_text
+from al_cxr.sweeps import sweep
+from al_cxr.workspace import Workspace, note_commit, open_workspace
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options that `run` and `baseline` share, as given on the command line."""
+
+    experiment: Path
+    data: str | None
+    profile: str | None
+    overrides: tuple[str, ...]
+    name: str | None
+    runs: Path
+    results: Path
+    regime: str | None = None
+    """Label regimes, with commas between them, or "all"; None for the experiment's own budget."""
+
+    def settings(self, *more: dict[str, object]) -> Settings:
+        over = [experiment.parse_override(text) for text in self.overrides]
+        if self.data is not None:
+            over.append({"data": {"sources": [sources.parse(self.data).model_dump()]}})
+        return experiment.load(self.experiment, self.profile, [*over, *more])
+
+    def run_name(self, *prefix: str) -> str:
+        """The run folder's name: given, or made of the experiment file, the profile and the data set."""
+        if self.name is not None:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name):
+                raise UserError(f"--name {self.name}: letters, digits and . _ + - only; it becomes a folder")
+            return "-".join([self.name, *prefix[1:]])
+        data = _short(sources.parse(self.data)) if self.data else ""
+        return "-".join(part for part in (*prefix, self.experiment.stem, self.profile or "", data) if part)
+
+
+def run(request: Request, plan_only: bool = False) -> None:
+    """`al-cxr run`: every arm and seed of an experiment, in each label regime that is asked for, then its report."""
+    settings = request.settings()
+    _check_arms(request.experiment, settings.arms, settings.stop)
+    regimes = _regimes(request, settings)
+    if not regimes:
+        _run(request, settings, "", plan_only)
+        return
+    for regime in regimes:
+        print(f"regime    {regime}")
+        _run(request, settings.in_regime(regime), regime, plan_only)
+    folder = request.runs / request.run_name()
+    begun = [folder / regime for regime in settings.regimes if (folder / regime / "experiment.json").exists()]
+    if len(begun) > 1 and not plan_only:
+        page = write_regimes([load_finished(path) for path in begun], request.results / folder.name)
+        print(f"regimes   {page}")
+
+
+def _check_arms(path: Path, arms: Mapping[str, Arm], stop: Stop) -> None:
+    """UserError unless there are arms, their strategies and the stopping rule are known, and each loss has an arm that
+    samples at random."""
+    if not arms:
+        raise UserError(f"{path}: arms: an experiment wants arms; `al-cxr baseline` does without")
+    for loss in dict.fromkeys(arm.loss for arm in arms.values()):
+        of_loss = {name: arm.strategy for name, arm in arms.items() if arm.loss == loss}
+        if "random" not in of_loss.values():
+            raise UserError(
+                f"{path}: arms: no arm samples at random with the loss {loss}, so no gain of {', '.join(of_loss)} "
+                f"could be told from chance; add one, e.g. {loss}-random: {{strategy: random, loss: {loss}}}"
+            )
+    stopping.check(stop.rule, dict(stop.options))
+    for name, arm in arms.items():
+        try:
+            strategies.get(arm.strategy)
+        except UserError as error:
+            raise UserError(f"{path}: arms.{name}.strategy: {error}") from None
+
+
+def _regimes(request: Request, settings: Settings) -> list[str]:
+    """The regimes that were asked for; none for the experiment's own budget."""
+    if request.regime is None:
+        return []
+    asked = list(settings.regimes) if request.regime == "all" else [r.strip() for r in request.regime.split(",")]
+    for name in asked or [request.regime]:
+        if name not in settings.regimes:
+            known = ", ".join(settings.regimes) or "none"
+            raise UserError(f"--regime {name}: {request.experiment} has no such regime; it has: {known}")
+    return list(dict.fromkeys(asked))
+
+
+def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> None:
+    """One budget of an experiment: what is missing of it, and its report."""
+    workspace = _open(request, settings, request.run_name(), regime)
+    todo = sweep.announce(workspace, print)
+    if plan_only:
+        return
+    if todo:
+        note_commit(workspace)
+        sweep.run_all(workspace, print)
+    else:
+        print("finished  every run was there already; only the report is written anew")
+    labels_N, results = workspace.dataset.labels_N, request.results / workspace.name / regime
+    page = write_report(workspace.folder, results, _pixels(workspace), labels_N, _names(workspace))
+    print(comparison_text(load_finished(workspace.folder)))
+    _say_pages(page, workspace.folder)
+
+
+def baseline(request: Request, archs: str | None) -> None:
+    """`al-cxr baseline`: fully labelled models of one or more architectures, one report."""
+    given = request.settings().model.arch if archs is None else archs
+    names = models.names() if given == "all" else [a.strip() for a in given.split(",")]
+    folders, workspace = [], None
+    for arch in names:
+        settings = request.settings({"model": {"arch": arch}}).model_copy(update={"arms": {}})
+        workspace = _open(request, settings, request.run_name("baseline", arch))
+        if sweep.announce(workspace, print):
+            note_commit(workspace)
+            sweep.run_all(workspace, print)
+        folders.append(workspace.folder)
+    assert workspace is not None
+    together = request.run_name("baseline", given.replace(",", "+"))
+    page = write_baseline_report(
+        folders, request.results / together, _pixels(workspace), workspace.dataset.labels_N, _names(workspace)
+    )
+    print(f"report    {page}")
+
+
+def compare(folder: Path, results: Path) -> None:
+    """`al-cxr compare`: every round against the baseline and against random, from the records alone."""
+    finished = load_finished(folder)
+    print(comparison_text(finished))
+    report([folder], results)
+
+
+def report(folders: Sequence[Path], results: Path) -> None:
+    """`al-cxr report`: the pages of run folders from their records alone, and an index where there are several."""
+    pages: dict[Path, Finished] = {}
+    for folder in folders:
+        if (folder / "search.json").exists():
+            print(f"report    {write_search_report(folder, results / folder.name)}")
+            continue
+        finished = load_finished(folder)
+        name, regime = finished.experiment.name, finished.experiment.regime
+        for part in filter(None, (name, regime)):
+            if Path(part).name != part or part == "..":
+                raise UserError(f"{folder}/experiment.json: {part!r} is no name of a folder; was the record edited?")
+        target = results / name / regime
+        if target / "README.md" in pages:
+            raise UserError(f"{folder}: another run named here is called {name} too, and both would go to {target}")
+        page = write_report(folder, target)
+        pages[page] = finished
+        _say_pages(page, folder)
+    if len(pages) > 1:
+        index = write_index(results, pages)
+        print(f"index     {index}, {index.with_suffix('.html')}")
+
+
+def _say_pages(page: Path, run_folder: Path) -> None:
+    """Where a report went, and beside the run the one that shows its radiographs."""
+    print(f"report    {page}")
+    for html in (page.with_name("report.html"), run_folder / "report.html"):
+        if html.exists():
+            print(f"          {html}")
+
+
+def _open(request: Request, settings: Settings, name: str, regime: str = "") -> Workspace:
+    """Load the data and say so first, then everything else that a reader of the terminal wants to know."""
+    dataset = sources.load(settings.data)
+    size = settings.data.image_size
+    counts = [f"{split} {len(dataset.indices(split)):,}" for split in SPLITS]
+    classes = [f"{c} {int((dataset.labels_N == i).sum()):,}" for i, c in enumerate(dataset.classes)]
+    print(f"data      {dataset.stamp} · {len(dataset):,} images, at {size} × {size} pixels")
+    print(f"          {' · '.join(counts)} — {' · '.join(classes)}")
+    for note in dataset.notes:
+        print(f"warning   {note}")
+    workspace = open_workspace(name, settings, dataset, request.runs / name / regime, provenance.command(), regime)
+    given = ", ".join(f"{k} {v}" for k, v in settings.model.arguments().items())
+    parameters = models.parameters(workspace.build_model(0))
+    print(f"model     {settings.model.arch}{f' ({given})' if given else ''} · {parameters:,} parameters")
+    print(f"machine   {workspace.runtime.describe()}")
+    print(f"folder    {workspace.folder}", flush=True)
+    return workspace
+
+
+def _short(source: Source) -> str:
+    match source:
+        case ManifestSource() | FolderSource():
+            return Path(source.path).stem
+        case MedmnistSource():
+            return source.flag
+    return source.kind
+
+
+def _pixels(workspace: Workspace) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda index: np.asarray(workspace.store.pixels[index])
+
+
+def _names(workspace: Workspace) -> Callable[[np.ndarray], list[str]]:
+    return lambda index: [workspace.dataset.images.name(int(i)) for i in index]

@@ -1,0 +1,113 @@
+"""What each command about a trained model in use does: bundle it, let it predict, ask where it looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from al_cxr.bundles import predict as prediction
+from al_cxr.bundles.bundle import Bundle, is_bundle, open_bundle, save_bundle
+from al_cxr.bundles.bundle_records import CARD
+from al_cxr.bundles.bundling import assemble
+from al_cxr.bundles.explain import explain as explained
+from al_cxr.bundles.explain import method
+from al_cxr.bundles.inputs import find_inputs
+from al_cxr.bundles.predict import answerer, serving_runtime, skipped_file
+from al_cxr.data import decode
+from al_cxr.data.store import cores
+from al_cxr.errors import UserError
+from al_cxr.report.overlay import save_overlay
+from al_cxr.report.tables import file_name
+from al_cxr.trust.operating import Goal
+
+DISCLAIMER = "Research software: not a medical device, not for diagnosis."
+
+
+def bundle(models: Path, out: Path, sensitivity: float, coverage: float) -> None:
+    """`al-cxr bundle`: a trained model as a folder that loads without its experiment."""
+    if not 0 < sensitivity <= 1:
+        raise UserError(f"--sensitivity {sensitivity:g}: a share of the target's images, above 0 and at most 1")
+    made = assemble(models, serving_runtime(), Goal("sensitivity", sensitivity), coverage)
+    save_bundle(made, out)
+    _describe(made)
+    print(f"bundle    {out}, with its card {out / CARD}")
+
+
+def predict(model: Path, images: Path, out: Path) -> None:
+    """`al-cxr predict`: a CSV of what a model says of each image."""
+    loaded = _open(model)
+    _describe(loaded)
+    if loaded.record.uncertainty == "none":
+        print("note      one network with nothing random in it: the column mutual_information stays empty")
+    if loaded.record.decision.threshold is None:
+        print(f"note      no threshold, so is_{loaded.record.target} stays empty: {loaded.record.decision.note}")
+    inputs = find_inputs(images)
+    others = f", and {inputs.others:,} files that are no images" if inputs.others else ""
+    print(f"images    {len(inputs.names):,} in {images}{others}")
+    with tqdm(total=len(inputs.names), desc="predicting", unit=" images", disable=None) as bar:
+        done = prediction.predict(loaded, inputs, out, cores(), bar.update)
+    if done.reused:
+        print(f"reused    {done.reused:,} rows of an earlier start")
+    if done.skipped:
+        print(f"warning   {done.skipped:,} images could not be read and were skipped; see {skipped_file(out)}")
+    print(f"answers   {out}: {done.rows:,} images")
+    print(DISCLAIMER)
+
+
+def explain(model: Path, images: list[Path], out: Path, label: str | None) -> None:
+    """`al-cxr explain`: each image beside a map of where the network looked; of an ensemble, the mean map."""
+    loaded = _open(model)
+    record = loaded.record
+    shown = label or record.target
+    if shown not in record.classes:
+        raise UserError(f"--class {shown}: no class of this model; its classes are {', '.join(record.classes)}")
+    target = record.classes.index(shown)
+    runtime = serving_runtime()
+    networks, answer = loaded.networks(runtime), answerer(loaded, runtime)
+    how = method(networks[0])
+    stamp = (
+        f"{record.name}: {how}, {record.image_size} px. Shows what the network used, which is not where a finding is. "
+        f"{DISCLAIMER}"
+    )
+    used: set[str] = set()
+    for path in images:
+        pixels_1SS = decode.decode(path, record.image_size)[None]
+        maps = []
+        for fit, network in zip(loaded.fits, networks, strict=True):
+            _, prepared = next(fit.loader(pixels_1SS, runtime).batches(np.arange(1), 1))
+            maps.append(explained(network, prepared, target)[0].numpy())
+        probability = answer(pixels_1SS).probs_NC[0, target]
+        file = out / f"{_unused(path, used)}.png"
+        says = f"{how} · P({shown}) {probability:.3f}"
+        save_overlay(file, pixels_1SS[0], np.mean(maps, axis=0), path.name, says, stamp)
+        print(f"overlay   {file}: P({shown}) {probability:.3f}")
+
+
+def _open(model: Path) -> Bundle:
+    """A bundle; or a run, arm, seed or fit, bundled in memory."""
+    if not model.is_dir():
+        raise UserError(f"{model}: no such folder; give a bundle, or what `al-cxr run` or `baseline` wrote")
+    return open_bundle(model) if is_bundle(model) else assemble(model, serving_runtime())
+
+
+def _describe(loaded: Bundle) -> None:
+    r = loaded.record
+    networks = "1 network" if r.members == 1 else f"{r.members} networks"
+    print(f"model     {r.name}: {r.arch}, {networks}, {r.image_size} px, {', '.join(r.classes)}")
+    threshold = "none" if r.decision.threshold is None else f"P({r.target}) >= {r.decision.threshold:.4f}"
+    print(f"decision  {threshold}, for {r.decision.goal} on validation; temperature {r.temperature:.3f}")
+    rare = 100 * (1 - r.abstention.val_coverage)
+    print(f"abstain   where no probability reaches {r.abstention.confidence:.4f} ({rare:.1f} % of validation)")
+
+
+def _unused(path: Path, used: set[str]) -> str:
+    """A file name for an image that no image before it has."""
+    stem = file_name(path.stem)
+    name, number = stem, 1
+    while name in used:
+        number += 1
+        name = f"{stem}-{number}"
+    used.add(name)
+    return name

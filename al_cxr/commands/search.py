@@ -1,0 +1,82 @@
+"""What `al-cxr search` does, in the order a person reads it on the screen."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from al_cxr import models, provenance
+from al_cxr.commands.experiments import Request
+from al_cxr.config import Search, Value
+from al_cxr.data import sources
+from al_cxr.errors import UserError
+from al_cxr.report.search import assignments, in_words, write_search_report
+from al_cxr.searching.records import Trial, best
+from al_cxr.searching.search import check
+from al_cxr.searching.search import search as run_trials
+from al_cxr.sweeps.progress import duration
+from al_cxr.workspace import open_workspace
+
+
+def search(request: Request, trials: int | None, seconds: float | None) -> None:
+    """`al-cxr search`: try settings until the budget is spent, then write the report and the best ones.
+
+    `trials` is the experiment's own number unless given; `seconds` of all trials together, None for no such limit.
+    """
+    for option, given in (("--trials", trials), ("--seconds", seconds)):
+        if given is not None and not given > 0:
+            raise UserError(f"{option} {given:g}: wants a number above 0")
+    settings = request.settings()
+    wanted = check(settings, str(request.experiment))
+    settings = settings.model_copy(update={"arms": {}})
+    budget = wanted.trials if trials is None else trials
+    dataset = sources.load(settings.data)
+    print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
+    name = f"{request.run_name()}-search"
+    workspace = open_workspace(name, settings, dataset, request.runs / name, provenance.command())
+    print(f"model     {settings.model.arch} · {models.parameters(workspace.build_model(0)):,} parameters")
+    print(f"machine   {workspace.runtime.describe()}, one training after the other")
+    print(f"budget    {budget} trials × {len(wanted.seeds)} seeds", end="")
+    print(f", none begun after {duration(seconds)}" if seconds is not None else "")
+    print(f"folder    {workspace.folder}", flush=True)
+
+    new: list[Trial] = []
+    started = time.monotonic()
+
+    def tell(done: list[Trial]) -> None:
+        new.append(done[-1])
+        left = (time.monotonic() - started) / len(new) * (budget - len(done))
+        print(_line(done, wanted, settings.data.target, budget, left), flush=True)
+
+    done = run_trials(workspace, budget, seconds, tell)
+    if not new:
+        print("finished  the budget is spent already; only the report is written anew")
+    page = write_search_report(workspace.folder, request.results / name)
+    chosen = best(done, wanted.objective, settings.data.target)
+    if chosen is None:
+        raise UserError(f"every trial failed ({done[0].measured[0].failed}); {page} lists them")
+    print(f"best      trial {chosen.number}: {assignments(chosen.values)}")
+    print(f"report    {page}\n          {page.with_name('best.yaml')}")
+
+
+def _line(done: list[Trial], wanted: Search, target: str, budget: int, left: float) -> str:
+    """The newest trial, the best so far and the time that is left."""
+    trial, chosen = done[-1], best(done, wanted.objective, target)
+    scores = ", ".join(in_words(s, wanted.objective) for s in trial.scores(wanted.objective, target))
+    mean = in_words(trial.mean(wanted.objective, target), wanted.objective)
+    parts = [f"[{len(done)}/{budget}] {mean} ({scores})", _short(trial.values)]
+    if chosen is not None:
+        top = in_words(chosen.mean(wanted.objective, target), wanted.objective)
+        parts.append(f"best {top} (trial {chosen.number})")
+    if left > 0:
+        parts.append(f"{duration(left)} left")
+    return " · ".join(parts)
+
+
+def _short(values: dict[str, Value]) -> str:
+    """Values under the last part of their names."""
+    return ", ".join(f"{key.rpartition('.')[2]} {_plain(value)}" for key, value in values.items())
+
+
+def _plain(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) and math.isfinite(value) else str(value)

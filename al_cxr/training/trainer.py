@@ -1,0 +1,163 @@
+"""The only training loop in the project: fit one model on some indices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from al_cxr.config import TrainSettings
+from al_cxr.data.augment import augment
+from al_cxr.data.loader import Loader
+from al_cxr.errors import UserError
+from al_cxr.records import Epoch
+from al_cxr.runtime import Runtime
+from al_cxr.scoring import predict
+from al_cxr.seeds import rng, stream
+from al_cxr.training.mixing import mix
+from al_cxr.training.training_state import TrainingState
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model is fitted on and how. Labels int64 (N,) by absolute index; `loss(logits, targets)` is a mean."""
+
+    loader: Loader
+    labels_N: np.ndarray
+    train_index: np.ndarray
+    val_index: np.ndarray
+    classes: int
+    settings: TrainSettings
+    loss: Callable[[Tensor, Tensor], Tensor]
+    seed: int
+    runtime: Runtime
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """`model` carries the weights of the best epoch (1-based), in eval mode."""
+
+    model: nn.Module
+    history: list[Epoch]
+    best_epoch: int
+    seconds: float
+    images_per_second: float
+
+
+def fit(model: nn.Module, task: Task, checkpoint: Path | None = None, title: str = "training") -> Fitted:
+    """Train on `task.train_index`, watch `task.val_index`, return the model with its best weights.
+
+    Every random number of an epoch follows from (seed, epoch), so that a training that was killed and goes on from
+    `checkpoint` ends with the same bits as one that was not. A final batch of a single image is left out: batch-norm
+    cannot train on it. Raises UserError where training diverges or there are fewer than two images.
+    """
+    settings, runtime = task.settings, task.runtime
+    if len(task.train_index) < 2:
+        raise UserError(f"{title}: {len(task.train_index)} labelled image(s); training wants 2 or more (budget.seed)")
+    state = TrainingState.start(model, settings, runtime)
+    if checkpoint is not None and checkpoint.is_file():
+        state.restore(checkpoint)
+    progress, saved = state.progress, time.monotonic()
+    steps = -(-_usable(len(task.train_index), settings.batch_size) // settings.batch_size)
+    with tqdm(
+        total=settings.epochs * steps, initial=progress.epoch * steps, desc=title, leave=False, disable=None
+    ) as bar:
+        while progress.epoch < settings.epochs and not _stalled(state, settings.patience):
+            started, lr = time.perf_counter(), state.optimizer.param_groups[0]["lr"]
+            train_loss, train_accuracy, seen = _train_epoch(state, task, bar)
+            if not np.isfinite(train_loss):
+                raise UserError(
+                    f"{title}: the loss became {train_loss} in epoch {progress.epoch + 1}; "
+                    f"lower train.lr ({settings.lr:g}) or set train.clip_norm"
+                )
+            val_loss, val_accuracy, val_f1 = _validate(model, task)
+            row = Epoch(
+                epoch=progress.epoch + 1,
+                lr=lr,
+                train_loss=train_loss,
+                train_accuracy=train_accuracy,
+                val_loss=val_loss,
+                val_accuracy=val_accuracy,
+                val_macro_f1=val_f1,
+            )
+            value = {"macro_f1": val_f1, "accuracy": val_accuracy, "loss": -val_loss}[settings.monitor]
+            state.note_epoch(row, value, seen, time.perf_counter() - started)
+            if checkpoint is not None and time.monotonic() - saved >= runtime.checkpoint_seconds:
+                state.save(checkpoint)
+                saved = time.monotonic()
+    model.load_state_dict(state.best)
+    speed = progress.images / max(progress.seconds, 1e-9)
+    return Fitted(model.eval(), state.history, progress.best_epoch + 1, progress.seconds, speed)
+
+
+def train_step(state: TrainingState, images: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """One forward, backward and update on prepared images. Returns (loss, logits), detached, still on the device."""
+    with task.runtime.autocast():
+        logits = state.model(images)
+    value = task.loss(logits.float(), targets)
+    state.optimizer.zero_grad(set_to_none=True)
+    state.scaler.scale(value).backward()
+    if task.settings.clip_norm > 0:
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.model.parameters(), task.settings.clip_norm)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    return value.detach(), logits.detach()
+
+
+def _train_epoch(state: TrainingState, task: Task, bar: Any) -> tuple[float, float, int]:
+    """Mean loss and accuracy over the epoch's images, and how many there were."""
+    settings, epoch = task.settings, state.progress.epoch
+    torch.manual_seed(stream(task.seed, "dropout", epoch))
+    generator = torch.Generator().manual_seed(stream(task.seed, "augment", epoch))
+    order = rng(task.seed, "order", epoch).permutation(task.train_index)
+    order = order[: _usable(len(order), settings.batch_size)]
+    labels = torch.from_numpy(task.labels_N).to(task.runtime.device)
+    total = torch.zeros(2, dtype=torch.float64, device=task.runtime.device)
+    shown, seen = time.monotonic(), 0
+    state.model.train()
+    for index_B, images in task.loader.raw(order, settings.batch_size):
+        if settings.augment is not None:
+            images = augment(images, settings.augment, generator)
+        truth = target = labels[torch.from_numpy(index_B).to(task.runtime.device)]
+        if settings.mixup > 0 or settings.cutmix > 0:
+            one_hot = F.one_hot(truth, task.classes).float()
+            images, target = mix(images, one_hot, settings.mixup, settings.cutmix, generator)
+        value, logits = train_step(state, task.loader.prepare(images), target, task)
+        # Summed on the device and read once an epoch, so that a GPU is never waited for in between.
+        total += torch.stack([value.double() * len(index_B), (logits.argmax(1) == truth).sum().double()])
+        seen += len(index_B)
+        bar.update()
+        if not bar.disable and time.monotonic() - shown > 0.5:
+            loss, accuracy = (total / seen).tolist()
+            bar.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", accuracy=f"{100 * accuracy:.1f}%", refresh=False)
+            shown = time.monotonic()
+    loss, accuracy = (total / seen).tolist()
+    return loss, accuracy, seen
+
+
+def _validate(model: nn.Module, task: Task) -> tuple[float, float, float]:
+    """(mean negative log-likelihood in nats, accuracy, macro F1) on the validation images."""
+    with task.runtime.autocast():
+        probs_NC = predict(model, task.loader.batches(task.val_index, task.runtime.score_batch))
+    truth, guess = task.labels_N[task.val_index], probs_NC.argmax(1)
+    likelihood = np.clip(probs_NC[np.arange(len(truth)), truth].astype(np.float64), np.finfo(np.float32).tiny, 1)
+    f1 = f1_score(truth, guess, average="macro", zero_division=0)
+    return float(-np.log(likelihood).mean()), float((truth == guess).mean()), float(f1)
+
+
+def _usable(n: int, batch_size: int) -> int:
+    return n - 1 if n % batch_size == 1 else n
+
+
+def _stalled(state: TrainingState, patience: int) -> bool:
+    return 0 < patience <= state.progress.epoch - 1 - state.progress.best_epoch

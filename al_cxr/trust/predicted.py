@@ -1,0 +1,157 @@
+"""One model's probabilities beside the truth, and everything that is measured on them. Arrays only, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from al_cxr.trust.calibration import Temperature, fit_temperature
+from al_cxr.trust.ensemble import mean_probs
+from al_cxr.trust.intervals import Statistics, clopper_pearson
+from al_cxr.trust.operating import Goal, Threshold, choose
+
+NO_VALIDATION = "the validation labels are not known"
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Probabilities (N, C) of the tested images and their labels (N,); the same of the model's own validation images,
+    None where their labels are not known."""
+
+    name: str
+    probs_NC: np.ndarray
+    labels_N: np.ndarray
+    val_probs_MC: np.ndarray | None = None
+    val_labels_M: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for probs, labels in ((self.probs_NC, self.labels_N), (self.val_probs_MC, self.val_labels_M)):
+            if (probs is None) != (labels is None) or (
+                probs is not None and labels is not None and (probs.ndim != 2 or len(probs) != len(labels))
+            ):
+                raise ValueError(f"{self.name}: probabilities and labels do not fit each other")
+
+    @cached_property
+    def temperature(self) -> Temperature:
+        """Of validation; 1 with a note where its labels are not known."""
+        if self.val_probs_MC is None or self.val_labels_M is None:
+            return Temperature(1.0, f"{NO_VALIDATION}; left at 1")
+        return fit_temperature(self.val_probs_MC, self.val_labels_M)
+
+    def threshold(self, target: int, goal: Goal) -> Threshold:
+        """On P(target), chosen on validation."""
+        if self.val_probs_MC is None or self.val_labels_M is None:
+            return Threshold(None, np.nan, np.nan, NO_VALIDATION)
+        return choose(self.val_probs_MC[:, target], self.val_labels_M == target, goal)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The models of one arm, one a seed, tested on the same images in the same order."""
+
+    name: str
+    """As in file names."""
+    label: str
+    models: Sequence[Predicted]
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise ValueError(f"{self.name}: a group without a model")
+        if any(not np.array_equal(m.labels_N, self.labels_N) for m in self.models):
+            raise ValueError(f"{self.name}: its models were tested on different images")
+
+    @property
+    def labels_N(self) -> np.ndarray:
+        return self.models[0].labels_N
+
+    @cached_property
+    def ensemble(self) -> Predicted | None:
+        """The seeds' mean probabilities as one model, with a temperature and a threshold of its own from the mean
+        probabilities on validation; None of one seed."""
+        if len(self.models) < 2:
+            return None
+        name = f"{self.label}, ensemble of {len(self.models)}"
+        probs_NC = mean_probs([m.probs_NC for m in self.models])
+        first = self.models[0].val_labels_M
+        known = [m.val_probs_MC for m in self.models if m.val_probs_MC is not None and _same(m.val_labels_M, first)]
+        if first is None or len(known) < len(self.models):
+            return Predicted(name, probs_NC, self.labels_N)
+        return Predicted(name, probs_NC, self.labels_N, mean_probs(known), first)
+
+
+def exact_shares(
+    probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None
+) -> dict[str, tuple[float, float]]:
+    """Exact intervals (Clopper-Pearson) of those statistics of `performance` that are shares of independent images."""
+    ill_N, right_N = labels_N == target, probs_NC.argmax(axis=1) == labels_N
+    shares = {"accuracy": (right_N.sum(), right_N.size)}
+    if target is not None and threshold is not None:
+        flagged_N = probs_NC[:, target] >= threshold
+        shares |= {"sensitivity": ((ill_N & flagged_N).sum(), ill_N.sum())}
+        shares |= {"specificity": ((~ill_N & ~flagged_N).sum(), (~ill_N).sum())}
+        shares |= {"ppv": ((ill_N & flagged_N).sum(), flagged_N.sum())}
+        shares |= {"npv": ((~ill_N & ~flagged_N).sum(), (~flagged_N).sum())}
+    return {name: clopper_pearson(int(part), int(whole)) for name, (part, whole) in shares.items()}
+
+
+def auc(scores_N: np.ndarray, positive_N: np.ndarray, counts_BN: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve (B,) of images that count several times, ties as half (Mann & Whitney 1947); NaN where a
+    sample lacks one of the two kinds. All samples at once, from one sorting."""
+    order = np.argsort(scores_N, kind="stable")
+    sorted_N, positive_N = scores_N[order], positive_N[order]
+    starts = np.flatnonzero(np.r_[True, sorted_N[1:] != sorted_N[:-1]])
+    counts_BN = counts_BN[:, order]
+    positive_BG, negative_BG = counts_BN * positive_N, counts_BN * ~positive_N
+    if len(starts) < len(scores_N):
+        positive_BG, negative_BG = (np.add.reduceat(c, starts, axis=1) for c in (positive_BG, negative_BG))
+    below_BG = negative_BG.cumsum(axis=1) - negative_BG / 2
+    return _share((positive_BG * below_BG).sum(axis=1), positive_BG.sum(axis=1) * negative_BG.sum(axis=1))
+
+
+def performance(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None) -> Statistics:
+    """Statistics for `intervals.bootstrap`, all in 0..1 and as in al_cxr.metrics: `accuracy`, `macro_f1`, `f1_0`.. and
+    `auc_0`.. a class, `roc_auc` (mean over classes), and for the target (None: no class) at `threshold` on its
+    probability `sensitivity`, `specificity`, `ppv` and `npv`, the last two at the tested images' own prevalence; NaN
+    without a threshold.
+    """
+    probs_NC = np.asarray(probs_NC, np.float64)
+    classes = probs_NC.shape[1]
+    cells_NC2 = np.eye(classes * classes)[labels_N * classes + probs_NC.argmax(axis=1)]
+    ill_N = labels_N == target
+    flagged_N = np.zeros(len(labels_N), bool)
+    if target is not None and threshold is not None:
+        flagged_N = probs_NC[:, target] >= threshold
+    calls_N4 = np.stack([ill_N & flagged_N, ill_N & ~flagged_N, ~ill_N & flagged_N, ~ill_N & ~flagged_N], axis=1)
+
+    def statistics(counts_BN: np.ndarray) -> dict[str, np.ndarray]:
+        confusion_BCC = (counts_BN @ cells_NC2).reshape(-1, classes, classes)
+        right_BC = np.diagonal(confusion_BCC, axis1=1, axis2=2)
+        true_BC, called_BC = confusion_BCC.sum(axis=2), confusion_BCC.sum(axis=1)
+        f1_BC = np.where(true_BC > 0, _share(2 * right_BC, true_BC + called_BC), np.nan)
+        auc_BC = np.stack([auc(probs_NC[:, c], labels_N == c, counts_BN) for c in range(classes)], axis=1)
+        found = {"accuracy": _share(right_BC.sum(axis=1), counts_BN.sum(axis=1))}
+        found |= {"macro_f1": _mean(f1_BC), "roc_auc": _mean(auc_BC)}
+        found |= {f"f1_{c}": f1_BC[:, c] for c in range(classes)} | {f"auc_{c}": auc_BC[:, c] for c in range(classes)}
+        tp, fn, fp, tn = (counts_BN @ calls_N4).T if threshold is not None else np.zeros((4, len(counts_BN)))
+        found |= {"sensitivity": _share(tp, tp + fn), "specificity": _share(tn, tn + fp)}
+        return found | {"ppv": _share(tp, tp + fp), "npv": _share(tn, tn + fn)}
+
+    return statistics
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where there is no whole."""
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+
+
+def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return a is not None and b is not None and np.array_equal(a, b)
+
+
+def _mean(values_BC: np.ndarray) -> np.ndarray:
+    """Mean over the classes that a sample defines; NaN of none."""
+    known_BC = np.isfinite(values_BC)
+    return _share(np.where(known_BC, values_BC, 0.0).sum(axis=1), known_BC.sum(axis=1))

@@ -1,0 +1,72 @@
+"""What all tables about some tested models share: classes, the target, the goal of its threshold, and the bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from al_cxr.trust.intervals import Drawn, Estimate, combine, draw
+from al_cxr.trust.operating import Goal, Threshold
+from al_cxr.trust.predicted import Predicted, exact_shares, performance
+
+PREVALENCES = (0.005, 0.02, 0.10)
+"""Of the target among those who are screened: a population, contacts of the ill, people with symptoms."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """`target` is a position in `classes` (None: no class is asked about), `prevalences` lie in 0..1, `stamp` says
+    which data it was.
+
+    `clusters_N` numbers the patients of the tested images; None where each image is independent of the others.
+    """
+
+    classes: Sequence[str]
+    target: int | None
+    stamp: str
+    goal: Goal = field(default_factory=Goal)
+    prevalences: Sequence[float] = PREVALENCES
+    clusters_N: np.ndarray | None = None
+    _drawn: dict[Predicted, Drawn] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Of the target; "" without one."""
+        return "" if self.target is None else self.classes[self.target]
+
+    def threshold(self, model: Predicted) -> Threshold:
+        """The model's own, chosen on validation."""
+        if self.target is None:
+            return Threshold(None, np.nan, np.nan, "no class is asked about")
+        return model.threshold(self.target, self.goal)
+
+    def estimates(self, models: Sequence[Predicted], rows_N: np.ndarray | None = None) -> dict[str, Estimate]:
+        """What `predicted.performance` measures, mean over models, of all images or of those that the mask `rows_N`
+        picks; NaN where a model has no threshold.
+
+        Intervals are bootstrapped over images (or patients) and models. Shares have exact ones where it is one model
+        and independent images, and where every model gave every image the same answer, of which no resampling can
+        learn anything.
+        """
+        found = combine([self._draw(model, rows_N) for model in models])
+        first, rows = models[0], slice(None) if rows_N is None else rows_N
+        exact = exact_shares(first.probs_NC[rows], first.labels_N[rows], self.target, self.threshold(first).value)
+        alone = len(models) == 1 and self.clusters_N is None
+        for name, (low, high) in exact.items():
+            if alone or found[name].low == found[name].high:
+                found[name] = replace(found[name], low=low, high=high)
+        return found
+
+    def _draw(self, model: Predicted, rows_N: np.ndarray | None) -> Drawn:
+        """Several tables ask for the same model on all images: that is kept."""
+        if rows_N is None and model in self._drawn:
+            return self._drawn[model]
+        rows = slice(None) if rows_N is None else rows_N
+        labels = model.labels_N[rows]
+        statistics = performance(model.probs_NC[rows], labels, self.target, self.threshold(model).value)
+        found = draw(statistics, len(labels), None if self.clusters_N is None else self.clusters_N[rows])
+        if rows_N is None:
+            self._drawn[model] = found
+        return found

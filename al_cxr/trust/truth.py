@@ -1,0 +1,69 @@
+"""What a model of a run predicted, beside the truth: read back, and checked to belong together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from al_cxr.errors import UserError
+from al_cxr.metrics import Metrics
+from al_cxr.trust.calibration import log_probs
+from al_cxr.trust.predicted import Predicted
+
+
+def labels_of(images: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """Class numbers (N,), int64, by absolute index, of a run's images.csv; -1 of a label that is no class."""
+    numbers = {name: i for i, name in enumerate(classes)}
+    return np.array([numbers.get(label, -1) for label in images["label"]], np.int64)
+
+
+def predictions(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Absolute indices (N,) and probabilities (N, C) that a fit wrote for "val" or "test"; UserError for others."""
+    path = folder / "predictions.safetensors"
+    try:
+        arrays = load_file(path)
+        index_N, probs_NC = arrays[f"{split}_index"], arrays[f"{split}_probs"]
+    except FileNotFoundError:
+        raise UserError(f"{path}: the model's predictions are missing; was the run finished?") from None
+    except (KeyError, SafetensorError) as error:
+        raise UserError(f"{path}: no predictions of a model ({error}); was it written by another version?") from None
+    fits = probs_NC.ndim == 2 and index_N.shape == probs_NC.shape[:1] and np.issubdtype(index_N.dtype, np.integer)
+    if not fits or not np.isfinite(probs_NC).all() or (probs_NC < 0).any():
+        raise UserError(f"{path}: {split}_probs are no probabilities of {split}_index; was it edited?")
+    return index_N, probs_NC
+
+
+def judged(
+    folder: Path, split: str, labels_N: np.ndarray, recorded: Metrics
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(absolute indices (M,), probabilities (M, C), labels (M,)) of a fit's split; `labels_N` by absolute index.
+
+    The fit's own record says how well it did: labels that do not give the recorded confusion and log loss are those of
+    another data set, which is a UserError and not a wrong table.
+    """
+    index_M, probs_MC = predictions(folder, split)
+    classes = tuple(c.name for c in recorded.classes)
+    inside = len(index_M) > 0 and index_M.min() >= 0 and index_M.max() < len(labels_N)
+    if inside and probs_MC.shape == (recorded.n, len(classes)) and (labels_N[index_M] >= 0).all():
+        size, true_M = len(classes), labels_N[index_M]
+        cells = np.bincount(true_M * size + probs_MC.argmax(axis=1), minlength=size * size)
+        loss = -log_probs(probs_MC)[np.arange(len(true_M)), true_M].mean()
+        same = cells.reshape(size, size).tolist() == recorded.confusion
+        if same and math.isclose(loss, recorded.log_loss, rel_tol=1e-4):
+            return index_M, probs_MC, true_M
+    raise UserError(f"{folder}: the labels given for its {split} images are not those that it was measured with")
+
+
+def predicted(
+    folder: Path, name: str, labels_N: np.ndarray, val: Metrics, test: Metrics
+) -> tuple[np.ndarray, Predicted]:
+    """A fit on its run's own test images, and their absolute indices (M,); errors as in `judged`."""
+    _, val_probs_MC, val_labels_M = judged(folder, "val", labels_N, val)
+    index_M, probs_MC, labels_M = judged(folder, "test", labels_N, test)
+    return index_M, Predicted(name, probs_MC, labels_M, val_probs_MC, val_labels_M)
