@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -317,6 +317,12 @@ class Settings(Section):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0], min_length=1)
     search: Search | None = Field(None, description="of al-cxr search; it changes no result of a run")
     machine: Machine = Field(default_factory=Machine)
+
+    @field_validator("arms", "regimes", mode="before")
+    @classmethod
+    def _without_null(cls, named: Any) -> Any:
+        """In a file that extends another, null takes an inherited arm or regime away."""
+        return {k: v for k, v in named.items() if v is not None} if isinstance(named, dict) else named
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

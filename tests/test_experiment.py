@@ -133,3 +133,10 @@ def test_machine_settings_are_no_science(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL)
     assert load(path).science() == load(path, overrides=[parse_override("machine.threads=1")]).science()
     assert load(path).science() != load(path, overrides=[parse_override("train.lr=0.5")]).science()
+
+
+def test_null_takes_an_inherited_arm_away() -> None:
+    folder = EXPERIMENTS[0].parent
+    features, whole = (load(folder / f"{name}.yaml") for name in ("cxr3_features", "tb_entropy"))
+    assert "focal-margin" in whole.arms and "focal-margin" not in features.arms
+    assert {"focal-random", "ce-badge"} <= features.arms.keys()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import classification_report, log_loss, roc_auc_score
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import classification_report, f1_score, log_loss, roc_auc_score
 
-from al_cxr.metrics import measure
+from al_cxr.metrics import macro_f1, measure
 
 CLASSES = ("normal", "pneumonia", "tuberculosis")
 
@@ -56,3 +58,9 @@ def test_wrong_shapes_and_no_images() -> None:
         measure(np.ones((3, 2)) / 2, np.array([0, 1, 1]), CLASSES)
     with pytest.raises(ValueError, match="no images"):
         measure(np.ones((0, 3)), np.array([], int), CLASSES)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+def test_the_quick_macro_f1_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    truth, said = np.array(pairs).T
+    assert macro_f1(truth, said) == pytest.approx(f1_score(truth, said, average="macro", zero_division=0))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -19,6 +18,7 @@ from al_cxr.config import TrainSettings
 from al_cxr.data.augment import augment
 from al_cxr.data.loader import Loader
 from al_cxr.errors import UserError
+from al_cxr.metrics import macro_f1
 from al_cxr.records import Epoch
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
@@ -151,8 +151,7 @@ def _validate(model: nn.Module, task: Task) -> tuple[float, float, float]:
         probs_NC = predict(model, task.loader.batches(task.val_index, task.runtime.score_batch))
     truth, guess = task.labels_N[task.val_index], probs_NC.argmax(1)
     likelihood = np.clip(probs_NC[np.arange(len(truth)), truth].astype(np.float64), np.finfo(np.float32).tiny, 1)
-    f1 = f1_score(truth, guess, average="macro", zero_division=0)
-    return float(-np.log(likelihood).mean()), float((truth == guess).mean()), float(f1)
+    return float(-np.log(likelihood).mean()), float((truth == guess).mean()), macro_f1(truth, guess)
 
 
 def _usable(n: int, batch_size: int) -> int:
