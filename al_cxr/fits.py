@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from al_cxr import models
+from al_cxr.assembly import scale
 from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.errors import UserError
@@ -27,7 +28,7 @@ from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
 from al_cxr.seeds import digest, digest_text
 from al_cxr.training.trainer import fit
-from al_cxr.workspace import Workspace, scale
+from al_cxr.workspace import Workspace
 
 CHECKPOINT = "training.safetensors"
 VERSION = 1

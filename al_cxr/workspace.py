@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from al_cxr import models, provenance
+from al_cxr import provenance
+from al_cxr.assembly import build_loader, build_model, build_task
 from al_cxr.comparison.images import write_images
 from al_cxr.config import Settings
 from al_cxr.data import sources
@@ -21,16 +22,12 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, card, default_cache
 from al_cxr.errors import UserError
 from al_cxr.experiment import differences
-from al_cxr.features import feature_loader
-from al_cxr.models.backbone import Backbone, Head, tuned
+from al_cxr.models.backbone import Head
 from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write, write_atomically
-from al_cxr.runtime import DTYPES, Runtime, resolve
-from al_cxr.sampling.engine import Sampling, engine
-from al_cxr.sampling.operators import SamplingError
-from al_cxr.seeds import stream
+from al_cxr.runtime import Runtime, resolve
+from al_cxr.speeds import passes_speed, training_speed, wait
 from al_cxr.training.losses import build as build_loss
-from al_cxr.training.trainer import Task, train_step
-from al_cxr.training.training_state import TrainingState
+from al_cxr.training.trainer import Task
 
 SEEN = "seen.sha256"
 """File in a run folder with the digests of all images that its models were trained on or chosen by."""
@@ -62,14 +59,14 @@ class Workspace:
 
     def build_model(self, seed: int) -> nn.Module:
         """A fresh network, or the head of a frozen backbone; equal seeds give equal bits."""
-        model = _build(self.settings, self.dataset, seed)
+        model = build_model(self.settings, self.dataset, seed)
         if isinstance(model, Head) and isinstance(self.loader, FeatureLoader):
             model.standardise.fit(*self.loader.moments(self.train_index))
         return model
 
     def task(self, loss: str, seed: int, labelled: np.ndarray) -> Task:
         """Fitting the architecture on some labelled images with a named loss."""
-        return _task(self.settings, self.dataset, self.loader, self.runtime, loss, seed, labelled)
+        return build_task(self.settings, self.dataset, self.loader, self.runtime, loss, seed, labelled)
 
     def labels_by_class(self, index: np.ndarray) -> dict[str, int]:
         counts = np.bincount(self.dataset.labels_N[index], minlength=len(self.dataset.classes))
@@ -85,7 +82,7 @@ def open_workspace(
     same name with other settings or other data: results of two settings must never mix.
     """
     dataset.class_index(settings.data.target)
-    _build(settings, dataset, 0)
+    build_model(settings, dataset, 0)
     for name_of_loss, loss in settings.losses.items():
         build_loss(loss, np.ones(len(dataset.classes)), name=name_of_loss)
     cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
@@ -107,7 +104,7 @@ def open_workspace(
     seen = sorted({store.digests[i] for split in ("train", "val") for i in dataset.indices(split)})
     write_atomically(folder / SEEN, "".join(f"{digest}\n" for digest in seen).encode())
     write_images(folder, dataset, store)
-    loader = _loader(settings, dataset, store, runtime)
+    loader = build_loader(settings, dataset, store, runtime)
     return Workspace(folder, name, settings, dataset, store, data_card, runtime, loader, regime)
 
 
@@ -121,7 +118,7 @@ def reopen(folder: Path, settings: Settings) -> Workspace:
     if data_card.fingerprint != record.data.fingerprint:
         raise UserError(f"{record.data.name}: the data set was changed while {folder} was running; start it again")
     runtime = Runtime(**json.loads((folder / "machine.json").read_text())).activate()
-    loader = _loader(settings, dataset, store, runtime)
+    loader = build_loader(settings, dataset, store, runtime)
     return Workspace(folder, record.name, settings, dataset, store, data_card, runtime, loader, record.regime)
 
 
@@ -135,7 +132,7 @@ def note_commit(workspace: Workspace) -> None:
 
 def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
     """Measured (training, evaluating) images per second of this experiment's model, from real steps."""
-    train = _training_speed(workspace.settings, workspace.dataset, workspace.store, workspace.runtime, seconds)
+    train = training_speed(workspace.settings, workspace.dataset, workspace.store, workspace.runtime, seconds)
     model = workspace.build_model(0).to(workspace.runtime.device).eval()
     index = np.resize(workspace.train_index, 64)
     started, seen = time.perf_counter(), 0
@@ -144,7 +141,7 @@ def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
             for _, images in workspace.loader.batches(index, len(index)):
                 model(images)
             seen += len(index)
-    _wait(workspace.runtime)
+    wait(workspace.runtime)
     return train, seen / (time.perf_counter() - started)
 
 
@@ -176,49 +173,6 @@ def _fixed(science: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "data": {k: v for k, v in kept["data"].items() if k != "sources"}}
 
 
-def _build(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
-    return tuned(_network(settings, dataset, seed), settings.model.tune, settings.model.tune_stages)
-
-
-def _network(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
-    m = settings.model
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, "weights"))
-        return models.build(m.arch, m.in_channels, len(dataset.classes), settings.data.image_size, m.arguments())
-
-
-def _loader(settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime) -> Loader:
-    if settings.model.tune == "frozen":
-        backbone = _network(settings, dataset, 0)
-        assert isinstance(backbone, Backbone)  # `tuned` has refused all others
-        cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
-        return feature_loader(backbone, store, cache, runtime)
-    mean, std = scale(settings)
-    return Loader(store.pixels, runtime.device, settings.model.in_channels, mean, std, runtime.memory_format)
-
-
-def scale(settings: Settings) -> tuple[float, float]:
-    """Mean and std that pixels in 0..1 are normalised by before the network: (0, 1) where it does that itself."""
-    return (0.0, 1.0) if models.takes_pixels(settings.model.arch) else (settings.train.mean, settings.train.std)
-
-
-def _task(
-    settings: Settings, dataset: Dataset, loader: Loader, runtime: Runtime, loss: str, seed: int, index: np.ndarray
-) -> Task:
-    counts = np.bincount(dataset.labels_N[index], minlength=len(dataset.classes))
-    return Task(
-        loader=loader,
-        labels_N=dataset.labels_N,
-        train_index=index,
-        val_index=dataset.indices("val"),
-        classes=len(dataset.classes),
-        settings=settings.train,
-        loss=build_loss(settings.losses[loss], counts, name=loss),
-        seed=seed,
-        runtime=runtime,
-    )
-
-
 def _runtime(path: Path, settings: Settings, dataset: Dataset, store: PixelStore, cache: Path) -> Runtime:
     if path.exists():
         return Runtime(**json.loads(path.read_text()))
@@ -228,57 +182,8 @@ def _runtime(path: Path, settings: Settings, dataset: Dataset, store: PixelStore
         s.machine,
         cache,
         workload,
-        lambda r: _training_speed(s, dataset, store, r),
-        lambda r: _passes_speed(s, dataset, store, r),
+        lambda r: training_speed(s, dataset, store, r),
+        lambda r: passes_speed(s, dataset, store, r),
     )
     write_atomically(path, (json.dumps(asdict(runtime), indent=1) + "\n").encode())
     return runtime
-
-
-def _training_speed(
-    settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime, seconds: float = 2.0
-) -> float:
-    """Training images per second over at least two steps after a warm-up, augmentation left out."""
-    runtime.activate()
-    index = dataset.indices("train")[: settings.train.batch_size]
-    loader = _loader(settings, dataset, store, runtime)
-    task = _task(settings, dataset, loader, runtime, settings.baseline.loss, 0, index)
-    state = TrainingState.start(_build(settings, dataset, 0), settings.train, runtime)
-    _, images = next(iter(loader.batches(index, len(index))))
-    targets = torch.from_numpy(dataset.labels_N[index]).to(runtime.device)
-    state.model.train()
-    # A large model on a CPU takes seconds a step: warm up on two images, which touches all the memory.
-    train_step(state, images[:2], targets[:2], task)
-    _wait(runtime)
-    started, steps = time.perf_counter(), 0
-    while steps < 2 or time.perf_counter() - started < seconds:
-        train_step(state, images, targets, task)
-        _wait(runtime)
-        steps += 1
-    return steps * len(index) / (time.perf_counter() - started)
-
-
-def _passes_speed(
-    settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime, seconds: float = 1.0
-) -> float:
-    """Monte-Carlo passes over images per second; 0 where the network has nothing random or the precision fails."""
-    runtime.activate()
-    loader = _loader(settings, dataset, store, runtime)
-    (batch,) = loader.batches(dataset.indices("train")[:64], 64)
-    model = runtime.place(_build(settings, dataset, 0))
-    how = Sampling(2, 0, 0, head=settings.scoring.scope == "head", dtype=DTYPES[runtime.score_precision])
-    try:
-        with engine(model, batch[1], how) as sampled:
-            started, seen = time.perf_counter(), 0
-            while not seen or time.perf_counter() - started < seconds:
-                for _, logits in sampled.run([batch], range(4)):
-                    seen += sum(len(logits_BC) for logits_BC in logits)
-                _wait(runtime)
-            return seen / (time.perf_counter() - started)
-    except (SamplingError, RuntimeError):
-        return 0.0
-
-
-def _wait(runtime: Runtime) -> None:
-    if runtime.device.startswith("cuda"):
-        torch.cuda.synchronize(runtime.device)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from fake_run import ARMS, edit, fake_run, shared_hashes
 
-from al_cxr.comparison.compare import Finished, load, load_baseline, per_round, per_seed, two_by_two
+from al_cxr.comparison.compare import per_round, per_seed, two_by_two
+from al_cxr.comparison.finished import Finished, load, load_baseline
 from al_cxr.errors import UserError
 
 TB = "tuberculosis"

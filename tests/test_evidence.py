@@ -16,7 +16,8 @@ from sklearn.metrics import f1_score
 
 from al_cxr.comparison import comparisons
 from al_cxr.comparison.acquired import acquired
-from al_cxr.comparison.compare import Finished, load, two_by_two
+from al_cxr.comparison.compare import two_by_two
+from al_cxr.comparison.finished import Finished, load
 from al_cxr.comparison.inference import area_under_curve, holm, image_samples, sign_flip
 from al_cxr.comparison.paired import paired
 from al_cxr.errors import UserError

@@ -9,7 +9,8 @@ import pytest
 from fake_run import CLASSES, fake_probs, fake_run, labels, pixels
 from PIL import Image
 
-from al_cxr.comparison.compare import Finished, load, per_round, per_seed
+from al_cxr.comparison.compare import per_round, per_seed
+from al_cxr.comparison.finished import Finished, load
 from al_cxr.metrics import Metrics, measure
 from al_cxr.records import Epoch
 from al_cxr.report import curves, figures

@@ -18,7 +18,7 @@ from fake_run import ARMS, CLASSES, edit, fake_probs, fake_run, labels, pixels
 from PIL import Image
 
 from al_cxr.cli import main
-from al_cxr.comparison.compare import load, load_baseline
+from al_cxr.comparison.finished import load, load_baseline
 from al_cxr.errors import UserError
 from al_cxr.metrics import measure
 from al_cxr.report import figures, write_baseline_report, write_evaluation, write_report

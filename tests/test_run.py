@@ -13,7 +13,7 @@ import pytest
 from tiny import TINY, science_files, write_tiny
 
 from al_cxr.cli import main
-from al_cxr.comparison.compare import load
+from al_cxr.comparison.finished import load
 
 HERE = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from fake_run import fake_run
 from tiny import TINY, write_tiny
 
 from al_cxr.cli import main
-from al_cxr.comparison.compare import load as load_finished
+from al_cxr.comparison.finished import load as load_finished
 from al_cxr.data import sources
 from al_cxr.errors import UserError
 from al_cxr.evaluate import find_models, seen_before

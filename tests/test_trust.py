@@ -11,7 +11,7 @@ import pytest
 from fake_run import ARMS, CLASSES, SPLITS, fake_probs, fake_run, labels
 from sklearn.metrics import roc_auc_score
 
-from al_cxr.comparison.compare import load
+from al_cxr.comparison.finished import load
 from al_cxr.errors import UserError
 from al_cxr.metrics import measure
 from al_cxr.report.page import Page

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from al_cxr import experiment, models, provenance, stopping, strategies
-from al_cxr.comparison.compare import Finished
-from al_cxr.comparison.compare import load as load_finished
+from al_cxr.comparison.finished import Finished
+from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config import Arm, FolderSource, ManifestSource, MedmnistSource, Settings, Source, Stop
 from al_cxr.data import sources
 from al_cxr.data.dataset import SPLITS

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import area_under_curve, holm, interval
 from al_cxr.comparison.paired import Paired, estimate, paired
 from al_cxr.comparison.savings import isotonic, labels_needed, times_fewer

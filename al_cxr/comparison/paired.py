@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import f1_samples, image_samples, interval, mean_over_seeds, seed_samples, sign_flip
 from al_cxr.errors import UserError
 from al_cxr.records import BaselineRecord, RoundRecord

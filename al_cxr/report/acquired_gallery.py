@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.finished import Finished
 from al_cxr.errors import UserError
 from al_cxr.records import QueryRecord
 from al_cxr.report.contact import TILE, draw

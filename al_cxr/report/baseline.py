@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from al_cxr.comparison.compare import Finished, load_baseline
+from al_cxr.comparison.finished import Finished, load_baseline
 from al_cxr.errors import UserError
 from al_cxr.report.classes import always, class_accuracy, majority, mean_sd, per_class
 from al_cxr.report.experiment import gallery_of

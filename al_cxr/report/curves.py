@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.savings import isotonic
 from al_cxr.report.figures import (
     BLUE,

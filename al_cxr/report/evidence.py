@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.comparison import comparisons
-from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import supports
 from al_cxr.comparison.paired import paired
 from al_cxr.report import evidence_figures as figures

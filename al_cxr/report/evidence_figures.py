@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from al_cxr.comparison import comparisons
-from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.finished import Finished
 from al_cxr.report.estimates import labels
 from al_cxr.report.figures import BLUE, BLUES, GREY, INK, RED, STYLE, new_figure, plain
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from al_cxr.comparison import comparisons
 from al_cxr.comparison.acquired import acquired
-from al_cxr.comparison.compare import Finished, per_seed
+from al_cxr.comparison.compare import per_seed
+from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.paired import paired
 from al_cxr.report.estimates import between, labels_between, p_value, times
 from al_cxr.report.tables import Column, Table, escape

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from al_cxr.comparison.compare import Finished, load, per_round, per_seed
+from al_cxr.comparison.compare import per_round, per_seed
+from al_cxr.comparison.finished import Finished, load
 from al_cxr.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
@@ -35,7 +36,7 @@ def write_report(
     With `pixels` (absolute indices (n,) -> uint8 (n, S, S)) and `labels_N` (of the whole data set, by absolute index)
     sample predictions and the images acquired are drawn too. They show images, so unless the data is synthetic they
     go into `gallery` (the run folder by default), with a report.html that shows them, and not into the results.
-    UserError as in `compare.load`.
+    UserError as in `finished.load`.
     """
     finished = load(run_dir)
     record, seeds = finished.experiment, finished.settings.seeds

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.finished import Finished
 from al_cxr.errors import UserError
 from al_cxr.report import figures
 from al_cxr.report.page import Page

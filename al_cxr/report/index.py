@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from al_cxr.comparison.compare import Finished, per_round
+from al_cxr.comparison.compare import per_round
+from al_cxr.comparison.finished import Finished
 from al_cxr.report.page import LIMITS, Page
 from al_cxr.report.tables import Column, Table, escape
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from al_cxr.comparison.compare import Finished, per_round
+from al_cxr.comparison.compare import per_round
+from al_cxr.comparison.finished import Finished
 from al_cxr.report.page import LIMITS, Page, warnings
 from al_cxr.report.tables import Column, Table, escape, stamp
 

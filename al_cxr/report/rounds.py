@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from al_cxr.comparison.compare import Finished, per_round, per_seed, two_by_two
+from al_cxr.comparison.compare import per_round, per_seed, two_by_two
 from al_cxr.comparison.comparisons import areas, label_savings
+from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import smallest_p
 from al_cxr.comparison.paired import paired
 from al_cxr.report.classes import mean_sd

@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from dataclasses import replace
 
-from al_cxr.comparison.compare import Finished, per_round
+from al_cxr.comparison.compare import per_round
+from al_cxr.comparison.finished import Finished
 from al_cxr.report.evidence import headline
 from al_cxr.report.rounds import factorial, gains
 from al_cxr.report.tables import stamp

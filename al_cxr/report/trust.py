@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from al_cxr.comparison.compare import Finished
+from al_cxr.comparison.finished import Finished
 from al_cxr.errors import UserError
 from al_cxr.records import BaselineRecord, RoundRecord
 from al_cxr.report import calibration_tables, trust_figures, trust_tables

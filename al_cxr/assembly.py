@@ -1,0 +1,67 @@
+"""The parts that an experiment's settings name, put together: network, loader, training task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from al_cxr import models
+from al_cxr.config import Settings
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.loader import Loader
+from al_cxr.data.store import PixelStore, default_cache
+from al_cxr.features import feature_loader
+from al_cxr.models.backbone import Backbone, tuned
+from al_cxr.runtime import Runtime
+from al_cxr.seeds import stream
+from al_cxr.training.losses import build as build_loss
+from al_cxr.training.trainer import Task
+
+
+def build_model(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
+    """A fresh network, of which as much can be trained as `model.tune` says; equal seeds give equal bits."""
+    return tuned(_network(settings, dataset, seed), settings.model.tune, settings.model.tune_stages)
+
+
+def _network(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
+    m = settings.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(seed, "weights"))
+        return models.build(m.arch, m.in_channels, len(dataset.classes), settings.data.image_size, m.arguments())
+
+
+def build_loader(settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime) -> Loader:
+    """Batches of pixels, or of the features of a frozen backbone."""
+    if settings.model.tune == "frozen":
+        backbone = _network(settings, dataset, 0)
+        assert isinstance(backbone, Backbone)  # `tuned` has refused all others
+        cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
+        return feature_loader(backbone, store, cache, runtime)
+    mean, std = scale(settings)
+    return Loader(store.pixels, runtime.device, settings.model.in_channels, mean, std, runtime.memory_format)
+
+
+def scale(settings: Settings) -> tuple[float, float]:
+    """Mean and std that pixels in 0..1 are normalised by before the network: (0, 1) where it does that itself."""
+    return (0.0, 1.0) if models.takes_pixels(settings.model.arch) else (settings.train.mean, settings.train.std)
+
+
+def build_task(
+    settings: Settings, dataset: Dataset, loader: Loader, runtime: Runtime, loss: str, seed: int, index: np.ndarray
+) -> Task:
+    """Fitting the architecture on the images `index` with a named loss."""
+    counts = np.bincount(dataset.labels_N[index], minlength=len(dataset.classes))
+    return Task(
+        loader=loader,
+        labels_N=dataset.labels_N,
+        train_index=index,
+        val_index=dataset.indices("val"),
+        classes=len(dataset.classes),
+        settings=settings.train,
+        loss=build_loss(settings.losses[loss], counts, name=loss),
+        seed=seed,
+        runtime=runtime,
+    )
