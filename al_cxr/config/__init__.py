@@ -1,0 +1,37 @@
+"""The settings of an experiment as frozen, validated objects.
+
+Science settings (all sections but `machine`) change the result and are hashed; `machine` settings change only the speed
+and are not. `al_cxr.experiment` reads them from YAML.
+"""
+
+from al_cxr.config.data import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
+from al_cxr.config.labelling import Arm, Baseline, Budget, Regime, Scoring, Stop
+from al_cxr.config.machine import Machine, Ray
+from al_cxr.config.search import Dimension, Search, Value
+from al_cxr.config.settings import Settings
+from al_cxr.config.training import AugmentSettings, LossSettings, ModelSettings, TrainSettings
+
+__all__ = [
+    "Arm",
+    "AugmentSettings",
+    "Baseline",
+    "Budget",
+    "DataSettings",
+    "Dimension",
+    "FolderSource",
+    "LossSettings",
+    "Machine",
+    "ManifestSource",
+    "MedmnistSource",
+    "ModelSettings",
+    "PhantomSource",
+    "Ray",
+    "Regime",
+    "Scoring",
+    "Search",
+    "Settings",
+    "Source",
+    "Stop",
+    "TrainSettings",
+    "Value",
+]

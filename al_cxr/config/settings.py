@@ -1,0 +1,82 @@
+"""One experiment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from al_cxr.config.data import DataSettings
+from al_cxr.config.labelling import Arm, Baseline, Budget, Name, Regime, Scoring, Stop
+from al_cxr.config.machine import Machine
+from al_cxr.config.search import Search
+from al_cxr.config.section import Section
+from al_cxr.config.training import LossSettings, ModelSettings, TrainSettings
+
+RESERVED = ("all", "arms", "baseline", "evaluations", "figures", "fits", "tables")
+"""What no regime may be called: its folder lies beside these."""
+
+
+class Settings(Section):
+    """One experiment."""
+
+    data: DataSettings
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    losses: dict[Name, LossSettings] = Field(
+        default_factory=lambda: {"cross_entropy": LossSettings(kind="cross_entropy")}
+    )
+    budget: Budget = Field(default_factory=Budget)
+    regimes: dict[Name, Regime] = Field(default_factory=dict)
+    scoring: Scoring = Field(default_factory=Scoring)
+    stop: Stop = Field(default_factory=Stop)
+    arms: dict[Name, Arm] = Field(default_factory=dict)
+    baseline: Baseline = Field(default_factory=Baseline)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0], min_length=1)
+    search: Search | None = Field(None, description="of al-cxr search; it changes no result of a run")
+    machine: Machine = Field(default_factory=Machine)
+
+    @field_validator("arms", "regimes", mode="before")
+    @classmethod
+    def _without_null(cls, named: Any) -> Any:
+        """In a file that extends another, null takes an inherited arm or regime away."""
+        return {k: v for k, v in named.items() if v is not None} if isinstance(named, dict) else named
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        for where, loss in [(f"arms.{n}", a.loss) for n, a in self.arms.items()] + [("baseline", self.baseline.loss)]:
+            if loss not in self.losses:
+                raise ValueError(f"{where}.loss: no loss {loss!r} under losses ({', '.join(self.losses)})")
+        if self.model.tune == "frozen":
+            self._fits_features()
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: a seed stands there twice")
+        if self.search is not None and (shared := set(self.search.seeds) & set(self.seeds)):
+            raise ValueError(f"search.seeds: {min(shared)} is a seed of the experiment too; choose others")
+        for name, regime in self.regimes.items():
+            if name in RESERVED:
+                raise ValueError(f"regimes.{name}: this name is taken by a folder or an option; choose another")
+            try:
+                regime.over(self.budget)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join([f"regimes.{name}", *map(str, first["loc"])])
+                raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+        return self
+
+    def in_regime(self, name: str) -> Settings:
+        """The same experiment with the budget of one of its regimes."""
+        return self.model_copy(update={"budget": self.regimes[name].over(self.budget)})
+
+    def _fits_features(self) -> None:
+        for key, given, wanted in [
+            ("augment", self.train.augment is not None, "null"),
+            ("cutmix", self.train.cutmix > 0, "0"),
+            ("layer_decay", self.train.layer_decay < 1, "1"),
+        ]:
+            if given:
+                raise ValueError(f"train.{key}: model.tune frozen sees features and no pixels; set it to {wanted}")
+
+    def science(self) -> dict[str, Any]:
+        """Everything that changes the result of a run, as plain data."""
+        return self.model_dump(mode="json", exclude={"machine", "search"})

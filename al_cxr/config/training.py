@@ -1,0 +1,72 @@
+"""Which network, and how it is trained."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from al_cxr.config.section import Section
+
+
+class ModelSettings(Section):
+    arch: str = Field("cnn", description="name in the registry of al_cxr.models")
+    in_channels: Literal[1, 3] = Field(1, description="1 = grey, 3 = the grey channel repeated")
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="architecture -> its keyword arguments; only those of `arch` are used"
+    )
+    tune: Literal["all", "last", "frozen"] = Field(
+        "all", description="what is trained: all, the last stages and the head, or the head on features of the rest"
+    )
+    tune_stages: int = Field(1, ge=1, description="last only: stages at the end of the backbone that are trained")
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the architecture in use."""
+        return dict(self.options.get(self.arch, {}))
+
+
+class AugmentSettings(Section):
+    """Random per image; geometry is one affine map and one interpolation."""
+
+    horizontal_flip: float = Field(0.5, ge=0, le=1, description="probability")
+    rotation: float = Field(10.0, ge=0, le=180, description="largest angle, degrees")
+    translation: float = Field(0.05, ge=0, le=0.5, description="largest shift, fraction of the side")
+    crop_scale: tuple[float, float] = Field((0.9, 1.0), description="area of the resized crop, fraction of the image")
+    brightness: float = Field(0.1, ge=0, le=1, description="factor drawn from 1 - b .. 1 + b")
+    contrast: float = Field(0.1, ge=0, le=1, description="factor drawn from 1 - c .. 1 + c")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AugmentSettings:
+        low, high = self.crop_scale
+        if not 0 < low <= high <= 1:
+            raise ValueError("crop_scale wants 0 < low <= high <= 1")
+        return self
+
+
+class LossSettings(Section):
+    kind: Literal["cross_entropy", "weighted", "focal"]
+    gamma: float = Field(2.0, ge=0, description="focal only: weight (1 - p)^gamma")
+    alpha: Literal["none", "balanced"] | list[float] = Field(
+        "none", description="focal only: weight a class; balanced = inverse frequency in the labelled images, mean 1"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the label spread over all classes")
+
+
+class TrainSettings(Section):
+    epochs: int = Field(12, ge=1, description="most passes over the labelled images")
+    batch_size: int = Field(64, ge=2, description="images a step")
+    optimizer: Literal["adam", "adamw"] = Field("adam")
+    lr: float = Field(1e-3, gt=0, description="learning rate at the start")
+    weight_decay: float = Field(0.0, ge=0, description="L2 for adam, decoupled for adamw")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="backbones: factor on the rate a block nearer to the input")
+    schedule: Literal["plateau", "cosine", "constant"] = Field("plateau")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="factor on the rate when val loss stalls")
+    plateau_patience: int = Field(3, ge=0, description="epochs without a better val loss before that")
+    monitor: Literal["macro_f1", "accuracy", "loss"] = Field("macro_f1", description="val metric that is watched")
+    patience: int = Field(0, ge=0, description="epochs without a better val metric before stopping; 0 = never")
+    mixup: float = Field(0.0, ge=0, description="Beta(a, a) of mixup; 0 = off")
+    cutmix: float = Field(0.0, ge=0, description="Beta(a, a) of cutmix; 0 = off")
+    clip_norm: float = Field(0.0, ge=0, description="largest gradient norm; 0 = no clipping")
+    mean: float = Field(0.5, description="subtracted from pixels in 0..1")
+    std: float = Field(0.5, gt=0, description="pixels are divided by it after that")
+    augment: AugmentSettings | None = Field(default_factory=AugmentSettings, description="null = off")
