@@ -102,7 +102,7 @@ def add_evidence(page: Page, finished: Finished, mark: str) -> None:
     `mark` is the stamp of tables and figures.
     """
     target = finished.target[0].upper() + finished.target[1:]
-    page.add("## What the seeds can support", escape(headline(finished)), support(finished))
+    page.add("## What the seeds can support", support(finished))
     page.add("## Against random")
     page.table(tables.area_table(finished, mark))
     for draw, name, caption in (

@@ -14,7 +14,7 @@ from al_cxr.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
-from al_cxr.report.evidence import add_evidence
+from al_cxr.report.evidence import add_evidence, headline
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
 from al_cxr.report.rounds import experiment_tables
@@ -44,7 +44,11 @@ def write_report(
     radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery)
     page = Page(results_dir, f"{escape(record.title)}: active learning on {escape(record.data.name)}")
     page.add(warnings(record.data, record.commit, len(seeds), finished.gaps, [*head_scope(finished), *stops(finished)]))
+    queried = any(len(rounds) > 1 for rounds in finished.rounds.values())  # before the first query nothing differs
+    if queried:
+        page.add("## In short", escape(headline(finished)))
     add_provenance(page, record, seeds, machine(run_dir))
+    page.facts(passes(finished))
     page.add(LIMITS)
 
     frame, long = per_round(finished, finished.target), per_seed(finished, finished.target)
@@ -57,7 +61,7 @@ def write_report(
         page.figure(drawn, f"curve-{metric}", caption)
     for table in tables["two_by_two"]:
         page.table(table)
-    if any(len(rounds) > 1 for rounds in finished.rounds.values()):  # before the first query nothing differs
+    if queried:
         add_evidence(page, finished, mark)
 
     main = main_arm(finished)
@@ -85,6 +89,17 @@ def write_report(
         label, one = f"{model.label}, seed {model.seed}", stamp(record.data, [model.seed])
         add_fit(page, finished, model.fit, name, label, one, radiographs if shown else None, shown)
     return page.write()
+
+
+def passes(finished: Finished) -> dict[str, str]:
+    """How the Monte-Carlo passes of the queries were computed, where there were any."""
+    queries = [q for of_run in finished.queries.values() for q in of_run if q.passes]
+    if not queries:
+        return {}
+    ways = "; or ".join(dict.fromkeys(q.sampling for q in queries if q.sampling))
+    raced = [q.mean_passes for q in queries if q.mean_passes is not None]
+    mean = f", {np.mean(raced):.1f} on average where they were raced for" if raced else ""
+    return {"Monte-Carlo passes": f"{queries[0].passes} an image{mean}; {ways or 'not noted how'}"}
 
 
 def head_scope(finished: Finished) -> list[str]:

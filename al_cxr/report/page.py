@@ -40,8 +40,9 @@ class Page:
         self.blocks += [part.rstrip("\n") for part in parts if part]
 
     def facts(self, items: Mapping[str, str]) -> None:
-        """Names and what they are, as plain text."""
-        self.blocks.append(Facts(dict(items)))
+        """Names and what they are, as plain text; nothing where there are none."""
+        if items:
+            self.blocks.append(Facts(dict(items)))
 
     def listing(self, caption: str, path: Path, text: str) -> None:
         """A text file, written to `path` below the page's folder, and linked."""

@@ -99,9 +99,8 @@ class Engine:
             if self._cut is None:
                 outputs = [self._sampler.run(start[0], t) for _, start in chunk]
             else:
-                device = chunk[0][1][0].device
-                masks = {site: self._sampler.masks.of(site, t).to(device, non_blocking=True) for site in self.sites}
-                tensors = tensors_of_pass(self._cut.sampled, self._plan, masks)
+                masks = {site: self._sampler.masks.of(site, t) for site in self.sites}
+                tensors = tensors_of_pass(self._cut.sampled, self._plan, masks, chunk[0][1][0].device)
                 outputs = [functional_call(self._cut.sampled, tensors, start) for _, start in chunk]
             yield torch.cat([logits(o, len(i)) for o, (i, _) in zip(outputs, chunk, strict=True)])
 

@@ -74,22 +74,26 @@ def thin(cut: Cut) -> Plan:
     return Plan(tuple(thins), tuple(masked))
 
 
-def tensors_of_pass(sampled: nn.Module, plan: Plan, masks: Mapping[Site, Tensor]) -> dict[str, Tensor]:
+def tensors_of_pass(
+    sampled: nn.Module, plan: Plan, masks: Mapping[Site, Tensor], device: torch.device
+) -> dict[str, Tensor]:
     """Parameters and buffers that differ in a pass: masks, picked channels, and the weights of thinned layers.
 
-    `masks` are bool, of a site's shape, on the device of the network. For `torch.func.functional_call`.
+    `masks` are bool, of a site's shape, on the CPU: what is kept is counted there, so that a GPU is never waited for.
+    For `torch.func.functional_call`.
     """
     weights: dict[str, Tensor] = dict(sampled.named_parameters())
     like = next(iter(weights.values()), None)
     changed: dict[str, Tensor] = {}
     for site in plan.masked:
         assert site.keep is not None
-        mask = masks[site]
+        mask = masks[site].to(device, non_blocking=True)
         changed[mask_name(site)] = mask.to(mask.dtype if like is None else like.dtype) / site.keep
     kept = {t: masks[t.site].flatten().nonzero().flatten() for t in plan.thin}
     # A layer of no channels cannot be run: where all are dropped, one stays and is weighted with 0.
     emptied = {t for t in plan.thin if len(kept[t]) == 0}
-    kept |= {t: torch.zeros(1, dtype=torch.int64, device=masks[t.site].device) for t in emptied}
+    kept |= {t: torch.zeros(1, dtype=torch.int64) for t in emptied}
+    kept = {t: index.to(device, non_blocking=True) for t, index in kept.items()}
     rows = {t.before: kept[t] for t in plan.thin if t.before}
     columns = {t.after: t for t in plan.thin}
     for name in dict.fromkeys([*rows, *columns]):
