@@ -51,14 +51,19 @@ def _report(tests: Sequence[Metrics]) -> dict[str, dict[str, object]]:
     return rows
 
 
-def per_class(name: str, title: str, tests: Sequence[Metrics], stamp: str) -> Table:
+def per_class(name: str, title: str, tests: Sequence[Metrics], stamp: str, source: Metrics | None = None) -> Table:
     """Precision, recall, F1, support and ROC-AUC of each class, accuracy, macro and weighted average: mean over the
-    seeds of `tests` (one test set) with its standard deviation. The last rows answer the majority class always."""
+    seeds of `tests` (one test set) with its standard deviation. The last rows need no model: the majority class always
+    and, where given, what each `source` mostly holds."""
     answer = majority(tests[0])
-    trivial = _report([always(tests[0], answer)])
     rows = [{"row": label, **row} for label, row in _report(tests).items()]
-    for label in (answer, "accuracy", "macro avg"):  # no model, so no seeds
-        rows.append({"row": f"always {answer}: {label}", **trivial[label], "seeds": np.nan})
+    answers = {f"always {answer}": (always(tests[0], answer), [answer])}
+    if source is not None:
+        answers["predict the source"] = source, [c.name for c in source.classes]
+    for what, (metrics, named) in answers.items():
+        trivial = _report([metrics])
+        for label in (*named, "accuracy", "macro avg"):  # no model, so no seeds
+            rows.append({"row": f"{what}: {label}", **trivial[label], "seeds": np.nan})
     shown = (
         Column("", "row"),
         Column("precision, %", "precision", "percent", "precision_sd"),
@@ -76,13 +81,18 @@ def per_class(name: str, title: str, tests: Sequence[Metrics], stamp: str) -> Ta
     return Table(name, title, pd.DataFrame(rows), shown, stamp, notes)
 
 
-def class_accuracy(name: str, title: str, models: Mapping[str, Sequence[Metrics]], stamp: str) -> Table:
-    """Share of each class's own images that were right, one row a model, and the majority answer."""
+def class_accuracy(
+    name: str, title: str, models: Mapping[str, Sequence[Metrics]], stamp: str, source: Metrics | None = None
+) -> Table:
+    """Share of each class's own images that were right, one row a model, and answers that need no model."""
     first = next(iter(models.values()))[0]
     classes = [c.name for c in first.classes]
     answer = majority(first)
     rows = []
-    for model, tests in {**models, f"always {answer}": [always(first, answer)]}.items():
+    trivial = {f"always {answer}": [always(first, answer)]}
+    if source is not None:
+        trivial["predict the source"] = [source]
+    for model, tests in {**models, **trivial}.items():
         row: dict[str, object] = {"model": model, "seeds": len(tests) if model in models else np.nan}
         for i, c in enumerate(classes):
             row[f"class_{c}"], row[f"class_{c}_sd"] = mean_sd([t.classes[i].accuracy for t in tests])

@@ -19,6 +19,7 @@ from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.tables import escape, file_name, stamp
+from al_cxr.report.trivial import by_source
 from al_cxr.report.trust import add_trust
 
 
@@ -76,9 +77,10 @@ def write_report(
     models = last_models(finished)
     page.add("## Class by class, at the last round")
     accuracies = {m.label: m.tests for m in models.values()}
-    page.table(class_accuracy("class-accuracy", "Accuracy of each class", accuracies, mark))
+    source = by_source(finished)
+    page.table(class_accuracy("class-accuracy", "Accuracy of each class", accuracies, mark, source))
     for i, (name, model) in enumerate(models.items()):
-        table = per_class(f"per-class-{file_name(name)}", escape(model.label), model.tests, mark)
+        table = per_class(f"per-class-{file_name(name)}", escape(model.label), model.tests, mark, source)
         page.table(table, inline=name in (BASELINE, main), notes=i == 0)
 
     add_trust(page, finished, mark)
