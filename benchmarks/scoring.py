@@ -184,7 +184,8 @@ def ways(model: nn.Module, images: Tensor, k: int, passes: int, rates: dict[torc
     def race(how: Sampling, racing: Racing) -> Callable[[Tensor], np.ndarray]:
         def call(x: Tensor) -> np.ndarray:
             statistics = race_over(model, np.arange(len(x)), lambda index: batched(x, index), how, racing)
-            shares[racing.limit] = float(np.mean(statistics.passes_N)) / passes
+            had = passes if statistics.passes_N is None else float(np.mean(statistics.passes_N))
+            shares[racing.limit] = had / passes
             return np.asarray(statistics.predictive_entropy_N)
 
         return call

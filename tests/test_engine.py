@@ -21,7 +21,8 @@ from al_cxr.sampling import engine as engine_module
 from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.graph import Uncuttable, cut
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
-from al_cxr.sampling.passes import monte_carlo
+from al_cxr.sampling.passes import monte_carlo, race_over
+from al_cxr.sampling.race import Racing
 from al_cxr.sampling.stochastic import find_sites
 from al_cxr.sampling.thinning import thin
 
@@ -264,3 +265,25 @@ def test_bfloat16_is_close() -> None:
     )
     assert "bfloat16" in half.sampling
     np.testing.assert_allclose(half.mean_probs_NC, plain.mean_probs_NC, atol=0.05)
+
+
+def test_a_race_and_when_there_is_none() -> None:
+    """The same choice as all passes give; and no race where passes cost nothing beside the deterministic part."""
+    x = images(60)
+
+    def of(index: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:
+        for i in range(0, len(index), 16):
+            yield index[i : i + 16], x[torch.from_numpy(index[i : i + 16])]
+
+    deep = trained(models.build("cnn", 1, 3, SIZE, {"width": 0.125}))
+    shallow = trained(models.build("resnet18", 1, 3, SIZE, {"head_dropout": 0.3}))
+    index, how = np.arange(60), Sampling(20, 0, 0)
+    for net, runs in ((deep, True), (shallow, False)):
+        everything = monte_carlo(net, of(index), how)
+        got = race_over(net, index, of, how, Racing(10, error=0.0))
+        assert got.sites == everything.sites and got.sampling == everything.sampling
+        assert (got.passes_N is not None) == runs
+        for field in FIELDS:
+            np.testing.assert_allclose(getattr(got, field), getattr(everything, field), atol=1e-6)
+    fewer = race_over(deep, index, of, how, Racing(10, error=0.5))
+    assert fewer.passes_N is not None and fewer.passes_N.mean() < 20

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
 
 from al_cxr.errors import UserError
 from al_cxr.sampling.graph import Cut, Uncuttable, bytes_of, cut
@@ -93,6 +94,19 @@ class Engine:
                 chunk, size = [], 0
         if chunk:
             yield np.concatenate([i for i, _ in chunk]), self._logits(chunk, passes)
+
+    def worth_racing(self, example_B: Tensor, passes: int) -> bool:
+        """Whether all passes over an image cost more than its deterministic part, which every stage of a race repeats.
+
+        Counted in operations of convolutions and products, not in seconds: the answer is the same on all machines.
+        """
+        if self._cut is None:
+            return True
+        with FlopCounterMode(display=False) as counter:
+            start = self._cut.fixed(example_B.to(self._dtype))
+            fixed = counter.get_total_flops()
+            list(self._logits([(np.arange(len(example_B)), start)], [0]))
+        return passes * (counter.get_total_flops() - fixed) > fixed
 
     def _logits(self, chunk: list[tuple[np.ndarray, tuple[Tensor, ...]]], passes: Sequence[int]) -> Iterator[Tensor]:
         for t in passes:

@@ -76,6 +76,17 @@ def raced(sample: Sample, index_N: np.ndarray, classes: int, how: Sampling, raci
     return PoolStatistics(index_N=index_N, passes=how.passes, passes_N=race.passes_N, **race.moments.statistics())
 
 
+def unraced(sample: Sample, index_N: np.ndarray, classes: int, how: Sampling, racing: Racing) -> PoolStatistics:
+    """The same with all T passes for every image."""
+    position = {index: at for at, index in enumerate(index_N.tolist())}
+    moments = Moments(len(index_N), classes)
+    for index_B, probs_BSC in sample(index_N, range(how.passes)):
+        require_finite(probs_BSC.reshape(len(index_B), -1))
+        rows_B = torch.tensor([position[i] for i in index_B.tolist()])
+        moments.add(rows_B, torch.from_numpy(np.array(probs_BSC)))  # a copy: another process's is read-only
+    return PoolStatistics(index_N=index_N, passes=how.passes, **moments.statistics())
+
+
 def race_over(
     model: nn.Module,
     index_N: np.ndarray,
@@ -84,10 +95,14 @@ def race_over(
     racing: Racing,
     sample: Sample | None = None,
 ) -> PoolStatistics:
-    """`raced`, with the passes computed here or, where given, by `sample`; errors as of `monte_carlo`."""
+    """`raced`, with the passes computed here or, where given, by `sample`; errors as of `monte_carlo`.
+
+    Where passes are nearly free beside the network's deterministic part there is no race, and all images get T.
+    """
     first, _ = peeked(batches(index_N[:PEEKED]), how.passes)
     with engine(model, first[1], how) as sampled:
-        statistics = raced(sample or sampler_of(sampled, batches), index_N, sampled.classes, how, racing)
+        run = raced if sampled.worth_racing(first[1], how.passes) else unraced
+        statistics = run(sample or sampler_of(sampled, batches), index_N, sampled.classes, how, racing)
     return dataclasses.replace(statistics, sites=[str(site) for site in sampled.sites], sampling=sampled.note)
 
 
