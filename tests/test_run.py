@@ -163,3 +163,28 @@ def test_an_edited_record_is_noticed(finished: Path, tmp_path: Path, capsys: pyt
     (path.parent / "round-2.json").unlink()
     assert play(tmp_path) == 2
     assert "round-1.json is not what these settings" in capsys.readouterr().err
+
+
+def test_the_head_scope_is_named_and_its_agreement_reported(tmp_path: Path) -> None:
+    write_tiny(tmp_path, TINY.replace("rounds: 2", "rounds: 1").replace("seeds: [0, 1]", "seeds: [0]"))
+    assert play(tmp_path, "--set", "scoring.scope=head") == 0
+    query = read(tmp_path / "runs" / "tiny" / "arms" / "focal-mc_entropy" / "seed-0" / "query-0.json")
+    assert -1 <= query["head_agreement"] <= 1 and 0 < len(query["random_sites"]) < 7
+    page = (tmp_path / "results" / "tiny" / "README.md").read_text()
+    assert f"Rank correlation of the entropies with those of all sites: mean {query['head_agreement']:.2f}" in page
+
+
+def test_a_stopping_rule_ends_an_arm_and_the_page_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(tmp_path, TINY.replace("seeds: [0, 1]", "seeds: [0]"))
+    stop = ("--set", "stop.rule=low_uncertainty", "--set", "stop.options={below: 5.0}")
+    assert play(tmp_path, *stop) == 0
+    arm = tmp_path / "runs" / "tiny" / "arms" / "focal-mc_entropy" / "seed-0"
+    assert read(arm / "stopped.json")["round"] == 0 and not (arm / "round-1.json").exists()
+    assert (arm.parent.parent / "focal-random" / "seed-0" / "round-2.json").exists(), "random does not look at the pool"
+    page = (tmp_path / "results" / "tiny" / "README.md").read_text()
+    assert "focal-mc_entropy seed 0 stopped after round 0" in page.replace("\\", "")
+    capsys.readouterr()
+    assert play(tmp_path, *stop) == 0
+    assert "every run was there already" in capsys.readouterr().out, "a stopped arm is a finished one"
+    assert play(tmp_path, "--name", "other", "--set", "stop.rule=never") == 2
+    assert "no rule 'never'" in capsys.readouterr().err
