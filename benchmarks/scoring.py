@@ -202,6 +202,8 @@ def ways(model: nn.Module, images: Tensor, k: int, passes: int, rates: dict[torc
         Row("al-cxr, bfloat16, race budget", race(half, Racing(k, limit=200)), flops=lambda: floor(half, shares[200])),
         Row("al-cxr, bfloat16, scope head", full(head), flops=lambda: floor(head)),
     ]
+    if any(isinstance(module, nn.RNNBase) for module in model.modules()):  # whose products torch does not count
+        rows = [replace(row, flops=None) for row in rows]
     return rows
 
 
@@ -258,7 +260,8 @@ NOTES = """\
 *memory*: what the process needs at its peak beyond what it held before. *same masks*: of the 10 % highest entropies, \
 the share that is also chosen by the plain loop in float32 with the same masks; Baal draws masks of its own, so its \
 figure is that of two independent runs. *T = 500*: the same against 500 independent passes. Baal is given \
-probabilities; given logits it averages them before the softmax."""
+probabilities; given logits it averages them before the softmax. *floor*: none for recurrences, which torch does not \
+count."""
 
 if __name__ == "__main__":
     main()
