@@ -20,7 +20,7 @@ def comparison_text(finished: Finished) -> str:
     narrow = replace(table, columns=tuple(c for c in table.columns if c.value not in ("share", "each", "best")))
     parts = ["\n".join(f"warning   not finished: {gap}" for gap in finished.gaps), table.title, narrow.grid()]
     parts += [f"{t.title}\n\n{t.grid()}" for t in factorial(finished, mark)]
-    parts += ["F1 in %, differences in points within a seed: mean ± standard deviation over seeds.", mark]
     if any(len(rounds) > 1 for rounds in finished.rounds.values()):
         parts.append(textwrap.fill(headline(finished), 110))
+    parts += ["F1 in %, differences in points within a seed: mean ± standard deviation over seeds.", mark]
     return "\n\n".join(part for part in parts if part)
