@@ -422,7 +422,7 @@ def test_medmnist_mistakes(tmp_path: Path) -> None:
         ({"val_labels": np.zeros((4, 14), np.uint8)}, "one label an image"),
         ({"val_labels": np.full((4, 1), 2, np.uint8)}, "does not fit"),
         ({"val_labels": np.zeros((4, 1))}, "float64.*not an array of bytes"),
-        ({"val_labels": np.array([[print]] * 4, dtype=object)}, "object.*not an array of bytes"),
+        ({"val_labels": np.array([[len]] * 4, dtype=object)}, "object.*not an array of bytes"),
         ({"val_labels": np.zeros((4, 1), np.uint8)}, "no image of class 'pneumonia' in the val split"),
     ],
 )
