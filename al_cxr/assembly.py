@@ -11,10 +11,10 @@ from torch import nn
 from al_cxr import models
 from al_cxr.config import Settings
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.loader import Loader
+from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.features import feature_loader
-from al_cxr.models.backbone import Backbone, tuned
+from al_cxr.models.backbone import Backbone, Head, tuned
 from al_cxr.runtime import Runtime
 from al_cxr.seeds import stream
 from al_cxr.training.losses import build as build_loss
@@ -31,6 +31,13 @@ def _network(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "weights"))
         return models.build(m.arch, m.in_channels, len(dataset.classes), settings.data.image_size, m.arguments())
+
+
+def build_head(settings: Settings, dataset: Dataset, loader: FeatureLoader, seed: int) -> Head:
+    """A fresh head on the features of a frozen backbone, without building the backbone; equal seeds give equal bits."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(seed, "weights"))
+        return Head(loader.width, len(dataset.classes), settings.model.arguments()["head_dropout"])
 
 
 def build_loader(settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime) -> Loader:

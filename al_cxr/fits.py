@@ -22,7 +22,7 @@ from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.errors import UserError
 from al_cxr.metrics import measure
-from al_cxr.models.backbone import Backbone, Tune
+from al_cxr.models.backbone import Backbone, Head, Tune
 from al_cxr.records import FitRecord, Timing, read, write
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
@@ -31,6 +31,7 @@ from al_cxr.training.trainer import fit
 from al_cxr.workspace import Workspace
 
 CHECKPOINT = "training.safetensors"
+OTHER_WEIGHTS = "other weights than the head was trained on"
 VERSION = 1
 """Raised whenever a change of code changes the weights that the same settings give."""
 
@@ -64,22 +65,34 @@ class Fit:
         return read(self.folder / "model.json", ModelCard)
 
     def model(self, runtime: Runtime) -> nn.Module:
-        """The network with its trained weights, in eval mode on the device.
+        """The network with its trained weights, in eval mode on the device: pixels (B, channels, S, S) -> logits.
 
-        Where the backbone was frozen it takes pixels as well as cached features. UserError where the backbone's weights
-        are no longer those that the head was trained on.
+        UserError where the backbone was frozen and its weights are no longer those that the head was trained on.
         """
         c, path = self.card(), self.folder / "model.safetensors"
         options = c.options if c.tune == "frozen" else _without_weights(c.arch, c.options)
         model = models.build(c.arch, c.in_channels, len(c.classes), c.image_size, options)
         if c.tune == "frozen" and isinstance(model, Backbone):
             if weights_hash(model.body) != c.backbone:
-                raise UserError(f"{self.folder}: model.options.{c.arch}: other weights than the head was trained on")
+                raise UserError(f"{self.folder}: model.options.{c.arch}: {OTHER_WEIGHTS}")
             load_weights(model.head, path)
-            model.cached = True
         else:
             load_weights(model, path)
         return runtime.place(model).eval()
+
+    def part_for(self, loader: Loader, runtime: Runtime) -> nn.Module:
+        """The network that the batches of a loader go into: the head alone where they are a backbone's features.
+
+        UserError where these are the features of other weights than the head was trained on.
+        """
+        if not isinstance(loader, FeatureLoader):
+            return self.model(runtime)
+        c = self.card()
+        if c.backbone != loader.backbone:
+            raise UserError(f"{self.folder}: model.options.{c.arch}: {OTHER_WEIGHTS}")
+        head = Head(loader.width, len(c.classes), float(str(c.options["head_dropout"])))
+        load_weights(head, self.folder / "model.safetensors")
+        return runtime.place(head).eval()
 
     def loader(self, pixels: np.ndarray, runtime: Runtime) -> Loader:
         """Batches of other pixels (uint8 (N, S, S), S the model's size), prepared as in training."""

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from al_cxr import provenance
-from al_cxr.assembly import build_loader, build_model, build_task
+from al_cxr.assembly import build_head, build_loader, build_model, build_task
 from al_cxr.comparison.images import write_images
 from al_cxr.config import Settings
 from al_cxr.data import sources
@@ -22,7 +22,6 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, card, default_cache
 from al_cxr.errors import UserError
 from al_cxr.experiment import differences
-from al_cxr.models.backbone import Head
 from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write, write_atomically
 from al_cxr.runtime import Runtime, resolve
 from al_cxr.speeds import passes_speed, training_speed, wait
@@ -36,7 +35,7 @@ GROWS = ("seeds", "arms", "regimes")
 """Settings that may change between two starts of one experiment: more of them only adds runs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # itself and no other, so that a worker can cache what belongs to it
 class Workspace:
     folder: Path
     name: str
@@ -59,10 +58,11 @@ class Workspace:
 
     def build_model(self, seed: int) -> nn.Module:
         """A fresh network, or the head of a frozen backbone; equal seeds give equal bits."""
-        model = build_model(self.settings, self.dataset, seed)
-        if isinstance(model, Head) and isinstance(self.loader, FeatureLoader):
-            model.standardise.fit(*self.loader.moments(self.train_index))
-        return model
+        if not isinstance(self.loader, FeatureLoader):
+            return build_model(self.settings, self.dataset, seed)
+        head = build_head(self.settings, self.dataset, self.loader, seed)
+        head.standardise.fit(*self.loader.moments(self.train_index))
+        return head
 
     def task(self, loss: str, seed: int, labelled: np.ndarray) -> Task:
         """Fitting the architecture on some labelled images with a named loss."""

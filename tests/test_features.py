@@ -178,7 +178,7 @@ def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_pat
     assert found.record.parameters == 96 * 3 + 3
     assert (found.folder / "model.safetensors").stat().st_size < 5_000  # the head alone
     everything = np.arange(len(workspace.dataset))
-    on_features = predict(found.model(RUNTIME), workspace.loader.batches(everything, 16))
+    on_features = predict(found.part_for(workspace.loader, RUNTIME), workspace.loader.batches(everything, 16))
     on_pixels = predict(found.model(RUNTIME), found.loader(workspace.store.pixels, RUNTIME).batches(everything, 16))
     np.testing.assert_allclose(on_features, on_pixels, atol=1e-5)
     assert on_features.std(axis=0).max() > 0.01
@@ -203,12 +203,13 @@ def test_monte_carlo_dropout_and_penultimate_features_of_the_head(weights: Path,
     workspace = open_run(tmp_path / "run", settings(weights, tmp_path / "cache"))
     run_arm(workspace, "mc", 0, workspace.dataset.labels_N.__getitem__, lambda record: None)
     query = read(tmp_path / "run" / "arms" / "mc" / "seed-0" / "query-0.json", QueryRecord)
-    assert query.passes == 3 and len(query.random_sites) == 1 and "head.dropout" in query.random_sites[0]
+    assert query.passes == 3 and len(query.random_sites) == 1 and query.random_sites[0].startswith("dropout")
+    assert query.sampling is not None and "plain" not in query.sampling
     found = obtain(workspace, "cross_entropy", 0, workspace.train_index)
-    model: Any = found.model(RUNTIME)
+    model: Any = found.part_for(workspace.loader, RUNTIME)
     features = penultimate(model, workspace.loader.batches(np.arange(5), 16))
     raw = torch.from_numpy(np.array(workspace.loader._pixels[:5]))
-    np.testing.assert_allclose(features, model.head.standardise(raw).numpy(), rtol=1e-5)
+    np.testing.assert_allclose(features, model.standardise(raw).numpy(), rtol=1e-5)
 
 
 def test_other_weights_under_the_same_name_are_refused(weights: Path, tmp_path: Path) -> None:

@@ -76,6 +76,11 @@ class FeatureLoader(Loader):
         super().__init__(features_NK, device)
         self.features_NK, self.key, self.backbone = features_NK, key, backbone
 
+    @property
+    def width(self) -> int:
+        """K."""
+        return self.features_NK.shape[1]
+
     def moments(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each feature over some images, float32 (K,); no label is looked at."""
         chosen = self.features_NK[index]

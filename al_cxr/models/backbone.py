@@ -63,11 +63,8 @@ class Backbone(nn.Module):
     """Radiographs (B, 1 or 3, S, S) in 0..1 -> logits (B, classes).
 
     Grey is repeated to RGB, then each channel is normalised as in the pretraining, and only then does the network pad
-    with zeros. So `train.mean` and `train.std` do not count here. With `cached` set, what is two-dimensional is taken
-    for features; without, nothing in `forward` depends on the input, so that the network can be traced.
+    with zeros. So `train.mean` and `train.std` do not count here.
     """
-
-    cached = False
 
     def __init__(self, name: str, body: Any, classes: int, head_dropout: float, pretrained: bool) -> None:
         super().__init__()
@@ -85,8 +82,6 @@ class Backbone(nn.Module):
         return self.body((images.expand(-1, 3, -1, -1) - self.mean) / self.std)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.cached and x.ndim == 2:
-            return self.head(x)
         return self.head(self.features(x))
 
     def train(self, mode: bool = True) -> Backbone:

@@ -26,7 +26,6 @@ from al_cxr.data.store import default_cache
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit
 from al_cxr.records import FitRecord, read
-from al_cxr.runtime import Runtime
 from al_cxr.sweeps.shards import Work
 from al_cxr.workspace import Workspace, reopen
 
@@ -193,8 +192,9 @@ def _workspace(place: Place) -> Workspace:
 
 
 @functools.lru_cache(maxsize=1)
-def _model(folder: Path, runtime: Runtime) -> nn.Module:
-    return Fit(folder, read(folder / "fit.json", FitRecord)).model(runtime)
+def _model(workspace: Workspace, key: str) -> nn.Module:
+    folder = workspace.fits / key
+    return Fit(folder, read(folder / "fit.json", FitRecord)).part_for(workspace.loader, workspace.runtime)
 
 
 def _work(place: Place, perform: Perform[J], job: J) -> str | None:
@@ -210,6 +210,6 @@ def _help(place: Place, key: str, work: Work[T], index_N: np.ndarray) -> T | Non
     """A part; None for a mistake, which the process that asked meets by itself."""
     try:
         workspace = _workspace(place)
-        return work(workspace, _model(workspace.fits / key, workspace.runtime), index_N)
+        return work(workspace, _model(workspace, key), index_N)
     except UserError:
         return None

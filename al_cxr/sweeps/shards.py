@@ -66,7 +66,7 @@ def score_unlabelled(
 
     Idle workers of Ray help where the pool is larger than `machine.ray.shard`. Errors as of `scoring.score_pool`.
     """
-    model, index_N, batches = fit.model(workspace.runtime), pool.unlabelled, _batches(workspace)
+    model, index_N, batches = fit.part_for(workspace.loader, workspace.runtime), pool.unlabelled, _batches(workspace)
     how, racing = sampling_of(workspace, seed, round), racing_of(workspace, strategy, n)
     agreement = None
     if how.head and strategy.needs & {"mc", "votes"}:
