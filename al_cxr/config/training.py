@@ -25,21 +25,32 @@ class ModelSettings(Section):
         return dict(self.options.get(self.arch, {}))
 
 
+class ScannerSettings(Section):
+    """What another machine in another hospital does to a radiograph; random per image."""
+
+    aspect: float = Field(0.1, ge=0, le=0.5, description="width over height, factor exp(-a) .. exp(a)")
+    gamma: float = Field(0.4, ge=0, le=2, description="grey values to the power of exp(-g) .. exp(g)")
+    blur: float = Field(0.008, ge=0, le=0.05, description="largest standard deviation, fraction of the side")
+    collimation: float = Field(0.1, ge=0, le=0.4, description="largest black border, fraction of the side")
+    letters: float = Field(0.3, ge=0, le=1, description="probability of a burnt-in mark")
+
+
 class AugmentSettings(Section):
     """Random per image; geometry is one affine map and one interpolation."""
 
     horizontal_flip: float = Field(0.5, ge=0, le=1, description="probability")
     rotation: float = Field(10.0, ge=0, le=180, description="largest angle, degrees")
     translation: float = Field(0.05, ge=0, le=0.5, description="largest shift, fraction of the side")
-    crop_scale: tuple[float, float] = Field((0.9, 1.0), description="area of the resized crop, fraction of the image")
+    crop_scale: tuple[float, float] = Field((0.9, 1.0), description="area of the resized crop, of the image")
     brightness: float = Field(0.1, ge=0, le=1, description="factor drawn from 1 - b .. 1 + b")
     contrast: float = Field(0.1, ge=0, le=1, description="factor drawn from 1 - c .. 1 + c")
+    scanner: ScannerSettings | None = Field(None, description="null = off; {} = other machines, with its defaults")
 
     @model_validator(mode="after")
     def _ordered(self) -> AugmentSettings:
         low, high = self.crop_scale
-        if not 0 < low <= high <= 1:
-            raise ValueError("crop_scale wants 0 < low <= high <= 1")
+        if not 0 < low <= high <= 2:
+            raise ValueError("crop_scale wants 0 < low <= high <= 2 (above 1 the image is shrunk into a black frame)")
         return self
 
 

@@ -1,6 +1,7 @@
 """Augmentation of a batch: random per image, all geometry in one interpolation.
 
-Each image goes through flip, rotation, translation, resized crop, brightness, contrast. What each step does to it
+Each image goes through flip, rotation, translation, resized crop, brightness, contrast, and where wanted through what
+another machine would do to it (al_cxr.data.scanner). What each step does to it
 follows from nine uniform numbers, drawn on the CPU and sent to the device as one small tensor: equal generator states
 give equal maps on every device, and nothing waits for the GPU.
 
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from al_cxr.config import AugmentSettings
+from al_cxr.data import scanner
 
 DRAWS = ("flip", "angle", "shift_x", "shift_y", "area", "crop_x", "crop_y", "brightness", "contrast")
 """What the K = 9 uniform numbers of an image decide, in this order."""
@@ -27,27 +29,34 @@ def augment(images: Tensor, settings: AugmentSettings, generator: torch.Generato
     """A randomly changed copy of each image.
 
     `images` is float32 (B, 1, S, S) in 0..1 on any device and is not changed; the answer has the same shape, range and
-    device. `generator` lives on the CPU and moves on by B x 9 numbers whatever the settings are.
+    device. `generator` lives on the CPU and moves on by B x 9 numbers whatever the settings are, and by those of
+    al_cxr.data.scanner where `settings.scanner` is on.
     """
-    return apply(images, settings, torch.rand((len(images), len(DRAWS)), generator=generator))
+    draws_BK = torch.rand((len(images), len(DRAWS)), generator=generator)
+    if settings.scanner is None:
+        return apply(images, settings, draws_BK)
+    of_scanner_BK = scanner.draw(len(images), generator)
+    aspect_B = scanner.aspect(of_scanner_BK, settings.scanner)
+    return scanner.apply(apply(images, settings, draws_BK, aspect_B), settings.scanner, of_scanner_BK)
 
 
 @torch.no_grad()
-def apply(images: Tensor, settings: AugmentSettings, draws_BK: Tensor) -> Tensor:
+def apply(images: Tensor, settings: AugmentSettings, draws_BK: Tensor, aspect_B: Tensor | None = None) -> Tensor:
     """The augmentation that the uniform numbers `draws_BK` (B, 9) in 0..1 on the CPU stand for; see `augment`.
 
     0.5 is the middle of each range: no rotation, no shift, factor 1, a centred crop. Larger numbers turn
-    counter-clockwise, shift right and down, and crop further right and down.
+    counter-clockwise, shift right and down, and crop further right and down. `aspect_B` are factors of width over
+    height that keep the area; None for 1.
     """
     if images.ndim != 4 or images.shape[1] != 1 or images.shape[2] != images.shape[3] or images.dtype != torch.float32:
         raise ValueError(f"augment wants float32 (B, 1, S, S), not {images.dtype} {tuple(images.shape)}")
     flipped_B = draws_BK[:, 0] < settings.horizontal_flip
     brightness_B, contrast_B = _factor(draws_BK[:, 7], settings.brightness), _factor(draws_BK[:, 8], settings.contrast)
-    packed = torch.cat([_affine(flipped_B, settings, draws_BK).flatten(1), brightness_B, contrast_B], dim=1)
+    packed = torch.cat([_affine(flipped_B, settings, draws_BK, aspect_B).flatten(1), brightness_B, contrast_B], dim=1)
     packed_B8 = packed.to(images.device, non_blocking=True)
 
     out = images
-    if settings.rotation or settings.translation or settings.crop_scale != (1.0, 1.0):
+    if settings.rotation or settings.translation or settings.crop_scale != (1.0, 1.0) or aspect_B is not None:
         out = _sample(images, packed_B8[:, :6].unflatten(1, (2, 3)))
     elif settings.horizontal_flip:
         # A mirror alone needs no interpolation; the sign of the map says who is flipped.
@@ -65,7 +74,7 @@ def _factor(draw_B: Tensor, spread: float) -> Tensor:
     return (1 + spread * (2 * draw_B - 1)).unsqueeze(1)
 
 
-def _affine(flipped_B: Tensor, settings: AugmentSettings, draws_BK: Tensor) -> Tensor:
+def _affine(flipped_B: Tensor, settings: AugmentSettings, draws_BK: Tensor, aspect_B: Tensor | None = None) -> Tensor:
     """(B, 2, 3) maps from a point of the output to the point of the input it shows, both in -1..1 with y downwards.
 
     The output shows a crop of the shifted, of the rotated, of the flipped image, so a point is taken back in this
@@ -80,6 +89,9 @@ def _affine(flipped_B: Tensor, settings: AugmentSettings, draws_BK: Tensor) -> T
     cos_B, sin_B = angle_B.cos(), angle_B.sin()
     back_B22 = torch.stack([cos_B, -sin_B, sin_B, cos_B], dim=1).view(-1, 2, 2)
     map_B23 = torch.cat([back_B22 * side_B[:, None, None], back_B22 @ offset_B2[:, :, None]], dim=2)
+    if aspect_B is not None:
+        map_B23[:, :, 0] /= aspect_B.sqrt()[:, None]
+        map_B23[:, :, 1] *= aspect_B.sqrt()[:, None]
     map_B23[:, 0] *= 1 - 2 * flipped_B.to(map_B23)[:, None]
     return map_B23
 
