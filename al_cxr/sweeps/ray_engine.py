@@ -7,7 +7,6 @@ that lost its worker is simply begun again elsewhere, and goes on from the last 
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import os
 import platform
@@ -25,6 +24,7 @@ from al_cxr.config import Ray, Settings
 from al_cxr.data.store import default_cache
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit
+from al_cxr.locks import alone
 from al_cxr.records import FitRecord, read
 from al_cxr.sweeps.shards import Work
 from al_cxr.workspace import Workspace, reopen
@@ -185,8 +185,7 @@ def _workspace(place: Place) -> Workspace:
             )
         if place.here.is_dir():
             os.chdir(place.here)
-        with open(Path(tempfile.gettempdir()) / f"al-cxr-{os.getuid()}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(Path(tempfile.gettempdir()) / f"al-cxr-{os.getuid()}.lock"):
             _opened = place, reopen(place.folder, place.settings)
     return _opened[1]
 

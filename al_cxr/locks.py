@@ -1,0 +1,28 @@
+"""One process at a time where several could do the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """A block that no other process is in with the same lock file; whoever comes later waits.
+
+    The lock ends with its process, however that ends. On a file system without locks the block is entered at once:
+    what is done in it must be right then, too, if it is done twice.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except NotImplementedError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
