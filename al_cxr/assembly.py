@@ -35,9 +35,10 @@ def _network(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
 
 def build_head(settings: Settings, dataset: Dataset, loader: FeatureLoader, seed: int) -> Head:
     """A fresh head on the features of a frozen backbone, without building the backbone; equal seeds give equal bits."""
+    options = models.defaults(settings.model.arch) | settings.model.arguments()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "weights"))
-        return Head(loader.width, len(dataset.classes), settings.model.arguments()["head_dropout"])
+        return Head(loader.width, len(dataset.classes), options["head_dropout"])
 
 
 def build_loader(settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime) -> Loader:

@@ -7,3 +7,10 @@ class UserError(Exception):
     The message says what is wrong, where (file, key or row) and what to do. The command line prints it without a
     traceback and ends with exit code 2; everything else that goes wrong is a bug and keeps its traceback.
     """
+
+
+class Unavailable(UserError):
+    """A model that nothing is wrong with but that lacks something here: weights or a package.
+
+    The message says what to fetch and where to put it. A table of many models goes on without it.
+    """

@@ -48,7 +48,10 @@ def find_models(path: Path) -> list[Named]:
     if (path / "fit.json").is_file():
         return [Named(path.name, path.name, Fit(path, read(path / "fit.json", FitRecord)), run)]
     if run is None:
-        raise UserError(f"{path}: no run folder and not inside one; name what `al-cxr run` or `baseline` wrote")
+        raise UserError(
+            f"{path}: no run folder and not inside one; name what `al-cxr run` wrote, or a model's folder in what "
+            "`al-cxr baseline` wrote"
+        )
     found = []
     for folder in sorted({p.parent for p in path.rglob("round-*.json")}):
         numbers = [int(n) for p in folder.glob("round-*.json") if (n := p.stem.removeprefix("round-")).isdigit()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -65,6 +66,18 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def lay(layer: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """A layer of settings (a file, one of its profiles, all of --set) on top of the one that it changes.
+
+    A layer that chooses another engine leaves machine.processes below it behind, which is of the engine processes
+    alone: `--set machine.engine=ray` is enough by itself. Only a layer that asks for both contradicts itself.
+    """
+    machine, below = layer.get("machine"), base.get("machine")
+    if isinstance(machine, Mapping) and isinstance(below, Mapping) and machine.get("engine") not in (None, "processes"):
+        base = {**base, "machine": {key: value for key, value in below.items() if key != "processes"}}
+    return merge(base, layer)
+
+
 def parse_override(text: str) -> dict[str, Any]:
     """`train.epochs=3` -> {"train": {"epochs": 3}}; the value is YAML."""
     key, equals, value = text.partition("=")
@@ -90,10 +103,8 @@ def load(path: Path, profile: str | None = None, overrides: Iterable[Mapping[str
         if profile not in profiles:
             known = ", ".join(sorted(profiles)) or "none"
             raise UserError(f"{path}: no profile {profile!r}; the file has: {known}")
-        data = merge(data, profiles[profile])
-    for override in overrides:
-        data = merge(data, override)
-    return validate(data, str(path))
+        data = lay(profiles[profile], data)
+    return validate(lay(functools.reduce(merge, overrides, {}), data), str(path))
 
 
 def _extended(path: Path) -> dict[str, Any]:
@@ -107,7 +118,7 @@ def _extended(path: Path) -> dict[str, Any]:
     under = read_yaml(path.with_name(base))
     if "extends" in under:
         raise UserError(f"{path}: extends: {base} extends another file itself; extend that one")
-    return merge(under, data)
+    return lay(data, under)
 
 
 def validate(data: Mapping[str, Any], where: str) -> Settings:

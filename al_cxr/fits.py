@@ -21,16 +21,18 @@ from al_cxr.assembly import scale
 from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.errors import UserError
+from al_cxr.locks import alone
 from al_cxr.metrics import measure
 from al_cxr.models.backbone import Backbone, Head, Tune
 from al_cxr.records import FitRecord, Timing, read, write
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
-from al_cxr.seeds import digest, digest_text
+from al_cxr.seeds import digest, digest_text, member_seed
 from al_cxr.training.trainer import fit
 from al_cxr.workspace import Workspace
 
 CHECKPOINT = "training.safetensors"
+LOCK = ".lock"
 OTHER_WEIGHTS = "other weights than the head was trained on"
 VERSION = 1
 """Raised whenever a change of code changes the weights that the same settings give."""
@@ -90,7 +92,8 @@ class Fit:
         c = self.card()
         if c.backbone != loader.backbone:
             raise UserError(f"{self.folder}: model.options.{c.arch}: {OTHER_WEIGHTS}")
-        head = Head(loader.width, len(c.classes), float(str(c.options["head_dropout"])))
+        options = models.defaults(c.arch) | c.options
+        head = Head(loader.width, len(c.classes), float(str(options["head_dropout"])))
         load_weights(head, self.folder / "model.safetensors")
         return runtime.place(head).eval()
 
@@ -128,16 +131,20 @@ def fit_key(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray) ->
 def obtain(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, title: str = "training") -> Fit:
     """The fit of a loss and a seed on some labelled images: read where it is finished, else trained (or gone on)."""
     labelled = np.sort(labelled)
-    key = fit_key(workspace, loss, seed, labelled)
-    folder = workspace.fits / key
-    if (folder / "fit.json").exists():
+    folder = workspace.fits / fit_key(workspace, loss, seed, labelled)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder / LOCK):  # two arms can have come to the same labels
+        if not (folder / "fit.json").exists():
+            _train(workspace, loss, seed, labelled, folder, title)
         _tidy(folder)
-        return Fit(folder, read(folder / "fit.json", FitRecord))
+    return Fit(folder, read(folder / "fit.json", FitRecord))
+
+
+def _train(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, folder: Path, title: str) -> None:
+    """Train, evaluate and write down; a training that was killed goes on."""
     model = workspace.build_model(seed)
     initial = weights_hash(model)
-    checkpoint = folder / CHECKPOINT
-    folder.mkdir(parents=True, exist_ok=True)
-    fitted = fit(model, workspace.task(loss, seed, labelled), checkpoint, title)
+    fitted = fit(model, workspace.task(loss, seed, labelled), folder / CHECKPOINT, title)
 
     started = time.perf_counter()
     dataset, batch = workspace.dataset, workspace.runtime.score_batch
@@ -157,7 +164,7 @@ def obtain(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, tit
     )
     write(folder / "fit.timing.json", timing)
     record = FitRecord(
-        key=key,
+        key=folder.name,
         arch=workspace.settings.model.arch,
         parameters=models.parameters(fitted.model),
         loss=loss,
@@ -171,8 +178,17 @@ def obtain(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, tit
         test=measured["test"],
     )
     write(folder / "fit.json", record)  # last: its presence says that all the rest is there
-    _tidy(folder)
-    return Fit(folder, record)
+
+
+def obtain_members(
+    workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, title: str = "training"
+) -> list[Fit]:
+    """The `scoring.members` networks of a deep ensemble (Lakshminarayanan et al. 2017): the same labelled images, each
+    with initial weights, order, augmentation and dropout of its own; the first is the fit of the seed itself."""
+    return [
+        obtain(workspace, loss, member_seed(seed, m), labelled, f"{title} member {m}")
+        for m in range(workspace.settings.scoring.members)
+    ]
 
 
 def _tidy(folder: Path) -> None:

@@ -6,6 +6,7 @@
         fit.json                               FitRecord
         model.safetensors                      weights
         predictions.safetensors                val_index, val_probs, test_index, test_probs
+        maps-*.safetensors                     what it used of the few images that a report shows
     runs/NAME/arms/ARM/seed-S/round-R.json     RoundRecord
     runs/NAME/arms/ARM/seed-S/query-R.json     QueryRecord: what was asked for after round R, with scores
     runs/NAME/arms/ARM/seed-S/stopped.json     StopRecord, where a stopping rule ended it before its budget
@@ -126,6 +127,13 @@ class QueryRecord(Record):
     """How the passes were computed."""
     head_agreement: float | None = None
     """Scope head: rank correlation of the entropies with those of all sites, on a part of the pool."""
+    temperatures: list[float] = []
+    """What the logits of each network that was asked were divided by; empty where they were left as trained."""
+    same_batch: float | None = None
+    """Share of the images that would have been chosen without the temperature too, where the score is computed from one
+    network's probabilities."""
+    members: list[str] = []
+    """Keys of an ensemble's fits, the round's own first; empty where one network was asked."""
     random_sites: list[str]
     indices: list[int]
     names: list[str]

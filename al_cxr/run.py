@@ -11,12 +11,13 @@ import numpy as np
 
 from al_cxr import stopping, strategies
 from al_cxr.errors import UserError
-from al_cxr.fits import Fit, obtain
+from al_cxr.fits import Fit, obtain, obtain_members
 from al_cxr.pool import Pool, query_size, seed_set, seed_size
 from al_cxr.records import QueryRecord, RoundRecord, StopRecord, Timing, read, write
 from al_cxr.seeds import digest, loader_hash, masks_hash, rng
 from al_cxr.statistics import PoolStatistics
 from al_cxr.sweeps.shards import score_unlabelled
+from al_cxr.trust.calibration import heated
 from al_cxr.workspace import Workspace
 
 STOPPED = "stopped.json"
@@ -129,11 +130,16 @@ def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, f
     path = folder / f"query-{number}.json"
     if path.exists():
         return read(path, QueryRecord)
-    settings, started = workspace.settings, time.perf_counter()
+    settings = workspace.settings
     strategy = strategies.get(settings.arms[arm].strategy)
+    fits = [fit]
+    if "ensemble" in strategy.needs:
+        title = f"{arm} seed {seed} round {number}"
+        fits = obtain_members(workspace, settings.arms[arm].loss, seed, pool.labelled, title)
+    started = time.perf_counter()
     n = query_size(settings.budget, len(workspace.train_index), len(pool.unlabelled))
     if strategy.needs:
-        statistics = score_unlabelled(workspace, fit, pool, strategy, n, seed, number)
+        statistics = score_unlabelled(workspace, fits, pool, strategy, n, seed, number)
     else:  # a strategy that looks at nothing costs nothing
         statistics = PoolStatistics(pool.unlabelled)
     statistics = dataclasses.replace(
@@ -158,6 +164,9 @@ def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, f
         mean_passes=None if statistics.passes_N is None else float(statistics.passes_N.mean()),
         sampling=statistics.sampling,
         head_agreement=statistics.head_agreement,
+        temperatures=list(statistics.temperatures),
+        same_batch=_same_batch(strategy, statistics, chosen, rng(seed, "select", number)),
+        members=[member.record.key for member in fits] if len(fits) > 1 else [],
         random_sites=list(statistics.sites),
         indices=chosen.tolist(),
         names=[workspace.dataset.images.name(int(i)) for i in chosen],
@@ -168,3 +177,19 @@ def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, f
     )
     write(path, record)
     return record
+
+
+def _same_batch(
+    strategy: strategies.Strategy, statistics: PoolStatistics, chosen: np.ndarray, generator: np.random.Generator
+) -> float | None:
+    """Share (0..1) of a batch that would have been chosen without the temperature too, by the same chance.
+
+    None where there is no temperature or no batch, and where the score is computed from several networks: their mean
+    does not tell what each of them said.
+    """
+    probs_NC = statistics.probs_NC
+    if not statistics.temperatures or probs_NC is None or strategy.needs - {"probs", "features"} or not len(chosen):
+        return None
+    as_trained = heated(probs_NC, 1 / statistics.temperatures[0])
+    other = strategies.select(strategy, dataclasses.replace(statistics, probs_NC=as_trained), len(chosen), generator)
+    return len(np.intersect1d(chosen, other.indices)) / len(chosen)

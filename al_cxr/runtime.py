@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Runtime:
     checkpoint_seconds: float
     score_precision: str = "fp32"
     """Of Monte-Carlo passes."""
+    note: str = ""
+    """Which precision was tried and failed, and why; empty where none did."""
 
     def activate(self) -> Runtime:
         """Set the process-wide switches of torch; once, before anything is computed."""
@@ -61,10 +63,16 @@ class Runtime:
     def describe(self) -> str:
         threads = f", {self.threads} threads" if self.device == "cpu" else ""
         scoring = f", scoring in {self.score_precision}" if self.score_precision != self.precision else ""
-        return f"{self.device}{threads}, {self.precision}{scoring}"
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.device}{threads}, {self.precision}{scoring}{note}"
+
+
+class Unsupported(Exception):
+    """A network does not work in the precision that was tried; the message says why."""
 
 
 Trial = Callable[[Runtime], float]
+"""Images per second; 0 where there is nothing to measure. Raises Unsupported where that precision does not work."""
 
 
 def resolve(machine: Machine, cache: Path, workload: dict[str, Any], trial: Trial, score_trial: Trial) -> Runtime:
@@ -76,35 +84,50 @@ def resolve(machine: Machine, cache: Path, workload: dict[str, Any], trial: Tria
     (architecture, image size, batch size), so that the next experiment of the kind computes the same bits.
     """
     runtime = plain(machine)
+    notes = []
     for field, measure in (("precision", trial), ("score_precision", score_trial)):
         wanted = getattr(machine, field)
         if wanted == "fp16" and runtime.device == "cpu":
             raise UserError(f"machine.{field}: fp16 wants a GPU; use bf16, fp32 or auto on a CPU")
         if wanted == "auto":
-            wanted = _fastest(runtime, field, cache, workload, measure)
+            wanted, note = _fastest(runtime, field, cache, workload, measure)
+            notes += [note] * bool(note)
         runtime = _with(runtime, field, wanted)
-    return runtime
+    return replace(runtime, note="; ".join(notes))
 
 
-def _fastest(simple: Runtime, field: str, cache: Path, workload: dict[str, Any], trial: Trial) -> str:
-    """The precision that is worth it here: measured once, then remembered."""
+def _fastest(simple: Runtime, field: str, cache: Path, workload: dict[str, Any], trial: Trial) -> tuple[str, str]:
+    """The precision that is worth it here, and a note on those that failed: measured once, then remembered."""
     candidates = _candidates(simple.device)
     if not candidates:
-        return "fp32"
+        return "fp32", ""
     on_gpu = simple.device.startswith("cuda")
     name = torch.cuda.get_device_name(simple.device) if on_gpu else f"{platform.processor()} {_cpu()}"
-    facts = [field, name, simple.threads, torch.__version__, asdict(simple), workload]
+    machine = {key: value for key, value in asdict(simple).items() if key != "note"}
+    facts = [field, name, simple.threads, torch.__version__, machine, workload]
     remembered = cache / "precision" / f"{digest_text(json.dumps(facts, sort_keys=True))[:24]}.json"
     if remembered.is_file():
-        verdict = str(json.loads(remembered.read_text())["precision"])
-        if verdict in ("fp32", *candidates):
-            return verdict
-    speeds = {p: trial(_with(simple, field, p)) for p in ("fp32", *candidates)}
-    fastest = max(candidates, key=lambda p: speeds[p])
-    verdict = fastest if speeds[fastest] >= WORTH_IT * speeds["fp32"] else "fp32"
-    note = {"precision": verdict, "of": field, "images_per_second": speeds, "workload": workload}
-    write_atomically(remembered, json.dumps(note, indent=1).encode())
-    return verdict
+        found = json.loads(remembered.read_text())
+        if found["precision"] in ("fp32", *candidates):
+            return str(found["precision"]), str(found.get("note", ""))
+    speeds, note = _speeds(simple, field, candidates, trial)
+    fastest = max(speeds, key=lambda p: speeds[p])
+    verdict = fastest if speeds[fastest] > WORTH_IT * speeds["fp32"] else "fp32"
+    kept = {"precision": verdict, "of": field, "images_per_second": speeds, "workload": workload, "note": note}
+    write_atomically(remembered, json.dumps(kept, indent=1).encode())
+    return verdict, note
+
+
+def _speeds(simple: Runtime, field: str, candidates: list[str], trial: Trial) -> tuple[dict[str, float], str]:
+    """Images per second in fp32 and, where that works, in each candidate (0 where it failed); a note on what failed."""
+    speeds, failed = {"fp32": trial(simple)}, []
+    for precision in candidates if speeds["fp32"] else ():
+        try:
+            speeds[precision] = trial(_with(simple, field, precision))
+        except Unsupported as reason:
+            speeds[precision] = 0.0
+            failed.append(f"{field} {precision} failed: {reason}")
+    return speeds, "; ".join(failed)
 
 
 def _with(runtime: Runtime, field: str, precision: str) -> Runtime:

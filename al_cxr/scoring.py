@@ -14,21 +14,22 @@ import torch
 from torch import Tensor, nn
 
 from al_cxr.errors import UserError
-from al_cxr.sampling.engine import Batch, Sampling, logits
+from al_cxr.sampling.engine import Batch, Sampling, logits, probabilities
 from al_cxr.sampling.passes import monte_carlo, race_over, require_finite
 from al_cxr.sampling.race import Racing
 from al_cxr.sampling.stochastic import evaluation, refusing_randomness
 from al_cxr.statistics import PoolStatistics
 
 
-def predict(model: nn.Module, batches: Iterable[Batch]) -> np.ndarray:
-    """Softmax probabilities (N, C), float64, of the network in eval mode, in the order of the batches.
+def predict(model: nn.Module, batches: Iterable[Batch], temperature: float = 1.0) -> np.ndarray:
+    """Softmax probabilities (N, C), float64, of the network in eval mode, in the order of the batches; its logits are
+    divided by the temperature.
 
     Raises UserError where the network is random even in eval mode or where a probability is NaN or infinite.
     """
     with evaluation(model):
         parts = [
-            torch.softmax(logits(model(images), len(images)).to(torch.float64), dim=-1).cpu().numpy()
+            probabilities(logits(model(images), len(images)), temperature).cpu().numpy()
             for images in _watched(model, batches)
         ]
     probs_NC = _joined(parts)
@@ -88,7 +89,7 @@ def score_pool(
         if not np.array_equal(statistics.index_N, index_N):
             raise ValueError("the batches do not hold the images of the pool in their order")
     if "probs" in needs:
-        statistics = dataclasses.replace(statistics, probs_NC=predict(model, batches(index_N)))
+        statistics = dataclasses.replace(statistics, probs_NC=predict(model, batches(index_N), how.temperature))
     if "features" in needs:
         statistics = dataclasses.replace(statistics, features_NK=penultimate(model, batches(index_N)))
         if labelled_M is not None and len(labelled_M):

@@ -21,6 +21,11 @@ def rng(seed: int, *purpose: str | int) -> np.random.Generator:
     return np.random.default_rng(stream(seed, *purpose))
 
 
+def member_seed(seed: int, member: int) -> int:
+    """The seed that a member of an ensemble is trained with, the same in all arms; member 0 is the run's own model."""
+    return seed if member == 0 else stream(seed, "member", member)
+
+
 def digest(*arrays: np.ndarray) -> str:
     """Hex SHA-256 of arrays' types, shapes and bytes; the hashes that stand in records."""
     h = hashlib.sha256()

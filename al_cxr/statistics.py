@@ -55,6 +55,8 @@ class PoolStatistics:
     """Where only the head was sampled: rank correlation with the entropies of all sites, on a part of the pool."""
     sampling: str = ""
     """How the passes were computed, in words."""
+    temperatures: list[float] = field(default_factory=list)
+    """What the logits of each network that was asked were divided by; empty where they were left as trained."""
 
     def __post_init__(self) -> None:
         for name, array in self.per_image().items():

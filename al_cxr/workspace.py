@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from al_cxr import provenance
@@ -153,10 +154,19 @@ def _continued(folder: Path, new: ExperimentRecord) -> ExperimentRecord:
             f"{folder} holds results on {old.data.name} ({old.data.fingerprint[:12]}), not on {new.data.name} "
             f"({new.data.fingerprint[:12]}); give this run another --name, or delete the folder"
         )
-    changed = differences(_fixed(old.settings), _fixed(new.settings))
-    both = sorted(set(old.settings["arms"]) & set(new.settings["arms"]))
+    try:
+        # A setting that is newer than the run has its default there, which is what code without it did.
+        before = Settings.model_validate(old.settings).science()
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UserError(
+            f"{folder} holds results of another version (settings.{where}); give this run another --name, or delete "
+            "the folder"
+        ) from None
+    changed = differences(_fixed(before), _fixed(new.settings))
+    both = sorted(set(before["arms"]) & set(new.settings["arms"]))
     changed += differences(
-        {"arms": {a: old.settings["arms"][a] for a in both}}, {"arms": {a: new.settings["arms"][a] for a in both}}
+        {"arms": {a: before["arms"][a] for a in both}}, {"arms": {a: new.settings["arms"][a] for a in both}}
     )
     if changed:
         raise UserError(

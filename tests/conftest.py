@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from tiny import do_not_draw
+
+from al_cxr.sweeps import sweep
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -45,3 +50,25 @@ def _one_thread() -> None:
 def _subnormal_numbers() -> None:
     """A runtime that a test activated flushes them to zero in the whole process; hypothesis wants to draw them."""
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_estimates() -> Iterator[None]:
+    """How long a run will take is measured in two steps; a person's terminal is worth two seconds of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "speed", functools.partial(sweep.speed, seconds=0.0))
+        yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test that asks nothing of figures: drawing takes longer than a tiny experiment."""
+    do_not_draw(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def undrawn_module() -> Iterator[None]:
+    """The same from here to the end of a file, its module-wide fixtures included."""
+    with pytest.MonkeyPatch.context() as patch:
+        do_not_draw(patch)
+        yield

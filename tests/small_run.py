@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import pytest
 from PIL import Image
-from tiny import write_tiny
+from tiny import do_not_draw, write_tiny
 
 from al_cxr.cli import main
 from al_cxr.data.phantom import PhantomImages
@@ -29,9 +30,10 @@ def small_run(base: Path) -> Path:
     folder.mkdir()
     yaml = write_tiny(folder, SMALL)
     arguments = ["baseline", str(yaml), "--runs", str(folder / "runs"), "--results", str(folder / "results")]
-    assert main(arguments) == 0
-    (run,) = (folder / "runs").iterdir()
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        do_not_draw(patch)
+        assert main(arguments) == 0
+    return folder / "runs" / "baseline-tiny" / "cnn"
 
 
 def write_images(folder: Path, count: int, side: int = 40) -> Path:

@@ -140,10 +140,12 @@ def refused(message: str, arch: str = "backbone", **options: Any) -> None:
 def test_wrong_backbones(tiny_file: Path, tmp_path: Path) -> None:
     refused(r"model\.options\.backbone\.name: timm has no model 'resnet81'; did you mean .*resnet", name="resnet81")
     refused(r"model\.options\.backbone\.name: .*pattern", name="hf-hub:someone/something")  # nothing is fetched
-    refused(r"weights: nothing is downloaded.*a file with the weights of resnet18", weights="imagenet")
+    refused(r"model\.options\.backbone\.name: missing; name a model of timm")
+    wanted = r"weights: nothing is downloaded.*a file with the weights of resnet18"
+    refused(wanted, name="resnet18", weights="imagenet")
     refused("not the weights of this architecture", name="resnet18", weights=str(tiny_file))
     refused("says 00000000", name="test_resnet", weights=str(tiny_file), weights_sha256="00000000")
-    refused("no such file", weights=str(tmp_path / "none.pth"))
+    refused("no such file", name="test_resnet", weights=str(tmp_path / "none.pth"))
     state = timm.create_model("test_resnet", pretrained=False, num_classes=0).state_dict()
     state.pop("layer1.0.conv1.weight")
     save_file(state, tmp_path / "hole.safetensors")

@@ -138,8 +138,7 @@ def test_a_frozen_backbone_travels_with_its_head(tmp_path: Path) -> None:
     options = ["--arch", "efficientnet_lite0", "--set", "model.tune=frozen", "--set", "model.in_channels=3"]
     folders = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     assert main(["baseline", str(yaml), *options, *folders]) == 0
-    (run,) = (tmp_path / "runs").iterdir()
-    made = assemble(run / "baseline", serving_runtime())
+    made = assemble(tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline", serving_runtime())
     opened = open_bundle(save_bundle(made, tmp_path / "bundle"))
     assert opened.fits[0].card().options == {"weights": "none"} and opened.fits[0].card().tune == "all"
     pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)

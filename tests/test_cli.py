@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 from tiny import TINY, write_tiny
 
-from al_cxr.cli import _parser, main
+from al_cxr.cli import main
+from al_cxr.commands.parser import EXAMPLES, parser
+from al_cxr.experiment import load, parse_override
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,16 +33,21 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def readme_commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("al-cxr ")]
+    """Every command in the README's blocks and in the epilog of --help, from `al-cxr` on, continued lines joined."""
+    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    lines = "\n".join([*blocks, re.sub(r"\S {2,}.*", lambda m: m[0][0], EXAMPLES)]).replace("\\\n", " ").splitlines()
+    return [found[1].strip() for line in lines if (found := re.search(r"(?<!\S)(al-cxr .*?)(?:\s#|$)", line))]
 
 
 @pytest.mark.parametrize("command", readme_commands())
-def test_every_command_of_the_readme_parses_and_names_real_experiments(command: str) -> None:
+def test_every_command_that_a_person_is_shown_parses_and_names_real_settings(command: str) -> None:
     words = shlex.split(command)[1:]
-    _parser().parse_args(words)
+    options = parser().parse_args(words)
     assert all((ROOT / word).is_file() for word in words if word.endswith(".yaml"))
+    if "set" in options:
+        settings = load(ROOT / options.experiment, options.profile, map(parse_override, options.set))
+        regimes = (getattr(options, "regime", None) or "all").split(",")
+        assert regimes == ["all"] or set(regimes) <= settings.regimes.keys()
 
 
 def test_the_readme_shows_the_main_commands() -> None:
@@ -59,6 +66,7 @@ def test_the_readme_shows_the_main_commands() -> None:
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_run_says_first_which_data_is_used_and_stamps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_tiny(tmp_path, TINY.replace("seeds: [0, 1]", "seeds: [0]"))
     assert main(["run", "tiny.yaml", "--plan"]) == 0
@@ -76,21 +84,6 @@ def test_run_says_first_which_data_is_used_and_stamps_it(tmp_path: Path, capsys:
     assert "Gain in tuberculosis F1 over the fully labelled baseline" in capsys.readouterr().out
 
 
-def test_baselines_of_several_architectures_come_from_one_trainer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_tiny(tmp_path)
-    assert main(["baseline", "tiny.yaml", "--arch", "cnn,cnn2,mlp"]) == 0
-    capsys.readouterr()
-    table = (tmp_path / "results" / "baseline-cnn+cnn2+mlp-tiny" / "tables" / "architectures.csv").read_text()
-    assert [line.split(",")[0] for line in table.splitlines()[1:4]] == ["cnn", "cnn2", "mlp"]
-    # one architecture is enough for the command as the owner types it, and a finished one is not trained again
-    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")}
-    assert main(["baseline", "tiny.yaml", "--arch", "cnn"]) == 0
-    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")} == stamps
-    assert (tmp_path / "results" / "baseline-cnn-tiny" / "README.md").is_file()
-
-
 def write_folder(root: Path, classes: tuple[str, ...], n: int = 3) -> Path:
     r = np.random.default_rng(0)
     for name in classes:
@@ -100,12 +93,13 @@ def write_folder(root: Path, classes: tuple[str, ...], n: int = 3) -> Path:
     return root
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_evaluate_writes_tables_and_every_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_tiny(tmp_path)
     assert main(["baseline", "tiny.yaml"]) == 0
     write_folder(tmp_path / "elsewhere", ("normal", "tuberculosis"))
-    assert main(["evaluate", "runs/baseline-cnn-tiny", "--data", "elsewhere"]) == 0
-    out = tmp_path / "runs" / "baseline-cnn-tiny" / "evaluations" / "elsewhere"
+    assert main(["evaluate", "runs/baseline-tiny/cnn", "--data", "elsewhere"]) == 0
+    out = tmp_path / "runs" / "baseline-tiny" / "cnn" / "evaluations" / "elsewhere"
     with open(out / "predictions" / "baseline_seed-1.csv") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 6 and {r["true"] for r in rows} == {"normal", "tuberculosis"}
@@ -113,18 +107,19 @@ def test_evaluate_writes_tables_and_every_prediction(tmp_path: Path, capsys: pyt
     assert "used to train" not in (out / "README.md").read_text()
     write_folder(tmp_path / "other", ("normal", "covid"))
     assert "labelled 'covid', which the model does not know" in fails(
-        capsys, "evaluate", "runs/baseline-cnn-tiny", "--data", "other"
+        capsys, "evaluate", "runs/baseline-tiny/cnn", "--data", "other"
     )
     assert "no run folder" in fails(capsys, "evaluate", "elsewhere", "--data", "other")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_images_that_were_trained_on_are_not_passed_off_as_an_external_test(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_tiny(tmp_path)
     write_folder(tmp_path / "mine", ("normal", "tuberculosis"), n=12)
     assert main(["baseline", "tiny.yaml", "--data", "mine", "--set", "seeds=[0]"]) == 0
-    assert main(["evaluate", "runs/baseline-cnn-tiny-mine", "--data", "mine", "--out", "again"]) == 0
+    assert main(["evaluate", "runs/baseline-tiny-mine/cnn", "--data", "mine", "--out", "again"]) == 0
     said = re.search(r"warning   (\d+) of 24 images trained or chose", capsys.readouterr().out)
     assert said and 12 < int(said[1]) < 24  # training and validation images, but not those of the test split
     assert "no external test" in (tmp_path / "again" / "README.md").read_text()
@@ -201,5 +196,6 @@ def test_real_radiographs_end_to_end(tmp_path: Path, cxr_root: Path, capsys: pyt
     assert main(["run", "tiny.yaml"]) == 0
     page = (tmp_path / "results" / "tiny" / "README.md").read_text()
     assert "synthetic" not in page and "comes from shenzhen" in page
-    assert not list((tmp_path / "results").rglob("samples-*.png")), "radiographs of patients in the results"
-    assert list((tmp_path / "runs").rglob("samples-*.png"))
+    for kind in ("samples", "images"):
+        assert not list((tmp_path / "results").rglob(f"{kind}-*.png")), "radiographs of patients in the results"
+        assert list((tmp_path / "runs").rglob(f"{kind}-*.png"))

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,43 @@ def test_the_image_runs_the_experiment_and_not_as_root(name: str) -> None:
     assert json.loads(entrypoint) + json.loads(command) == JOB
     assert (REPOSITORY / JOB[-1]).is_file()
     assert instructions(name)[-4][0] == "USER" and arguments(name, "USER") == ["1000:1000"]
-    assert any("--constraint constraints.txt ." in run for run in arguments(name, "RUN"))
+
+
+EXTRA = re.compile(r"""['"](?:al-cxr|\.)\[([\w,]+)\]['"]""")
+
+
+@both
+def test_the_image_has_every_extra_that_a_person_is_told_to_install(name: str) -> None:
+    known = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (install,) = (run for run in arguments(name, "RUN") if run.startswith("pip install --constraint constraints.txt "))
+    (installed,) = (set(named.split(",")) for named in EXTRA.findall(install))
+    assert installed <= known.keys()
+    # what the README, an error or the help says to install; `dev` and `bench` are for people with the repository
+    texts = [REPOSITORY / "README.md", *(REPOSITORY / "al_cxr").rglob("*.py")]
+    told = {extra for path in texts for named in EXTRA.findall(path.read_text()) for extra in named.split(",")}
+    assert told >= {"ray", "search", "pretrained", "kaggle"}
+    assert told == installed == known.keys() - {"dev", "bench"}
+    pinned = {canonical(line.split("==")[0]) for line in (REPOSITORY / "constraints.txt").read_text().splitlines()}
+    wanted = {canonical(re.split(r"[=<>\[]", wish)[0]) for extra in installed for wish in known[extra]}
+    assert wanted <= pinned, "an extra's version is not that of the published results"
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).strip().lower()
+
+
+@both
+def test_the_image_gets_all_of_the_package(name: str) -> None:
+    copied = {source for rest in arguments(name, "COPY") for source in rest.split()[:-1]}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    assert {project["project"]["readme"], *project["project"]["license-files"]} <= copied
+    # files that are no modules come along only where package-data names them
+    data = project["tool"]["setuptools"]["package-data"]
+    named = {REPOSITORY / package.replace(".", "/") / file for package, files in data.items() for file in files}
+    others = {p for p in (REPOSITORY / "al_cxr").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    assert named == others
+    packages = {p.parent for p in (REPOSITORY / "al_cxr").rglob("*.py")}
+    assert all((folder / "__init__.py").is_file() for folder in packages), "a folder that setuptools leaves out"
 
 
 @both

@@ -53,9 +53,10 @@ def trained(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-def both(net: nn.Module, x: Tensor, passes: int = 4, head: bool = False) -> tuple[str, float]:
+def both(net: nn.Module, x: Tensor, passes: int = 4, head: bool = False, temperature: float = 1.0) -> tuple[str, float]:
     """The note of the fast engine, and its largest difference in any statistic from the plain loop."""
-    results = [monte_carlo(net, batches(x, 4), Sampling(passes, 5, 1, head=head, fast=fast)) for fast in (True, False)]
+    hows = [Sampling(passes, 5, 1, head=head, fast=fast, temperature=temperature) for fast in (True, False)]
+    results = [monte_carlo(net, batches(x, 4), how) for how in hows]
     worst = max(float(np.abs(getattr(results[0], f) - getattr(results[1], f)).max()) for f in FIELDS)
     assert results[0].sites == results[1].sites
     return results[0].sampling, worst
@@ -93,6 +94,13 @@ def test_head_scope_samples_what_comes_after_the_last_mixing_of_positions(arch: 
     assert both(net, images(), head=True)[1] < 1e-5
     if arch != "resnet18":
         assert np.abs(head.mean_std_N - everything.mean_std_N).max() > 1e-4
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_with_a_temperature_fast_passes_are_the_plain_ones_too(head: bool) -> None:
+    net = trained(models.build("cnn", 1, 3, SIZE, {"width": 0.125}))
+    note, worst = both(net, images(), head=head, temperature=0.3)
+    assert "operations once an image" in note and worst < 1e-5
 
 
 # ------------------------------------------------------------------------------------------------------- kinds of sites
@@ -277,7 +285,7 @@ def test_a_race_and_when_there_is_none() -> None:
 
     deep = trained(models.build("cnn", 1, 3, SIZE, {"width": 0.125}))
     shallow = trained(models.build("resnet18", 1, 3, SIZE, {"head_dropout": 0.3}))
-    index, how = np.arange(60), Sampling(20, 0, 0)
+    index, how = np.arange(60), Sampling(20, 0, 0, temperature=1.5)
     for net, runs in ((deep, True), (shallow, False)):
         everything = monte_carlo(net, of(index), how)
         got = race_over(net, index, of, how, Racing(10, error=0.0))

@@ -16,6 +16,8 @@ from al_cxr.cli import main
 from al_cxr.evaluate import find_models, known_labels, target_of
 from al_cxr.trust.truth import judged
 
+pytestmark = pytest.mark.usefixtures("undrawn_module")
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,7 +44,7 @@ def _there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_has_intervals_thresholds_and_slices(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = "runs/baseline-cnn-tiny"
+    run = "runs/baseline-tiny/cnn"
     asked = ["--target", "tuberculosis", "--sensitivity", "0.8", "--prevalence", "0.03"]
     assert main(["evaluate", run, "--data", "other.csv", "--out", "out", *asked]) == 0
     text = (here / "out" / "README.md").read_text()
@@ -70,8 +72,8 @@ def test_the_page_has_intervals_thresholds_and_slices(here: Path, capsys: pytest
 
 
 def test_thresholds_come_from_the_validation_split_of_the_run(here: Path) -> None:
-    (model, _) = find_models(here / "runs/baseline-cnn-tiny")
-    assert model.run == here / "runs/baseline-cnn-tiny" and target_of(model.run) == "tuberculosis"
+    (model, _) = find_models(here / "runs/baseline-tiny/cnn")
+    assert model.run == here / "runs/baseline-tiny/cnn" and target_of(model.run) == "tuberculosis"
     labels = known_labels(model.run)
     assert labels is not None and len(labels) == 90
     _, probs, y = judged(model.fit.folder, "val", labels, model.fit.record.val)
@@ -80,7 +82,7 @@ def test_thresholds_come_from_the_validation_split_of_the_run(here: Path) -> Non
 
 def test_a_fit_without_its_run_has_no_threshold(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit = tmp_path / "alone" / "fit"
-    shutil.copytree(find_models(here / "runs/baseline-cnn-tiny")[0].fit.folder, fit)
+    shutil.copytree(find_models(here / "runs/baseline-tiny/cnn")[0].fit.folder, fit)
     assert main(["evaluate", str(fit), "--data", "other.csv", "--out", str(tmp_path / "a")]) == 0
     text = (tmp_path / "a" / "README.md").read_text()
     assert (
@@ -94,7 +96,7 @@ def test_a_fit_without_its_run_has_no_threshold(here: Path, tmp_path: Path, caps
 
 
 def test_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
-    run = ["evaluate", "runs/baseline-cnn-tiny", "--data", "other.csv"]
+    run = ["evaluate", "runs/baseline-tiny/cnn", "--data", "other.csv"]
     assert "no class 'covid'" in fails(capsys, *run, "--target", "covid")
     assert "lies in 0..1" in fails(capsys, *run, "--sensitivity", "90")
     assert "2 % is 0.02" in fails(capsys, *run, "--prevalence", "2")

@@ -74,6 +74,9 @@ def test_the_paper_profile_is_the_reports_protocol() -> None:
         (MINIMAL + "regimes: {low: {sed: 0.1}}\n", "regimes.low.sed: unknown key; did you mean 'seed'?"),
         (MINIMAL + "regimes: {all: {seed: 0.1}}\n", "regimes.all: this name is taken"),
         (MINIMAL + "machine: {engine: rya}\n", "machine.engine"),
+        (MINIMAL + "machine: {engine: rya, processes: 2}\n", "machine.engine"),
+        (MINIMAL + "machine: {processes: 2}\n", "machine.processes: machine.engine is local, which ignores it; set"),
+        (MINIMAL + "machine: {engine: ray, processes: 2}\n", "machine.processes: machine.engine is ray"),
         (MINIMAL + "train: {augment: {crop_scale: [1.0, 0.5]}}\n", "crop_scale"),
         (MINIMAL + "x: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
     ],
@@ -102,6 +105,39 @@ def test_overrides_win_over_profile_and_file(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL + "train: {epochs: 3}\nprofiles: {p: {train: {epochs: 5, lr: 1e-4}}}\n")
     settings = load(path, "p", [parse_override("train.epochs=7")])
     assert (settings.train.epochs, settings.train.lr) == (7, 1e-4)
+
+
+def test_another_engine_leaves_the_number_of_processes_behind(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        MINIMAL + "machine: {engine: processes, processes: 2}\nprofiles: {p: {machine: {engine: local, threads: 3}}}\n",
+    )
+
+    def machine(*texts: str, profile: str | None = None, file: Path = path) -> tuple[str, int]:
+        found = load(file, profile, [parse_override(text) for text in texts]).machine
+        return found.engine, found.processes
+
+    assert machine() == ("processes", 2)
+    assert machine("machine.engine=ray") == ("ray", 1)
+    assert machine(profile="p") == ("local", 1)
+    assert machine("machine.processes=5") == ("processes", 5)
+    assert machine("machine.engine=processes") == ("processes", 2)
+    # all of --set is one layer: the order does not matter
+    assert machine("machine.processes=4", "machine.engine=processes", profile="p") == ("processes", 4)
+    for texts in (["machine.engine=ray", "machine.processes=2"], ["machine.processes=2", "machine.engine=ray"]):
+        with pytest.raises(UserError, match=r"machine\.processes: machine\.engine is ray.*got 2"):
+            machine(*texts)
+    with pytest.raises(UserError, match=r"machine\.engine is local"):
+        machine("machine.processes=2", profile="p")
+    child = tmp_path / "child.yaml"
+    child.write_text("extends: x.yaml\nmachine: {engine: local}\n")
+    assert machine(file=child) == ("local", 1)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("engine", ["local", "processes", "ray"])
+def test_every_shipped_experiment_runs_on_every_engine(path: Path, engine: str) -> None:
+    assert load(path, overrides=[parse_override(f"machine.engine={engine}")]).machine.engine == engine
 
 
 @pytest.mark.parametrize("text", ["train.epochs", "=3", "train..epochs=3", "train.epochs=[1"])

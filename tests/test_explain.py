@@ -54,6 +54,14 @@ def test_a_map_is_an_image_wide_share_and_the_network_stays_as_it_was(arch: str)
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.parametrize("arch", ["cnn", "rnn", "vit"])
+def test_each_image_may_be_explained_for_a_class_of_its_own(arch: str) -> None:
+    model, images, targets = build(arch), radiographs(3), [2, 0, 1]
+    together = explain(model, images, torch.tensor(targets))
+    for i, target in enumerate(targets):
+        torch.testing.assert_close(together[i : i + 1], explain(model, images[i : i + 1], target), atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("arch", OPTIONS)
 def test_an_image_is_explained_alone_as_in_company(arch: str) -> None:
     model, images = build(arch), radiographs()

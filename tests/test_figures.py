@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
-from fake_run import CLASSES, fake_probs, fake_run, labels, pixels
+from fake_run import CLASSES, fake_probs, fake_run, labels
+from matplotlib.figure import Figure
 from PIL import Image
 
 from al_cxr.comparison.compare import per_round, per_seed
@@ -28,16 +31,6 @@ def some_metrics(skill: float = 1.5, seed: int = 0) -> Metrics:
     return measure(fake_probs(y, skill, seed), y, CLASSES)
 
 
-def test_samples_are_green_where_right_and_red_where_wrong() -> None:
-    probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    names = ["a", "b", "c"]
-    figure = figures.samples(pixels(np.arange(3)), np.array([0, 1, 1]), probs, ("x", "y"), names, "t", "who")
-    titles = [(axes.get_title(), axes.title.get_color()) for axes in figure.axes]
-    green, red = "#00704F", "#B3261E"
-    assert titles == [("✓ x 90 %", green), ("✓ y 80 %", green), ("✗ x 60 %", red)]
-    assert [axes.get_xlabel() for axes in figure.axes] == ["true: x\na", "true: y\nb", "true: y\nc"]
-
-
 def test_confusion_shows_counts_and_row_percentages() -> None:
     test = some_metrics()
     figure = figures.confusion(test, "t", "who was imaged")
@@ -56,8 +49,6 @@ def test_hostile_names_and_many_classes_can_be_drawn(tmp_path: Path) -> None:
         assert "Software" not in image.info and image.width <= 2000
         low, high = image.convert("L").getextrema()
         assert low < 100 and high == 255
-    grid = figures.samples(pixels(np.arange(1)), np.array([0]), np.eye(11)[:1], names, ["$a$"], "t", "s")
-    figures.save(grid, tmp_path / "s.png")
 
 
 def test_history_of_one_epoch_can_be_drawn(tmp_path: Path) -> None:
@@ -124,3 +115,36 @@ def test_equal_input_gives_equal_bytes_with_stamp_and_source(tmp_path: Path, fin
         a, b = (figures.save(draw(), tmp_path / name, "key").read_bytes() for name in ("a.png", "b.png"))
         assert a == b and figures.source_of(tmp_path / "a.png") == "key"
     assert figures.source_of(figures.save(figures.confusion(some_metrics(), "t", "s"), tmp_path / "c.png")) == ""
+
+
+def whole(figure: Figure) -> np.ndarray:
+    """The pixels of a figure as it is drawn, (H, W, 3)."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(figures.STYLE):
+        figure.savefig(buffer, format="png", dpi=figures.DPI)
+    with Image.open(buffer) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_a_drawing_has_few_colours_and_none_is_far_off(tmp_path: Path, finished: Finished) -> None:
+    frame, long = per_round(finished, "tuberculosis"), per_seed(finished, "tuberculosis")
+    for draw in (
+        lambda: figures.confusion(some_metrics(), "t", "s"),
+        lambda: curves.learning_curve(finished, frame, long, "f1", "t", STAMP),
+    ):
+        with Image.open(figures.save(draw(), tmp_path / "few.png")) as few:
+            assert few.mode == "P" and len(few.getcolors()) <= figures.COLOURS
+            difference = np.asarray(few.convert("RGB")) - whole(draw())
+        assert 0 < np.abs(difference).max() <= 25, "more than a tenth of the range"
+
+
+def test_radiographs_keep_their_colours(tmp_path: Path) -> None:
+    def draw() -> Figure:
+        figure = figures.new_figure(3, 3, "s")
+        figure.subplots().imshow(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
+        return figure
+
+    saved = figures.save(draw(), tmp_path / "saved.png", "source")
+    with Image.open(saved) as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), whole(draw()))
+    assert figures.source_of(saved) == "source"

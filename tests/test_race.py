@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.special import softmax, stdtr
 
 from al_cxr.sampling import race as module
-from al_cxr.sampling.race import Race, Racing, Score, mutual_information, predictive_entropy, target_entropy
+from al_cxr.sampling.race import Race, Racing
+from al_cxr.sampling.scores import Score, mutual_information, predictive_entropy, target_entropy
 from al_cxr.seeds import rng
 from al_cxr.statistics import entropy
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TINY, science_files, write_tiny
+from tiny import TINY, do_not_report, science_files, write_tiny
 
 from al_cxr import strategies
 from al_cxr.cli import main
@@ -60,7 +60,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def play(folder: Path, *more: str) -> int:
     path = write_tiny(folder, SHORT)
-    return main(["run", str(path), "--runs", str(folder / "runs"), "--results", str(folder / "results"), *more])
+    with pytest.MonkeyPatch.context() as patch:
+        do_not_report(patch)
+        return main(["run", str(path), "--runs", str(folder / "runs"), "--results", str(folder / "results"), *more])
 
 
 def opened(folder: Path) -> Workspace:
@@ -117,22 +119,24 @@ def test_the_records_are_those_of_one_process_although_workers_were_killed(
     assert said == [(str(i), "9") for i in range(1, 10)]  # a baseline, four arms with two rounds
 
 
-@pytest.mark.parametrize(("name", "race"), [("mc_entropy", "capped"), ("mc_entropy", "off"), ("badge", "off")])
+@pytest.mark.parametrize(
+    ("name", "race"), [("mc_entropy", "capped"), ("mc_entropy", "off"), ("badge", "off"), ("ensemble_bald", "off")]
+)
 def test_a_pool_scored_in_shards_has_the_same_bits(
     cluster: None, whole: Path, monkeypatch: pytest.MonkeyPatch, name: str, race: str
 ) -> None:
     workspace = opened(whole)
     settings = workspace.settings
-    scoring = settings.scoring.model_copy(update={"race": race, "passes": 6})
+    scoring = settings.scoring.model_copy(update={"race": race, "passes": 6, "temperature": "validation"})
     workspace = replace(workspace, settings=settings.model_copy(update={"scoring": scoring}))
     spread = settings.machine.model_copy(update={"engine": "ray"})
     on_ray = replace(workspace, settings=workspace.settings.model_copy(update={"machine": spread}))
-    folder = next(p.parent for p in sorted(workspace.fits.glob("*/fit.json")))
-    fit = Fit(folder, read(folder / "fit.json", FitRecord))
+    folders = [p.parent for p in sorted(workspace.fits.glob("*/fit.json"))][: 2 if "ensemble" in name else 1]
+    fits = [Fit(folder, read(folder / "fit.json", FitRecord)) for folder in folders]
     pool = Pool(len(workspace.dataset), workspace.train_index, len(workspace.dataset.classes))
     first = workspace.train_index[:3]
     pool.tell(first, workspace.dataset.labels_N[first])
-    given = (fit, pool, strategies.get(name), 4, 0, 1)
+    given = (fits, pool, strategies.get(name), 4, 0, 1)
     expected = score_unlabelled(workspace, *given)
     mine: list[int] = []
 
@@ -154,7 +158,8 @@ def test_a_pool_scored_in_shards_has_the_same_bits(
         for field, array in expected.per_image().items():
             assert array.tobytes() == joined.per_image()[field].tobytes(), field
         assert (joined.passes, joined.sites, joined.sampling) == (expected.passes, expected.sites, expected.sampling)
-        stages = 1 if race == "off" else 2
+        assert joined.temperatures == expected.temperatures and len(joined.temperatures) == len(fits)
+        stages = 2 if race == "capped" else len(fits)
         if len(mine) < 1 + stages * len(shards(pool.unlabelled, 16, workspace.runtime.score_batch)):
             return
     pytest.fail("no worker of Ray has helped")

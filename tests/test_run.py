@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import TINY, science_files, write_tiny
+from tiny import TINY, do_not_report, science_files, write_tiny
 
 from al_cxr.cli import main
 from al_cxr.comparison.finished import load
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.usefixtures("undrawn_module")
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,7 @@ def test_several_processes_write_the_same_bytes(finished: Path, tmp_path: Path) 
 
 
 def test_more_seeds_and_arms_only_add_runs(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    do_not_report(monkeypatch)
     write_tiny(tmp_path, TINY.replace("seeds: [0, 1]", "seeds: [0]"))
     assert play(tmp_path) == 0
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")}
@@ -154,8 +157,7 @@ def test_other_settings_in_the_same_folder_are_refused(finished: Path, capsys: p
 
 
 def test_an_edited_record_is_noticed(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_tiny(tmp_path)
-    assert play(tmp_path) == 0
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "runs" / "tiny" / "arms" / "focal-random" / "seed-0" / "round-1.json"
     record = read(path)
     record["test"]["accuracy"] = 1.0

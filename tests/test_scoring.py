@@ -238,6 +238,28 @@ def test_predict_is_the_softmax_in_eval_mode(net: Net, images: Tensor) -> None:
         np.testing.assert_allclose(predict(net, all_of(images.clone())), want, atol=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [0.4, 2.5])
+def test_a_temperature_divides_logits_before_the_softmax(net: Net, images: Tensor, temperature: float) -> None:
+    def loader(index_N: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:
+        return batches(images, index_N, 16)
+
+    pool, how = np.arange(70), Sampling(4, 0, 0)
+    trained = score_pool(net, pool, loader, {"probs", "votes"}, how)
+    got = score_pool(net, pool, loader, {"probs", "votes"}, dataclasses.replace(how, temperature=temperature))
+    assert trained.probs_NC is not None and trained.pass_probs_NTC is not None
+    assert got.probs_NC is not None and got.pass_probs_NTC is not None and got.mean_probs_NC is not None
+    # a power of the probabilities, normalised, is the softmax of the divided logits
+    np.testing.assert_allclose(got.probs_NC, _normalised(trained.probs_NC ** (1 / temperature)), rtol=1e-9)
+    passes_NTC = _normalised(trained.pass_probs_NTC.astype(np.float64) ** (1 / temperature))
+    np.testing.assert_allclose(got.pass_probs_NTC, passes_NTC, atol=1e-5)
+    np.testing.assert_allclose(got.mean_probs_NC, passes_NTC.mean(axis=1), atol=1e-5)
+    assert np.abs(got.mean_probs_NC - trained.mean_probs_NC).max() > 0.01
+
+
+def _normalised(values: np.ndarray) -> np.ndarray:
+    return values / values.sum(axis=-1, keepdims=True)
+
+
 def test_penultimate_features_feed_the_last_linear_layer(net: Net, images: Tensor) -> None:
     features = penultimate(net, all_of(images))
     assert features.shape == (70, 16) and features.dtype == np.float32

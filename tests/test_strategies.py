@@ -179,6 +179,8 @@ def test_template_rejects_nan_and_what_is_missing(name: str) -> None:
         ("bald", lambda s: s.mutual_information_N),
         ("variation_ratio", lambda s: s.variation_ratio_N),
         ("mean_std", lambda s: s.mean_std_N),
+        ("ensemble_entropy", lambda s: s.predictive_entropy_N),
+        ("ensemble_bald", lambda s: s.mutual_information_N),
     ],
 )
 def test_the_largest_scores_are_taken(name: str, score: Callable[[PoolStatistics], np.ndarray]) -> None:
@@ -257,6 +259,8 @@ def test_names() -> None:
         strategies.strategy("random")
     with pytest.raises(ValueError, match="needs"):
         strategies.strategy("new", needs={"probs", "pixels"})
+    with pytest.raises(ValueError, match=r"an ensemble and \['mc'\]"):
+        strategies.strategy("new", needs={"ensemble", "mc"})
 
 
 def test_strategies_know_no_torch_and_modal_only_when_named() -> None:

@@ -32,6 +32,7 @@ from al_cxr.training import trainer
 from al_cxr.training.trainer import fit
 from al_cxr.workspace import Workspace, open_workspace
 
+pytestmark = pytest.mark.usefixtures("undrawn_module")
 SHORT = TINY.replace("rounds: 2", "rounds: 1").replace("seeds: [0, 1]", "seeds: [0]")
 
 

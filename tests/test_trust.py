@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_run import ARMS, CLASSES, SPLITS, fake_probs, fake_run, labels
+from fake_run import ARMS, CLASSES, SPLITS, edit, fake_probs, fake_run, labels
 from sklearn.metrics import roc_auc_score
 
 from al_cxr.comparison.finished import load
@@ -155,6 +155,12 @@ def write_images(run: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fake_run(tmp_path_factory.mktemp("trust") / "run", TWO, seeds=(0, 1), rounds=1)
     write_images(folder)
+    for seed, share in ((0, 0.5), (1, 1.0)):
+        query = folder / "arms" / "ce+mc_entropy" / f"seed-{seed}" / "query-0.json"
+        edit(query, temperatures=[1.5 + seed], same_batch=share)
+    record = json.loads((folder / "experiment.json").read_text())
+    record["settings"]["scoring"]["temperature"] = "validation"
+    (folder / "experiment.json").write_text(json.dumps(record))
     return folder
 
 
@@ -167,6 +173,11 @@ def test_the_part_of_a_report(run: Path, tmp_path: Path) -> None:
     assert at == sorted(at) and "Worst by accuracy: **source" in text and "per 1,000" not in text
     rounds = pd.read_csv(tmp_path / "tables/calibration-rounds.csv")
     assert list(zip(rounds["arm"], rounds["round"], strict=True)) == [(a, r) for a in TWO for r in (0, 1)]
+    assert (
+        "that the round's own validation images give (scoring.temperature: validation): 2.00 on average, 1.50" in text
+    )
+    assert rounds["same_batch"].isna().tolist() == [True, True, False, True] and rounds["same_batch"][2] == 0.75
+    assert "same batch, %" in text and "75.0 ± " in text
     finished = load(run)
     first = finished.rounds["ce+random", 0][0]
     seeds = [finished.rounds["ce+random", s][0].test.log_loss for s in (0, 1)]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
 TINY = """\
 data: {sources: [{kind: phantom, count: 90, seed: 0}], image_size: 28}
 model: {arch: cnn, options: {cnn: {width: 0.05}, cnn_bn: {}}}
@@ -36,3 +39,20 @@ def science_files(run: Path) -> dict[str, bytes]:
         for path in sorted(run.rglob("*"))
         if path.is_file() and not path.name.endswith((".timing.json", ".tmp"))
     }
+
+
+def do_not_draw(patch: pytest.MonkeyPatch) -> None:
+    """Figures become empty files: for tests that ask where they go; test_figures.py draws every kind."""
+
+    def save(figure: object, path: Path, source: str = "") -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (1, 1)).save(path)
+        return path
+
+    # Where it is used, not where it is defined: a module that is imported meanwhile would keep the patched one.
+    patch.setattr("al_cxr.report.page.save", save)
+
+
+def do_not_report(patch: pytest.MonkeyPatch) -> None:
+    """A run ends without its page, which takes longer than a tiny run: for tests that ask what was recorded."""
+    patch.setattr("al_cxr.commands.experiments.write_report", lambda folder, results, *_, **__: results / "README.md")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
 from al_cxr.errors import UserError
@@ -16,12 +15,16 @@ from al_cxr.models.vit import VisionTransformer
 from al_cxr.sampling.stochastic import evaluation
 
 
-def explain(model: nn.Module, images_BCHW: Tensor, target: int) -> Tensor:
+class NoMap(UserError):
+    """There is no map for this architecture; the message says for which there is."""
+
+
+def explain(model: nn.Module, images_BCHW: Tensor, target: int | Tensor) -> Tensor:
     """Maps (B, H, W) in 0..1, float32 on the CPU; each image's largest value is 1, or all are 0.
 
-    `images_BCHW` are prepared as for the model, on its device; `target` is the class that is explained, which only
-    Grad-CAM depends on: attention is the same for every class. Zero is kept, so nearly even attention is nearly 1
-    everywhere. The network runs in eval mode and is as before afterwards. UserError where it has no such map.
+    `images_BCHW` are prepared as for the model, on its device; `target` is the class that is explained, one for all or
+    int64 (B,), which only Grad-CAM depends on: attention is the same for every class. Zero is kept, so nearly even
+    attention is nearly 1 everywhere. The network runs in eval mode and is as before afterwards. NoMap without one.
     """
     # Copied, because what inference mode made can have no gradient.
     images = images_BCHW.clone()
@@ -68,13 +71,15 @@ def attention_rollout(model: VisionTransformer, images_BCHW: Tensor) -> Tensor:
     return maps[:, : images_BCHW.shape[2], : images_BCHW.shape[3]]
 
 
-def grad_cam(model: nn.Module, images_BCHW: Tensor, target: int) -> Tensor:
+def grad_cam(model: nn.Module, images_BCHW: Tensor, target: int | Tensor) -> Tensor:
     """Grad-CAM of the last convolution's features: (B, H, W), >= 0, enlarged bilinearly.
 
     The sum of the feature maps, each weighted by the mean gradient of the class's logit with respect to it, negative
     values cut off (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391). The features are taken after all that
     follows the last convolution without changing their grid (normalisation, ReLU, residual sum), before pooling.
     """
+    from captum.attr import LayerGradCam  # most of a second to import, which every command would wait for
+
     layer = _last_features(model, images_BCHW[:1])
     flags = [(module, module.training) for module in model.modules()]
     try:
@@ -91,7 +96,7 @@ def grad_cam(model: nn.Module, images_BCHW: Tensor, target: int) -> Tensor:
 
 
 def _last_features(model: nn.Module, image_1CHW: Tensor) -> nn.Module:
-    """The module that Grad-CAM reads; UserError for a network without a convolution whose grid reaches the head."""
+    """The module that Grad-CAM reads; NoMap for a network without a convolution whose grid reaches the head."""
     modules = list(model.modules())
     finished: list[tuple[nn.Module, torch.Size]] = []
 
@@ -112,7 +117,7 @@ def _last_features(model: nn.Module, image_1CHW: Tensor) -> nn.Module:
     ]
     after = finished[convolutions[-1] :] if convolutions else []
     if not after or any(len(shape) == 3 for _, shape in after):
-        raise UserError(
+        raise NoMap(
             f"{type(model).__name__} has no convolution whose feature maps reach its head and no attention that is "
             "known here, so there is no map to show; explanations are for convolutional networks, the rnn and the vit"
         )

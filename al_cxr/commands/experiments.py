@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from al_cxr import experiment, models, provenance, stopping, strategies
+from al_cxr.comparison.baselines import RECORD as BASELINES
+from al_cxr.comparison.baselines import BaselinesRecord
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config import Arm, FolderSource, ManifestSource, MedmnistSource, Settings, Source, Stop
 from al_cxr.data import sources
-from al_cxr.data.dataset import SPLITS
+from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.errors import UserError
+from al_cxr.explanations import explainer
+from al_cxr.records import read
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
 from al_cxr.report.index import write_index
@@ -51,7 +55,7 @@ class Request:
         if self.name is not None:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name):
                 raise UserError(f"--name {self.name}: letters, digits and . _ + - only; it becomes a folder")
-            return "-".join([self.name, *prefix[1:]])
+            return "-".join([*prefix, self.name])
         data = _short(sources.parse(self.data)) if self.data else ""
         return "-".join(part for part in (*prefix, self.experiment.stem, self.profile or "", data) if part)
 
@@ -108,7 +112,8 @@ def _regimes(request: Request, settings: Settings) -> list[str]:
 
 def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> None:
     """One budget of an experiment: what is missing of it, and its report."""
-    workspace = _open(request, settings, request.run_name(), regime)
+    name = request.run_name()
+    workspace = open_run(name, settings, load_data(settings), request.runs / name / regime, regime)
     todo = sweep.announce(workspace, print)
     if plan_only:
         return
@@ -118,29 +123,10 @@ def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> 
     else:
         print("finished  every run was there already; only the report is written anew")
     labels_N, results = workspace.dataset.labels_N, request.results / workspace.name / regime
-    page = write_report(workspace.folder, results, _pixels(workspace), labels_N, _names(workspace))
+    explain = explainer(workspace.store.pixels, workspace.runtime)
+    page = write_report(workspace.folder, results, pixels_of(workspace), labels_N, named(workspace), explain=explain)
     print(comparison_text(load_finished(workspace.folder)))
-    _say_pages(page, workspace.folder)
-
-
-def baseline(request: Request, archs: str | None) -> None:
-    """`al-cxr baseline`: fully labelled models of one or more architectures, one report."""
-    given = request.settings().model.arch if archs is None else archs
-    names = models.names() if given == "all" else [a.strip() for a in given.split(",")]
-    folders, workspace = [], None
-    for arch in names:
-        settings = request.settings({"model": {"arch": arch}}).model_copy(update={"arms": {}})
-        workspace = _open(request, settings, request.run_name("baseline", arch))
-        if sweep.announce(workspace, print):
-            note_commit(workspace)
-            sweep.run_all(workspace, print)
-        folders.append(workspace.folder)
-    assert workspace is not None
-    together = request.run_name("baseline", given.replace(",", "+"))
-    page = write_baseline_report(
-        folders, request.results / together, _pixels(workspace), workspace.dataset.labels_N, _names(workspace)
-    )
-    print(f"report    {page}")
+    say_pages(page, workspace.folder)
 
 
 def compare(folder: Path, results: Path) -> None:
@@ -153,7 +139,13 @@ def compare(folder: Path, results: Path) -> None:
 def report(folders: Sequence[Path], results: Path) -> None:
     """`al-cxr report`: the pages of run folders from their records alone, and an index where there are several."""
     pages: dict[Path, Finished] = {}
+    tables: set[Path] = set()
     for folder in folders:
+        if table := next((f for f in (folder, folder.parent) if (f / BASELINES).exists()), None):
+            if table not in tables:
+                tables.add(table)
+                say_pages(write_baseline_report(table, results / read(table / BASELINES, BaselinesRecord).name), table)
+            continue
         if (folder / "search.json").exists():
             print(f"report    {write_search_report(folder, results / folder.name)}")
             continue
@@ -167,13 +159,13 @@ def report(folders: Sequence[Path], results: Path) -> None:
             raise UserError(f"{folder}: another run named here is called {name} too, and both would go to {target}")
         page = write_report(folder, target)
         pages[page] = finished
-        _say_pages(page, folder)
+        say_pages(page, folder)
     if len(pages) > 1:
         index = write_index(results, pages)
         print(f"index     {index}, {index.with_suffix('.html')}")
 
 
-def _say_pages(page: Path, run_folder: Path) -> None:
+def say_pages(page: Path, run_folder: Path) -> None:
     """Where a report went, and beside the run the one that shows its radiographs."""
     print(f"report    {page}")
     for html in (page.with_name("report.html"), run_folder / "report.html"):
@@ -181,8 +173,8 @@ def _say_pages(page: Path, run_folder: Path) -> None:
             print(f"          {html}")
 
 
-def _open(request: Request, settings: Settings, name: str, regime: str = "") -> Workspace:
-    """Load the data and say so first, then everything else that a reader of the terminal wants to know."""
+def load_data(settings: Settings) -> Dataset:
+    """The data set, of which a reader of the terminal is told first."""
     dataset = sources.load(settings.data)
     size = settings.data.image_size
     counts = [f"{split} {len(dataset.indices(split)):,}" for split in SPLITS]
@@ -191,7 +183,12 @@ def _open(request: Request, settings: Settings, name: str, regime: str = "") -> 
     print(f"          {' · '.join(counts)} — {' · '.join(classes)}")
     for note in dataset.notes:
         print(f"warning   {note}")
-    workspace = open_workspace(name, settings, dataset, request.runs / name / regime, provenance.command(), regime)
+    return dataset
+
+
+def open_run(name: str, settings: Settings, dataset: Dataset, folder: Path, regime: str = "") -> Workspace:
+    """The workspace of a run, and the model, machine and folder on the terminal."""
+    workspace = open_workspace(name, settings, dataset, folder, provenance.command(), regime)
     given = ", ".join(f"{k} {v}" for k, v in settings.model.arguments().items())
     parameters = models.parameters(workspace.build_model(0))
     print(f"model     {settings.model.arch}{f' ({given})' if given else ''} · {parameters:,} parameters")
@@ -209,9 +206,9 @@ def _short(source: Source) -> str:
     return source.kind
 
 
-def _pixels(workspace: Workspace) -> Callable[[np.ndarray], np.ndarray]:
+def pixels_of(workspace: Workspace) -> Callable[[np.ndarray], np.ndarray]:
     return lambda index: np.asarray(workspace.store.pixels[index])
 
 
-def _names(workspace: Workspace) -> Callable[[np.ndarray], list[str]]:
+def named(workspace: Workspace) -> Callable[[np.ndarray], list[str]]:
     return lambda index: [workspace.dataset.images.name(int(i)) for i in index]

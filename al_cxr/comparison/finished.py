@@ -45,7 +45,8 @@ class Finished:
     queries: dict[tuple[str, int], list[QueryRecord]] = field(default_factory=dict)
     baselines: dict[int, BaselineRecord] = field(default_factory=dict)
     timings: dict[tuple[str, int, int], Timing] = field(default_factory=dict)
-    """(arm, seed, round): training of the round's model, and scoring of the pool that chose the round's images."""
+    """(arm, seed, round): training of the round's model and of the other members of an ensemble that chose the round's
+    images, and scoring of the pool that did."""
     baseline_timings: dict[int, Timing] = field(default_factory=dict)
     images: pd.DataFrame | None = None
     """What is known of each image, a row at its absolute index; None in runs that were made without images.csv."""
@@ -159,10 +160,13 @@ def load(run_dir: Path) -> Finished:
             queries = [folder / f"query-{r}.json" for r in range(len(rounds))]
             finished.rounds[arm, seed] = rounds
             finished.queries[arm, seed] = [read(path, QueryRecord) for path in queries if path.exists()]
+            asked = {query.round: query for query in finished.queries[arm, seed]}
             for r, record in enumerate(rounds):
-                train = _timing(finished.fit_folder(record.fit) / "fit.json")
+                timing = _timing(finished.fit_folder(record.fit) / "fit.json")
                 score = _timing(queries[r - 1]).score if r else float("nan")
-                finished.timings[arm, seed, r] = train.model_copy(update={"score": score})
+                others = asked[r - 1].members[1:] if r - 1 in asked else []
+                train = timing.train + sum(_timing(finished.fit_folder(k) / "fit.json").train for k in others)
+                finished.timings[arm, seed, r] = timing.model_copy(update={"train": train, "score": score})
             if not rounds:
                 gaps.append(f"{arm} seed {seed}: no round is finished")
             elif (folder / "stopped.json").exists():

@@ -4,12 +4,13 @@ Science settings (all sections but `machine`) change the result and are hashed; 
 and are not. `al_cxr.experiment` reads them from YAML.
 """
 
+from al_cxr.config.baseline import Baseline, Figures, Publication, Variant
 from al_cxr.config.data import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
-from al_cxr.config.labelling import Arm, Baseline, Budget, Regime, Scoring, Stop
+from al_cxr.config.labelling import Arm, Budget, Regime, Scoring, Stop
 from al_cxr.config.machine import Machine, Ray
 from al_cxr.config.search import Dimension, Search, Value
 from al_cxr.config.settings import Settings
-from al_cxr.config.training import AugmentSettings, LossSettings, ModelSettings, TrainSettings
+from al_cxr.config.training import AugmentSettings, LossSettings, ModelSettings, ScannerSettings, TrainSettings
 
 __all__ = [
     "Arm",
@@ -18,6 +19,7 @@ __all__ = [
     "Budget",
     "DataSettings",
     "Dimension",
+    "Figures",
     "FolderSource",
     "LossSettings",
     "Machine",
@@ -25,8 +27,10 @@ __all__ = [
     "MedmnistSource",
     "ModelSettings",
     "PhantomSource",
+    "Publication",
     "Ray",
     "Regime",
+    "ScannerSettings",
     "Scoring",
     "Search",
     "Settings",
@@ -34,4 +38,5 @@ __all__ = [
     "Stop",
     "TrainSettings",
     "Value",
+    "Variant",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from al_cxr.config.section import Section
 
@@ -52,6 +52,16 @@ class Scoring(Section):
     )
     race_error: float = Field(0.02, ge=0, le=1, description="capped: share of the query that may differ, expected")
     race_limit: int = Field(200, ge=2, description="budget: passes of an image, at most")
+    temperature: Literal["off", "validation"] = Field(
+        "off", description="validation = logits are divided by the temperature fitted on the round's validation images"
+    )
+    members: int = Field(5, ge=2, description="M, networks of an ensemble; the round's own model is the first")
+
+    @field_validator("race", "temperature", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        """YAML reads a bare `off` as false."""
+        return "off" if value is False else value
 
     @model_validator(mode="after")
     def _ordered(self) -> Scoring:
@@ -73,7 +83,3 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}$")
 class Arm(Section):
     strategy: str = Field(description="name in the registry of al_cxr.strategies, or a dotted modAL function")
     loss: str = Field(description="name under losses")
-
-
-class Baseline(Section):
-    loss: str = Field("cross_entropy", description="name under losses")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from al_cxr.config.section import Section
 
@@ -31,9 +31,20 @@ class Machine(Section):
     channels_last: bool = Field(True, description="memory layout of convolutions")
     threads: int = Field(0, ge=0, description="of torch; 0 = as many as cores")
     processes: int = Field(
-        1, ge=1, le=256, description="runs at once with the engine processes, of `threads` threads each"
+        1, ge=1, le=256, description="runs at once, of `threads` threads each; for the engine processes alone"
     )
     workers: int = Field(0, ge=0, description="decoding threads; 0 = as many as cores")
     score_batch: int = Field(256, ge=1, description="images a batch when scoring or evaluating")
     checkpoint_seconds: float = Field(60.0, ge=0, description="training state is saved at most this often")
     cache: str | None = Field(None, description="folder of the pixel store; null = the user's cache folder")
+
+    @field_validator("processes")
+    @classmethod
+    def _of_its_engine(cls, processes: int, info: ValidationInfo) -> int:
+        """More than one is for the engine `processes`; ignored in silence, a sweep would take hours longer."""
+        engine = info.data.get("engine", "processes")  # a wrong engine is an error of its own
+        if processes > 1 and engine != "processes":
+            raise ValueError(
+                f"machine.engine is {engine}, which ignores it; set machine.engine: processes or leave it out"
+            )
+        return processes

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from al_cxr.config.baseline import Baseline, Variant
 from al_cxr.config.data import DataSettings
-from al_cxr.config.labelling import Arm, Baseline, Budget, Name, Regime, Scoring, Stop
+from al_cxr.config.labelling import Arm, Budget, Name, Regime, Scoring, Stop
 from al_cxr.config.machine import Machine
 from al_cxr.config.search import Search
 from al_cxr.config.section import Section
@@ -32,7 +33,7 @@ class Settings(Section):
     stop: Stop = Field(default_factory=Stop)
     arms: dict[Name, Arm] = Field(default_factory=dict)
     baseline: Baseline = Field(default_factory=Baseline)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0, 1, 2], min_length=1)
     search: Search | None = Field(None, description="of al-cxr search; it changes no result of a run")
     machine: Machine = Field(default_factory=Machine)
 
@@ -68,6 +69,14 @@ class Settings(Section):
         """The same experiment with the budget of one of its regimes."""
         return self.model_copy(update={"budget": self.regimes[name].over(self.budget)})
 
+    def of_model(self, name: str) -> Settings:
+        """The same experiment without arms and with another model: an architecture, or one of `baseline.models`."""
+        variant = self.baseline.models.get(name, Variant(arch=name))
+        arguments = {**self.model.options.get(variant.arch, {}), **variant.options}
+        options = {**self.model.options, variant.arch: arguments}
+        model = self.model.model_copy(update={"arch": variant.arch, "options": options})
+        return self.model_copy(update={"model": model, "arms": {}})
+
     def _fits_features(self) -> None:
         for key, given, wanted in [
             ("augment", self.train.augment is not None, "null"),
@@ -79,4 +88,5 @@ class Settings(Section):
 
     def science(self) -> dict[str, Any]:
         """Everything that changes the result of a run, as plain data."""
-        return self.model_dump(mode="json", exclude={"machine", "search"})
+        told = {"models", "published"}  # other models and their figures, which a run of this one does not depend on
+        return self.model_dump(mode="json", exclude={"machine": True, "search": True, "baseline": told})

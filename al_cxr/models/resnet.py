@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from al_cxr.errors import UserError
+from al_cxr.errors import Unavailable
 from al_cxr.models.registry import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
@@ -98,9 +98,14 @@ def _weights_file(arch: str, weights: str, imagenet: Any) -> Path | None:
             cached.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(imagenet.url, str(cached), hash_prefix=Path(name).stem.rsplit("-", 1)[1])
         except (OSError, RuntimeError) as error:  # no network or disk; a wrong hash is a RuntimeError
-            raise UserError(
+            raise Unavailable(
                 f"model.options.{arch}.weights: imagenet could not be downloaded ({error}). Fetch {imagenet.url} on a "
-                f"machine with a network and put it at {cached}, or anywhere and set "
+                f"machine with a network and put it at {_from_home(cached)}, or anywhere and set "
                 f"model.options.{arch}.weights to its path. The SHA-256 of {name} starts with the digits in its name."
             ) from error
     return cached
+
+
+def _from_home(path: Path) -> str:
+    """A path as it is printed in reports, which say nothing of whose machine it was."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)

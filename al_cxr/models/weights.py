@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from al_cxr.errors import UserError
+from al_cxr.errors import Unavailable, UserError
 
 # Options that several architectures share.
 Weights = Annotated[str, Field(min_length=1, description="'none', 'imagenet' or a file")]
@@ -37,7 +37,7 @@ def read_weights(path: Path, sha256: str, key: str) -> dict[str, torch.Tensor]:
     if path.suffix not in SUFFIXES:
         raise UserError(f"{key}: {path}: weights are 'none', 'imagenet' or a file that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
-        raise UserError(f"{key}: {path}: no such file")
+        raise Unavailable(f"{key}: {path}: no such file; put the weights there, or name another file")
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{key}: {path}: larger than {MAX_BYTES:,} bytes; is this a file of weights?")
     content = path.read_bytes()  # read once, so that what was hashed is what is loaded

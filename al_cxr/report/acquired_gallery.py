@@ -1,24 +1,21 @@
-"""What an arm asked to have labelled, round by round: the images, their scores and what the model took them for."""
+"""What an arm asked to have labelled, round by round: the images, their scores, and what the model made of them."""
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.errors import UserError
 from al_cxr.records import QueryRecord
-from al_cxr.report.contact import TILE, draw
-from al_cxr.report.figures import STYLE, new_figure, plain, tail
+from al_cxr.report.figures import plain, tail
 from al_cxr.report.fits import Radiographs, add_earlier
+from al_cxr.report.gallery import ACROSS, Maps, Tile, sheet
 from al_cxr.report.page import Page
 from al_cxr.report.tables import escape, file_name, stamp
 from al_cxr.seeds import digest_text
 
-SHOWN = 16
-ACROSS = 8
-RIGHT, WRONG = "#00704F", "#B3261E"
+SHOWN = 2 * ACROSS
 
 
 def add_acquired(page: Page, finished: Finished, arm: str, radiographs: Radiographs | None) -> None:
@@ -34,47 +31,61 @@ def add_acquired(page: Page, finished: Finished, arm: str, radiographs: Radiogra
     page.add(
         "### Images acquired",
         f"{escape(arm)}, seed {seed}: the first images of each query, in the order they were chosen, with score, true "
-        "class and what the model that asked took them for.",
+        "class and what the model that asked took them for; below each what of it that model used, where there is a "
+        "way to tell.",
     )
+    fits = {record.round: record.fit for record in finished.rounds[arm, seed]}
     for query in queries:
         caption = f"Images acquired after round {query.round}: {arm}, seed {seed}"
         name, source = f"images-{file_name(arm)}-{query.round}", digest_text(query.model_dump_json())
         if radiographs is None:
             add_earlier(page, finished, name, caption, True, source)
-        else:
-            sheet = acquired_sheet(query, radiographs, finished.experiment.data.classes, caption, mark)
-            page.figure(sheet, name, caption, True, source, radiographs.folder)
+            continue
+        check(query, len(radiographs.labels_N))
+        maps = None
+        if radiographs.explain is not None:
+            index, answers = _first(query)
+            maps = radiographs.explain(finished.fit_folder(fits[query.round]), index, answers)
+        drawn = acquired_sheet(query, radiographs, finished.experiment.data.classes, caption, mark, maps)
+        page.figure(drawn, name, caption, True, source, radiographs.folder)
 
 
-def acquired_sheet(query: QueryRecord, radiographs: Radiographs, classes: list[str], title: str, mark: str) -> Figure:
-    """The first images of a query: score with its unit, true class, and the prediction in green or red if known."""
+def check(query: QueryRecord, total: int) -> None:
+    """UserError unless a query is of a data set with `total` images and its columns are of one length."""
     where = f"{query.arm} seed {query.seed}, query {query.round}"
-    total = len(radiographs.labels_N)
     if any(not 0 <= i < total for i in query.indices):
         raise UserError(f"{where}: images of another data set than the one given, which has {total} images")
     for name, values in (("scores", query.scores), ("predictions", query.predicted)):
         if values is not None and len(values) != len(query.indices):
             raise UserError(f"{where}: {len(values)} {name} for {len(query.indices)} images; was the record edited?")
-    index = np.array(query.indices[:SHOWN], dtype=np.int64)
-    names = radiographs.names(index)
-    columns = min(ACROSS, max(len(index), 1))
-    rows = -(-max(len(index), 1) // columns)
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
-        tile = TILE + (0.52 if query.predicted is None else 0.74)
-        figure = new_figure(max(TILE * columns + 0.3, 4.5), tile * rows + 0.55, mark)
-        grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes in grid[len(index) :]:
-            axes.set_axis_off()
-        for i, (axes, image) in enumerate(zip(grid, radiographs.pixels(index), strict=False)):
-            true = int(radiographs.labels_N[index[i]])
-            below = [f"true: {plain(classes[true], 18)}"]
-            if query.scores is not None:
-                below.append(plain(f"{query.scores[i]:.3f} {query.unit}", 24))
-            draw(axes, image, "\n".join([*below, tail(names[i], 19)]), 8)
-            if query.predicted is not None:
-                right = query.predicted[i] == true
-                says = f"{'✓' if right else '✗'} {plain(classes[query.predicted[i]], 18)}"
-                axes.set_title(says, fontsize=9, loc="center", color=RIGHT if right else WRONG)
-        shown = f"{title}, the first {len(index)} of {len(query.indices):,}"
-        figure.suptitle(plain(shown, 12 * columns + 20), x=0.01, ha="left", fontsize=11)
-    return figure
+
+
+def _first(query: QueryRecord) -> tuple[np.ndarray, np.ndarray | None]:
+    """Indices of the images that are shown, and what the model took them for, if it was asked."""
+    answers = None if query.predicted is None else np.array(query.predicted[:SHOWN], np.int64)
+    return np.array(query.indices[:SHOWN], np.int64), answers
+
+
+def acquired_sheet(
+    query: QueryRecord,
+    radiographs: Radiographs,
+    classes: list[str],
+    title: str,
+    mark: str,
+    maps: Maps | None = None,
+) -> Figure:
+    """The first images of a query: score with its unit, true class, and the prediction in green or red if known."""
+    check(query, len(radiographs.labels_N))
+    index, answers = _first(query)
+    names, tiles = radiographs.names(index), []
+    for i, image in enumerate(radiographs.pixels(index)):
+        true = int(radiographs.labels_N[index[i]])
+        below = [f"true: {plain(classes[true], 18)}"]
+        if query.scores is not None:
+            below.append(plain(f"{query.scores[i]:.3f} {query.unit}", 24))
+        below.append(tail(names[i], 19))
+        right = answers is not None and int(answers[i]) == true
+        answer = "" if answers is None else f"{'✓' if right else '✗'} {plain(classes[answers[i]], 18)}"
+        tiles.append(Tile(image, "\n".join(below), answer, right))
+    shown = f"{title}, the first {len(index)} of {len(query.indices):,}"
+    return sheet([tiles[i : i + ACROSS] for i in range(0, len(tiles), ACROSS)], maps, shown, mark)

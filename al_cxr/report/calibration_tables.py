@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from al_cxr.report.classes import mean_sd
-from al_cxr.report.tables import Column, Kind, Table
+from al_cxr.report.tables import MISSING, Column, Kind, Table
 from al_cxr.report.trust_tables import INTERVALS, Ranged, patients_drawn, spread, with_ensemble
 from al_cxr.trust import calibration
 from al_cxr.trust.intervals import Estimate, bootstrap
@@ -78,8 +79,15 @@ def ranking_table(groups: Sequence[Group], trial: Trial) -> Table:
     return Table("calibration-ranking", title, pd.DataFrame(rows), shown, trial.stamp, notes)
 
 
-def rounds_table(models: Mapping[tuple[str, int], Sequence[Predicted]], mark: str) -> Table:
-    """Calibration of every arm at every round, (arm, round) -> one model a seed: mean ± standard deviation."""
+def rounds_table(
+    models: Mapping[tuple[str, int], Sequence[Predicted]],
+    mark: str,
+    same_batch: Mapping[tuple[str, int], Sequence[float]] = MappingProxyType({}),
+) -> Table:
+    """Calibration of every arm at every round, (arm, round) -> one model a seed: mean ± standard deviation.
+
+    `same_batch` is of the queries that were scored with the temperature: which share of a batch it did not change.
+    """
     rows = []
     for (arm, number), some in models.items():
         row: dict[str, object] = {"arm": arm, "round": number, "seeds": len(some)}
@@ -94,6 +102,7 @@ def rounds_table(models: Mapping[tuple[str, int], Sequence[Predicted]], mark: st
                     found.setdefault(name + suffix, []).append(float(measured[name][0]))
         for name, values in found.items():
             row[name], row[f"{name}_sd"] = mean_sd(values)
+        row["same_batch"], row["same_batch_sd"] = mean_sd(list(same_batch.get((arm, number), [])))
         rows.append(row)
     scores: tuple[tuple[str, str, Kind], ...] = (
         ("ece_mass", "calibration error, %", "percent"),
@@ -110,17 +119,24 @@ def rounds_table(models: Mapping[tuple[str, int], Sequence[Predicted]], mark: st
             Column(title, name, kind, f"{name}_sd"),
             Column("heated", f"{name}_heated", kind, f"{name}_heated_sd"),
         ]
-    notes = (
-        "Mean ± standard deviation over seeds. *Heated*: the column before, with the temperature from validation.",
-    )
+    notes = [
+        "On the test images, mean ± standard deviation over seeds. *Heated*: the column before, with the temperature "
+        "from validation.",
+    ]
     frame = pd.DataFrame(rows)
+    if same_batch:
+        shown.append(Column("same batch, %", "same_batch", "percent", "same_batch_sd"))
+        notes.append(
+            "*Same batch*: how much of what the round's model asked for it would have asked for without the "
+            f"temperature too; {MISSING} where the score is made of several networks' probabilities, or of none."
+        )
     return Table(
         "calibration-rounds",
         "Calibration of every arm and round",
         frame,
         (*shown, Column("seeds", "seeds", "count")),
         mark,
-        notes,
+        tuple(notes),
     )
 
 

@@ -36,7 +36,7 @@ class Tabulated:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, saved as the PNG `path`; `svg` is the same drawing where it has no pixels of its own.
+    """A figure, saved as the PNG `path`.
 
     `folder` is the folder of the page that may show it: that of the results, or a run's own.
     """
@@ -44,7 +44,6 @@ class Picture:
     path: Path
     caption: str
     inline: bool
-    svg: bytes | None
     folder: Path
 
     @property

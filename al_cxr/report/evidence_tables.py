@@ -196,7 +196,8 @@ def acquired_tables(finished: Finished, stamp: str) -> tuple[Table, Table] | Non
 
 
 def cost_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
-    """(seconds of an arm, of each round): training of the round's model and scoring of the pool before it."""
+    """(seconds of an arm, of each round): training of the round's model, and of the other members of an ensemble that
+    chose its images, and scoring of the pool before it."""
     frame = per_seed(finished, finished.target)
     frame["score_s"] = frame["score_s"].fillna(0.0)
     frame["total_s"] = frame["train_s"] + frame["score_s"]
@@ -215,7 +216,7 @@ def cost_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
     )
     notes = (
         "Seconds of wall clock on the machine that is named above, means over seeds. Arms that need the same model "
-        "share it; its seconds count for each of them.",
+        "share it; its seconds count for each of them. Members of an ensemble count in the round they chose for.",
         "Scoring is that of the pool that chose a round's images. Labelling itself, by a person, is not in here.",
     )
     arm, number, count = Column("arm", "arm"), Column("round", "round", "count"), Column("labels", "labels", "count")

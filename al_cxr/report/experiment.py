@@ -16,6 +16,7 @@ from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
 from al_cxr.report.evidence import add_evidence, headline
 from al_cxr.report.fits import Radiographs, add_fit
+from al_cxr.report.gallery import Explain
 from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.tables import escape, file_name, stamp
@@ -30,26 +31,27 @@ def write_report(
     labels_N: np.ndarray | None = None,
     names: Callable[[np.ndarray], list[str]] | None = None,
     gallery: Path | None = None,
+    explain: Explain | None = None,
 ) -> Path:
     """Everything a run folder says, as `results_dir`/README.md and report.html with tables/, figures/, settings.yaml
     and environment.json beside them; the path of README.md.
 
     With `pixels` (absolute indices (n,) -> uint8 (n, S, S)) and `labels_N` (of the whole data set, by absolute index)
-    sample predictions and the images acquired are drawn too. They show images, so unless the data is synthetic they
-    go into `gallery` (the run folder by default), with a report.html that shows them, and not into the results.
-    UserError as in `finished.load`.
+    sample predictions and the images acquired are drawn too, and with `explain` what the models used of them. They show
+    images, so unless the data is synthetic they go into `gallery` (the run folder by default), with a report.html that
+    shows them, and not into the results. UserError as in `finished.load`.
     """
     finished = load(run_dir)
     record, seeds = finished.experiment, finished.settings.seeds
     mark = stamp(record.data, seeds, bool(finished.gaps))
-    radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery)
+    radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery, explain)
     page = Page(results_dir, f"{escape(record.title)}: active learning on {escape(record.data.name)}")
     page.add(warnings(record.data, record.commit, len(seeds), finished.gaps, [*head_scope(finished), *stops(finished)]))
     queried = any(len(rounds) > 1 for rounds in finished.rounds.values())  # before the first query nothing differs
     if queried:
         page.add("## In short", escape(headline(finished)))
     add_provenance(page, record, seeds, machine(run_dir))
-    page.facts(passes(finished))
+    page.facts(passes(finished) | ensembles(finished))
     page.add(LIMITS)
 
     frame, long = per_round(finished, finished.target), per_seed(finished, finished.target)
@@ -102,6 +104,17 @@ def passes(finished: Finished) -> dict[str, str]:
     raced = [q.mean_passes for q in queries if q.mean_passes is not None]
     mean = f", {np.mean(raced):.1f} on average where they were raced for" if raced else ""
     return {"Monte-Carlo passes": f"{queries[0].passes} an image{mean}; {ways or 'not noted how'}"}
+
+
+def ensembles(finished: Finished) -> dict[str, str]:
+    """How many networks the ensembles had that were asked, where there were any."""
+    counts = {len(q.members) for of_run in finished.queries.values() for q in of_run if q.members}
+    if not counts:
+        return {}
+    return {
+        "Ensembles": f"{max(counts)} networks, trained on the same labels with seeds of their own; the first is the "
+        "round's own model, and training the others is part of an arm's cost"
+    }
 
 
 def head_scope(finished: Finished) -> list[str]:
@@ -161,9 +174,10 @@ def gallery_of(
     labels_N: np.ndarray | None,
     names: Callable[[np.ndarray], list[str]] | None,
     gallery: Path | None,
+    explain: Explain | None = None,
 ) -> Radiographs | None:
     """Where and from what sample predictions are drawn; None where pixels or labels are not given."""
     if pixels is None or labels_N is None:
         return None
     folder = results_dir if finished.experiment.data.synthetic else gallery or finished.folder
-    return Radiographs(labels_N, pixels, names or (lambda index: [f"image {i}" for i in index]), folder)
+    return Radiographs(labels_N, pixels, names or (lambda index: [f"image {i}" for i in index]), folder, explain)

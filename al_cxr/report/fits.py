@@ -13,10 +13,9 @@ from safetensors.numpy import load_file
 from al_cxr.comparison.finished import Finished
 from al_cxr.errors import UserError
 from al_cxr.report import figures
+from al_cxr.report.gallery import ACROSS, Explain, Tile, sheet
 from al_cxr.report.page import Page
 from al_cxr.report.tables import file_name
-
-SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,8 @@ class Radiographs:
     """int64 (n,) -> uint8 (n, S, S)"""
     names: Callable[[np.ndarray], list[str]]
     folder: Path
+    explain: Explain | None = None
+    """Where the model of a fit looked; None where maps are not asked for."""
 
 
 def read_predictions(finished: Finished, key: str, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,10 +61,12 @@ def add_fit(
     stamp: str,
     radiographs: Radiographs | None = None,
     inline: bool = True,
+    private: Path | None = None,
 ) -> None:
-    """History and confusion of a model on the page, and where `radiographs` are given a random dozen of predictions.
+    """History and confusion of a model on the page, and where `radiographs` are given predictions, right and wrong.
 
-    Files are named after `name`, titles say `label`.
+    Files are named after `name`, titles say `label`. `private` is where an earlier figure of patients may lie: the
+    run's own folder unless given.
     """
     fit = finished.fit(key)
     name = file_name(name)
@@ -74,27 +77,55 @@ def add_fit(
     page.figure(figures.confusion(fit.test, label, stamp), f"confusion-{name}", f"Confusion matrix: {title}", inline)
     shown = f"Sample predictions: {title}"
     if radiographs is None or predictions is None:
-        add_earlier(page, finished, f"samples-{name}", shown, inline, key)
+        add_earlier(page, finished, f"samples-{name}", shown, inline, key, private)
         return
     index_N, probs_NC = predictions
-    # Drawn at random and not picked; sorted so that the choice shows nothing but itself.
-    some = np.sort(np.random.default_rng(0).choice(len(index_N), size=min(SHOWN, len(index_N)), replace=False))
-    index = index_N[some]
-    grid = figures.samples(
-        radiographs.pixels(index),
-        radiographs.labels_N[index],
-        probs_NC[some],
-        finished.experiment.data.classes,
-        radiographs.names(index),
-        f"{label}: {len(some)} of {len(index_N):,} test images, drawn at random",
-        stamp,
+    answers_N, labels_N = probs_NC.argmax(axis=1), radiographs.labels_N[index_N]
+    halves = right_and_wrong(answers_N == labels_N)
+    some = np.concatenate(halves)
+    maps = None
+    if radiographs.explain is not None:
+        maps = radiographs.explain(finished.fit_folder(key), index_N[some], answers_N[some])
+    rows = [sample_tiles(finished, radiographs, index_N[half], probs_NC[half]) for half in halves if len(half)]
+    right = int((answers_N == labels_N).sum())
+    counted = (
+        f"{len(halves[0])} of {right:,} right, {len(halves[1])} of {len(index_N) - right:,} wrong test predictions"
     )
+    grid = sheet(rows, maps, f"{label}: {counted}", stamp)
     page.figure(grid, f"samples-{name}", shown, inline, key, radiographs.folder)
 
 
-def add_earlier(page: Page, finished: Finished, name: str, caption: str, inline: bool, source: str) -> None:
+def right_and_wrong(right_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of up to `ACROSS` images that were answered rightly, and of as many that were not.
+
+    Drawn at random and not picked; sorted, so that the choice shows nothing but itself.
+    """
+    generator = np.random.default_rng(0)
+    right, wrong = (
+        np.sort(generator.choice(half, size=min(ACROSS, len(half)), replace=False))
+        for half in (np.flatnonzero(right_N), np.flatnonzero(~right_N))
+    )
+    return right, wrong
+
+
+def sample_tiles(finished: Finished, radiographs: Radiographs, index: np.ndarray, probs_NC: np.ndarray) -> list[Tile]:
+    """Images with the class that was predicted and its probability, the true class and the image's name."""
+    classes, tiles = finished.experiment.data.classes, []
+    shown = zip(index, radiographs.pixels(index), probs_NC, radiographs.names(index), strict=True)
+    for i, image, probs_C, name in shown:
+        true, answer = int(radiographs.labels_N[i]), int(probs_C.argmax())
+        right = answer == true
+        says = f"{'✓' if right else '✗'} {figures.plain(classes[answer], 14)} {100 * probs_C.max():.0f} %"
+        below = f"true: {figures.plain(classes[true], 18)}\n{figures.tail(name, 19)}"
+        tiles.append(Tile(image, below, says, right))
+    return tiles
+
+
+def add_earlier(
+    page: Page, finished: Finished, name: str, caption: str, inline: bool, source: str, private: Path | None = None
+) -> None:
     """Without pixels, an earlier figure of images stays on the page as long as it was made from this very `source`."""
-    folder = page.folder if finished.experiment.data.synthetic else finished.folder
+    folder = page.folder if finished.experiment.data.synthetic else private or finished.folder
     path = folder / "figures" / f"{name}.png"
     if path.exists() and figures.source_of(path) == source:
         page.figure(None, name, caption, inline, folder=folder)

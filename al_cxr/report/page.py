@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import matplotlib as mpl
 import yaml
 
 from al_cxr.errors import UserError
 from al_cxr.records import DataCard, ExperimentRecord, write_atomically
 from al_cxr.report.document import Block, Facts, Listing, Picture, Tabulated
-from al_cxr.report.figures import STYLE, Figure, save
+from al_cxr.report.figures import Figure, save
 from al_cxr.report.html import render
 from al_cxr.report.tables import Table, escape
-
-SMALLEST_IMAGE = 24
-"""Pixels a side above which an image in a figure is a picture of something, and not a matrix with a few cells."""
 
 
 class Page:
@@ -70,11 +65,9 @@ class Page:
         """
         folder = folder or self.folder
         path = folder / "figures" / f"{name}.png"
-        drawing = None
         if figure is not None:
             save(figure, path, source)
-            drawing = _drawing(figure)
-        self.blocks.append(Picture(path, caption, inline, drawing, folder))
+        self.blocks.append(Picture(path, caption, inline, folder))
 
     def write(self) -> Path:
         """Both forms; the path of README.md."""
@@ -107,16 +100,6 @@ class Page:
         return block
 
 
-def _drawing(figure: Figure) -> bytes | None:
-    """The figure as SVG, without dates or versions inside; None where it shows images, which are pixels anyway."""
-    if any(min(image.get_size()) > SMALLEST_IMAGE for axes in figure.axes for image in axes.images):
-        return None
-    buffer = io.BytesIO()
-    with mpl.rc_context(STYLE | {"svg.hashsalt": "al-cxr"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
 def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str], more: Sequence[str] = ()) -> str:
     """What a reader must know before any number."""
     found = []
@@ -135,7 +118,8 @@ def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str], more:
 
 
 def machine(run_dir: Path) -> dict[str, Any]:
-    """Device, precision and threads that a run was computed with, as it noted them; empty where it did not."""
+    """Device, precision and threads that a run was computed with, and what failed, as it noted them; empty where it did
+    not."""
     path = run_dir / "machine.json"
     if not path.exists():
         return {}
@@ -143,26 +127,24 @@ def machine(run_dir: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
     except ValueError:
         raise UserError(f"{path}: not JSON; was it edited?") from None
-    keys = ("device", "precision", "score_precision", "threads", "score_batch", "channels_last")
-    return {key: found[key] for key in keys if key in found}
+    keys = ("device", "precision", "score_precision", "threads", "score_batch", "channels_last", "note")
+    return {key: found[key] for key in keys if found.get(key) not in (None, "")}
 
 
-def add_provenance(
-    page: Page,
-    record: ExperimentRecord,
-    seeds: Sequence[int],
-    machine: dict[str, Any],
-    heading: str = "Where the numbers come from",
-    folder: Path = Path(),
-) -> None:
-    """Command, commit, seeds, data set and its fingerprint, versions; and for programs settings.yaml and
-    environment.json, in `folder` below the page's."""
+def add_provenance(page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any]) -> None:
+    """Command, commit, seeds, data set and its fingerprint, versions; and for programs `add_listings`."""
+    add_origin(page, record, seeds, machine)
+    add_listings(page, record, seeds, machine)
+
+
+def add_origin(page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any]) -> None:
+    """Command, commit, seeds, data set and its fingerprint, versions."""
     data = record.data
     counts = "; ".join(
         f"{split} {sum(by.values()):,} ({', '.join(f'{name} {n:,}' for name, n in by.items())})"
         for split, by in data.counts.items()
     )
-    page.add(f"## {heading}", "    " + " ".join(record.command.split()))
+    page.add("## Where the numbers come from", "    " + " ".join(record.command.split()))
     page.facts(
         {
             "commit": record.commit,
@@ -175,6 +157,13 @@ def add_provenance(
             "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
         }
     )
+
+
+def add_listings(
+    page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any], folder: Path = Path()
+) -> None:
+    """For programs settings.yaml and environment.json, in `folder` below the page's."""
+    data = record.data
     settings = yaml.safe_dump(record.settings, sort_keys=False, allow_unicode=True)
     page.listing("All settings", folder / "settings.yaml", settings)
     environment = {

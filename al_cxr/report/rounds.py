@@ -73,8 +73,8 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
     )
     notes = (
         "Round 0 is the seed set. *+ class*: images of that class labelled since the round before.",
-        "Seconds are means over seeds: training of the round's model (arms that need the same model share it), and "
-        "scoring of the pool that chose the round's images.",
+        "Seconds are means over seeds: training of the round's model (arms that need the same model share it) and of "
+        "the other members of an ensemble that chose its images, and scoring of the pool that did.",
     )
     settings = finished.settings.arms[arm]
     title = f"{escape(arm)}: {escape(settings.strategy)}, trained with {escape(settings.loss)}"

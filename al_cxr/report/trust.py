@@ -53,17 +53,36 @@ def add_trust(page: Page, finished: Finished, mark: str, labels_N: np.ndarray | 
     trial = Trial(classes, classes.index(finished.target), mark, clusters_N=patients)
     main = next((n for n, a in finished.settings.arms.items() if a.strategy != "random"), "")
     add_sections(page, groups, trial, table, {BASELINE, file_name(main)})
-    rounds: dict[tuple[str, int], list[Predicted]] = {}
-    for (arm, _), records in finished.rounds.items():
-        for r in records:
-            rounds.setdefault((arm, r.round), []).append(models[r.fit, r.seed])
-    page.table(calibration_tables.rounds_table(rounds, mark), inline=False)
+    _add_rounds(page, finished, models, mark)
     page.add("## Ensemble of seeds")
     page.table(trust_tables.performance_table(groups, trial, "ensembles", "Single models and their ensembles"))
     page.add(
         "Each seed of an arm has labels of its own, so an ensemble of them has seen more labels than any of its "
         "members: it is no fair rival of one model at the same number of labels. Fully labelled members share theirs."
     )
+
+
+def _add_rounds(page: Page, finished: Finished, models: dict[tuple[str, int], Predicted], mark: str) -> None:
+    """Calibration of every arm and round, and what it had to do with the choice of images."""
+    rounds: dict[tuple[str, int], list[Predicted]] = {}
+    for (arm, _), records in finished.rounds.items():
+        for r in records:
+            rounds.setdefault((arm, r.round), []).append(models[r.fit, r.seed])
+    queries = [query for of_run in finished.queries.values() for query in of_run]
+    same: dict[tuple[str, int], list[float]] = {}
+    for query in queries:
+        if query.same_batch is not None:
+            same.setdefault((query.arm, query.round), []).append(query.same_batch)
+    found, said = [t for query in queries for t in query.temperatures], ""
+    if finished.settings.scoring.temperature == "off":
+        said = "Pools were scored with the probabilities as trained (scoring.temperature: off)."
+    elif found:
+        said = (
+            "Pools were scored with logits divided by the temperature that the round's own validation images give "
+            f"(scoring.temperature: validation): {np.mean(found):.2f} on average, {min(found):.2f} to {max(found):.2f}."
+        )
+    page.add("## Calibration, round by round", said)
+    page.table(calibration_tables.rounds_table(rounds, mark, same))
 
 
 def _models(finished: Finished, labels_N: np.ndarray) -> tuple[dict[tuple[str, int], Predicted], np.ndarray]:

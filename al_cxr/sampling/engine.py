@@ -41,6 +41,8 @@ class Sampling:
     stratified: bool = True
     """Masks of the T passes share the strata out among them (al_cxr.sampling.masks); False: independent passes."""
     dtype: torch.dtype = torch.float32
+    temperature: float = 1.0
+    """Logits are divided by it wherever they become probabilities (`probabilities`), > 0."""
     fast: bool = True
     """False: the plain loop, which defines the numbers."""
 
@@ -172,7 +174,7 @@ def _step(parts: Cut, example_B: Tensor) -> int:
     if example_B.device.type != "cpu":
         return 0
     each = bytes_of(parts.fixed(example_B)) // len(example_B)
-    return min(max(CACHED // max(each, 1), 16), 64)
+    return min(max(CACHED // max(each, 1), 8), 64)
 
 
 def logits(output: object, images: int) -> Tensor:
@@ -181,6 +183,11 @@ def logits(output: object, images: int) -> Tensor:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise UserError(f"the network gave {shape} for {images} images; logits (images, classes) are expected")
     return output
+
+
+def probabilities(logits_BC: Tensor, temperature: float = 1.0) -> Tensor:
+    """Softmax over the classes in float64, of logits that a temperature divides first (Guo et al. 2017)."""
+    return torch.softmax(logits_BC.to(torch.float64) / temperature, dim=-1)
 
 
 def _described(parts: Cut, plan: Plan, dtype: torch.dtype) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from al_cxr.errors import UserError
-from al_cxr.sampling.engine import Batch, Engine, Sampling, engine
+from al_cxr.sampling.engine import Batch, Engine, Sampling, engine, probabilities
 from al_cxr.sampling.moments import Moments
 from al_cxr.sampling.race import Race, Racing
 from al_cxr.statistics import PoolStatistics
@@ -39,7 +39,7 @@ def monte_carlo(model: nn.Module, batches: Iterable[Batch], how: Sampling, *, vo
             rows_B, moments, single = torch.arange(len(index_B)), None, []
             for logits_BC in logits:
                 moments = moments or Moments(len(index_B), logits_BC.shape[1], logits_BC.device)
-                probs_BC = torch.softmax(logits_BC.to(torch.float64), dim=-1)
+                probs_BC = probabilities(logits_BC, how.temperature)
                 moments.add(rows_B.to(logits_BC.device), probs_BC[:, None])
                 if votes:
                     single.append(probs_BC.to(torch.float32).cpu().numpy())
@@ -102,16 +102,16 @@ def race_over(
     first, _ = peeked(batches(index_N[:PEEKED]), how.passes)
     with engine(model, first[1], how) as sampled:
         run = raced if sampled.worth_racing(first[1], how.passes) else unraced
-        statistics = run(sample or sampler_of(sampled, batches), index_N, sampled.classes, how, racing)
+        statistics = run(sample or sampler_of(sampled, batches, how.temperature), index_N, sampled.classes, how, racing)
     return dataclasses.replace(statistics, sites=[str(site) for site in sampled.sites], sampling=sampled.note)
 
 
-def sampler_of(sampled: Engine, batches: Callable[[np.ndarray], Iterable[Batch]]) -> Sample:
+def sampler_of(sampled: Engine, batches: Callable[[np.ndarray], Iterable[Batch]], temperature: float = 1.0) -> Sample:
     """The passes of an engine, computed here."""
 
     def sample(index_N: np.ndarray, passes: range) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for index_B, logits in sampled.run(batches(index_N), passes):
-            probs_BSC = torch.stack([torch.softmax(one.to(torch.float64), dim=-1) for one in logits], dim=1)
+            probs_BSC = torch.stack([probabilities(one, temperature) for one in logits], dim=1)
             yield index_B, probs_BSC.cpu().numpy()
 
     return sample

@@ -1,6 +1,6 @@
 """Acquisition strategies: from the statistics of a pool to the images to label next. Arrays only, no torch."""
 
-from al_cxr.strategies import balanced, basic, batch, diverse, power, targeted, typical
+from al_cxr.strategies import balanced, basic, batch, diverse, ensembles, power, targeted, typical
 from al_cxr.strategies.registry import Choice, Selection, Strategy, get, names, select, strategy, top_n
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "basic",
     "batch",
     "diverse",
+    "ensembles",
     "get",
     "names",
     "power",

@@ -11,17 +11,21 @@ import numpy as np
 from al_cxr.errors import UserError
 from al_cxr.statistics import PoolStatistics
 
+OF_SEVERAL = (
+    "mean_probs_NC",
+    "predictive_entropy_N",
+    "expected_entropy_N",
+    "mutual_information_N",
+    "variation_ratio_N",
+    "mean_std_N",
+)
+"""Statistics over several networks: those of Monte-Carlo passes, or the members of an ensemble."""
+
 NEEDS: dict[str, tuple[str, ...]] = {
     "nothing": (),
     "probs": ("probs_NC",),
-    "mc": (
-        "mean_probs_NC",
-        "predictive_entropy_N",
-        "expected_entropy_N",
-        "mutual_information_N",
-        "variation_ratio_N",
-        "mean_std_N",
-    ),
+    "mc": OF_SEVERAL,
+    "ensemble": OF_SEVERAL,
     "features": ("features_NK",),
     "votes": ("pass_probs_NTC",),
 }
@@ -57,9 +61,9 @@ class Strategy:
     name: str
     choose: Function
     needs: frozenset[str]
-    """Of "probs", "mc", "votes", "features"; empty where no pixel has to be read."""
+    """Of "probs", "mc", "ensemble", "votes", "features"; empty where no pixel has to be read."""
     race: str | None = None
-    """The statistic of which it takes the n largest, of al_cxr.sampling.race: passes go to those that need them."""
+    """The statistic of which it takes the n largest, of al_cxr.sampling.scores: passes go to those that need them."""
 
 
 _REGISTRY: dict[str, Strategy] = {}
@@ -72,6 +76,8 @@ def strategy(
     wanted = frozenset({needs} if isinstance(needs, str) else needs) - {"nothing"}
     if not wanted <= NEEDS.keys():
         raise ValueError(f"strategy {name} needs {sorted(wanted - NEEDS.keys())}; known are {sorted(NEEDS)}")
+    if "ensemble" in wanted and len(wanted) > 1:
+        raise ValueError(f"strategy {name} needs an ensemble and {sorted(wanted - {'ensemble'})}; an ensemble is all")
     if name in _REGISTRY:
         raise ValueError(f"strategy {name} is registered already")
 

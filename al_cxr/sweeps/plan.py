@@ -12,6 +12,7 @@ from al_cxr.fits import fit_key
 from al_cxr.pool import query_size, seed_size
 from al_cxr.records import BaselineRecord, RoundRecord
 from al_cxr.run import STOPPED, arm_folder, seed_labels
+from al_cxr.seeds import member_seed
 from al_cxr.workspace import Workspace
 
 TRAINED_COSTS = 3
@@ -25,9 +26,12 @@ class Job:
     kind: Literal["baseline", "seed set", "arm"]
     name: str
     seed: int
+    member: int = 0
+    """Of an ensemble on the seed set."""
 
     def __str__(self) -> str:
-        what = {"baseline": "baseline", "seed set": f"seed set ({self.name})", "arm": self.name}[self.kind]
+        which = f"{self.name}, member {self.member}" if self.member else self.name
+        what = {"baseline": "baseline", "seed set": f"seed set ({which})", "arm": self.name}[self.kind]
         return f"{what} seed {self.seed}"
 
 
@@ -96,10 +100,24 @@ def phases(workspace: Workspace) -> list[list[Job]]:
     The jobs of a phase do not need each other.
     """
     settings = workspace.settings
-    losses = dict.fromkeys(arm.loss for arm in settings.arms.values())
+    asked = len(label_counts(workspace)) > 1
+    members = {arm.loss: 1 for arm in settings.arms.values()}
+    for name, arm in settings.arms.items():
+        members[arm.loss] = max(members[arm.loss], networks(workspace, name) if asked else 1)
     shared = [Job("baseline", "", seed) for seed in settings.seeds]
-    shared += [Job("seed set", loss, seed) for seed in settings.seeds for loss in losses]
+    shared += [
+        Job("seed set", loss, seed, member)
+        for seed in settings.seeds
+        for loss, count in members.items()
+        for member in range(count)
+    ]
     return [shared, [Job("arm", name, seed) for seed in settings.seeds for name in settings.arms]]
+
+
+def networks(workspace: Workspace, arm: str) -> int:
+    """How many models an arm asks: one, or the members of an ensemble."""
+    scoring = workspace.settings.scoring
+    return scoring.members if "ensemble" in strategies.get(workspace.settings.arms[arm].strategy).needs else 1
 
 
 def steps(workspace: Workspace, job: Job) -> list[Step]:
@@ -111,18 +129,20 @@ def steps(workspace: Workspace, job: Job) -> list[Step]:
         return [_training(workspace, workspace.fits / key / "fit.json", n), record]
     if job.kind == "seed set":
         labelled = seed_labels(workspace, job.seed)
-        key = fit_key(workspace, job.name, job.seed, labelled)
+        key = fit_key(workspace, job.name, member_seed(job.seed, job.member), labelled)
         return [_training(workspace, workspace.fits / key / "fit.json", len(labelled))]
     folder, counts = arm_folder(workspace, job.name, job.seed), label_counts(workspace)
     needs = strategies.get(settings.arms[job.name].strategy).needs
     passes = settings.scoring.passes if needs & {"mc", "votes"} else 1
-    stop = folder / STOPPED
+    stop, members = folder / STOPPED, networks(workspace, job.name)
     out = [Step(folder / "round-0.json", RoundRecord)]  # its model is the seed set's
     for number, labels in enumerate(counts[1:]):
         if needs:
-            out.append(
-                Step(folder / f"query-{number}.json", stop=stop, queries=1, scored=(n - counts[number]) * passes)
-            )
+            # The other members on the seed set are jobs of their own, those of later rounds a part of the query.
+            others = members - 1 if number else 0
+            one = _training(workspace, folder / f"query-{number}.json", counts[number])
+            scored = (n - counts[number]) * passes * members + others * one.scored
+            out.append(Step(one.path, stop=stop, fits=others, queries=1, trained=others * one.trained, scored=scored))
         step = _training(workspace, folder / f"round-{number + 1}.json", labels, RoundRecord)
         out.append(dataclasses.replace(step, stop=stop))
     return out

@@ -12,11 +12,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+
+from tqdm import tqdm
 
 from al_cxr.config import Settings
 from al_cxr.errors import UserError
@@ -41,7 +44,9 @@ def perform_all(workspace: Workspace, phases: Sequence[Sequence[J]], perform: Pe
     with ProcessPoolExecutor(min(count, most), context, _start, given) as pool:
         try:
             for jobs in phases:
-                for done in as_completed([pool.submit(_work, perform, job) for job in jobs]):
+                with _without_interrupts():  # a worker is started by `submit`
+                    begun = [pool.submit(_work, perform, job) for job in jobs]
+                for done in as_completed(begun):
                     done.result()
         except BrokenProcessPool:
             raise UserError(
@@ -49,17 +54,34 @@ def perform_all(workspace: Workspace, phases: Sequence[Sequence[J]], perform: Pe
                 "machine.processes where memory is short"
             ) from None
         except BaseException:
-            for child in multiprocessing.active_children():
-                child.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
+            with _without_interrupts():  # who presses Ctrl-C twice gets no half-closed pool either
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A block of the main thread in which Ctrl-C waits for its end. A process that is started in it never gets one:
+    it would interrupt the worker's imports, with a traceback, before any code of ours can ignore it there."""
+    caught: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited, unlike a handler
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _start(folder: Path, settings: Settings, parent: int) -> None:
     global _workspace
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
     # The bars of several processes would overwrite each other; they are shown on a terminal only.
     sys.stderr.isatty = lambda: False  # type: ignore[method-assign]
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, leaked by a worker that is ended
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _workspace = reopen(folder, settings)
 

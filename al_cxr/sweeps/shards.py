@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -19,11 +19,14 @@ from al_cxr.pool import Pool
 from al_cxr.runtime import DTYPES
 from al_cxr.sampling.engine import Batch, Sampling, engine
 from al_cxr.sampling.passes import monte_carlo, race_over, sampler_of
-from al_cxr.sampling.race import SCORES, Racing
+from al_cxr.sampling.race import Racing
+from al_cxr.sampling.scores import SCORES
 from al_cxr.scoring import penultimate, score_pool
 from al_cxr.seeds import rng
 from al_cxr.statistics import PoolStatistics
 from al_cxr.strategies import Strategy
+from al_cxr.trust.calibration import fit_temperature
+from al_cxr.trust.ensemble import member_statistics
 from al_cxr.workspace import Workspace
 
 COMPARED = 256
@@ -55,24 +58,50 @@ def sample_part(
     """Some passes over these images: (indices (B,), probabilities (B, S, C))."""
     batches = _batches(workspace)
     with engine(model, next(iter(batches(index_N[:2])))[1], how) as sampled:
-        groups = list(sampler_of(sampled, batches)(index_N, passes))
+        groups = list(sampler_of(sampled, batches, how.temperature)(index_N, passes))
     return np.concatenate([index_B for index_B, _ in groups]), np.concatenate([probs for _, probs in groups])
 
 
 def score_unlabelled(
-    workspace: Workspace, fit: Fit, pool: Pool, strategy: Strategy, n: int, seed: int, round: int
+    workspace: Workspace, fits: Sequence[Fit], pool: Pool, strategy: Strategy, n: int, seed: int, round: int
 ) -> PoolStatistics:
     """What a strategy needs of the unlabelled images to choose n; the features of the labelled images beside.
 
-    Idle workers of Ray help where the pool is larger than `machine.ray.shard`. Errors as of `scoring.score_pool`.
+    `fits` are the round's own model and, where the strategy needs an ensemble, the other members. Idle workers of Ray
+    help where the pool is larger than `machine.ray.shard`. Errors as of `scoring.score_pool`.
     """
-    model, index_N, batches = fit.part_for(workspace.loader, workspace.runtime), pool.unlabelled, _batches(workspace)
-    how, racing = sampling_of(workspace, seed, round), racing_of(workspace, strategy, n)
-    agreement = None
-    if how.head and strategy.needs & {"mc", "votes"}:
-        agreement = head_agreement(model, rng(seed, "agreement", round).permutation(index_N)[:COMPARED], batches, how)
-    statistics = _scored(workspace, fit, model, pool, strategy, how, racing)
-    return dataclasses.replace(statistics, head_agreement=agreement)
+    calibrated = workspace.settings.scoring.temperature == "validation" and bool(strategy.needs - {"features"})
+    temperatures = [temperature_of(workspace, fit) for fit in fits] if calibrated else []
+    plain = sampling_of(workspace, seed, round)
+    hows = [dataclasses.replace(plain, temperature=t) for t in temperatures or [1.0] * len(fits)]
+    if "ensemble" in strategy.needs:
+        statistics = _of_ensemble(workspace, fits, pool, hows)
+    else:
+        (fit,), (how,), index_N = fits, hows, pool.unlabelled
+        model, agreement = fit.part_for(workspace.loader, workspace.runtime), None
+        if how.head and strategy.needs & {"mc", "votes"}:
+            some = rng(seed, "agreement", round).permutation(index_N)[:COMPARED]
+            agreement = head_agreement(model, some, _batches(workspace), how)
+        statistics = _scored(workspace, fit, model, pool, strategy.needs, how, racing_of(workspace, strategy, n))
+        statistics = dataclasses.replace(statistics, head_agreement=agreement)
+    return dataclasses.replace(statistics, temperatures=temperatures)
+
+
+def temperature_of(workspace: Workspace, fit: Fit) -> float:
+    """What calibrates a model on its own validation predictions: those of the network without dropout."""
+    index_M, probs_MC = fit.predictions("val")
+    return fit_temperature(probs_MC, workspace.dataset.labels_N[index_M]).value
+
+
+def _of_ensemble(workspace: Workspace, fits: Sequence[Fit], pool: Pool, hows: Sequence[Sampling]) -> PoolStatistics:
+    """What the members say of the pool, each network by itself and then together."""
+    probs_KNC = []
+    for fit, how in zip(fits, hows, strict=True):
+        model = fit.part_for(workspace.loader, workspace.runtime)
+        alone = _scored(workspace, fit, model, pool, frozenset({"probs"}), how)
+        assert alone.probs_NC is not None
+        probs_KNC.append(alone.probs_NC)
+    return dataclasses.replace(member_statistics(pool.unlabelled, probs_KNC), passes=0)
 
 
 def _scored(
@@ -80,14 +109,14 @@ def _scored(
     fit: Fit,
     model: nn.Module,
     pool: Pool,
-    strategy: Strategy,
+    needs: frozenset[str],
     how: Sampling,
-    racing: Racing | None,
+    racing: Racing | None = None,
 ) -> PoolStatistics:
     index_N, batches = pool.unlabelled, _batches(workspace)
     size = workspace.settings.machine.ray.shard if workspace.settings.machine.engine == "ray" else len(index_N)
     if len(index_N) <= size:
-        return score_pool(model, index_N, batches, strategy.needs, how, racing=racing, labelled_M=pool.labelled)
+        return score_pool(model, index_N, batches, needs, how, racing=racing, labelled_M=pool.labelled)
 
     from al_cxr.sweeps import ray_engine  # an optional extra
 
@@ -96,7 +125,7 @@ def _scored(
         return ray_engine.over_shards(workspace, fit, model, parts, work)
 
     if racing is None:
-        work = functools.partial(score_part, needs=strategy.needs, how=how)
+        work = functools.partial(score_part, needs=needs, how=how)
         statistics = PoolStatistics.join(spread(work, index_N))
     else:
 
@@ -104,7 +133,7 @@ def _scored(
             return spread(functools.partial(sample_part, how=how, passes=passes), index)
 
         statistics = race_over(model, index_N, batches, how, racing, sample)
-    if "features" in strategy.needs and len(pool.labelled):
+    if "features" in needs and len(pool.labelled):
         features_MK = penultimate(model, batches(pool.labelled))
         statistics = dataclasses.replace(statistics, labelled_features_MK=features_MK)
     return statistics

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from al_cxr.fits import obtain
 from al_cxr.records import BaselineRecord, write
 from al_cxr.run import run_arm, seed_labels
-from al_cxr.seeds import digest, loader_hash
+from al_cxr.seeds import digest, loader_hash, member_seed
 from al_cxr.sweeps.plan import Job, Plan, baseline_path, phases, plan, steps
 from al_cxr.sweeps.processes import perform_all
 from al_cxr.sweeps.progress import Progress, duration
@@ -61,7 +61,8 @@ def perform(workspace: Workspace, job: Job) -> None:
     if job.kind == "baseline":
         run_baseline(workspace, job.seed)
     elif job.kind == "seed set":
-        obtain(workspace, job.name, job.seed, seed_labels(workspace, job.seed), f"{job.name} seed {job.seed} round 0")
+        labelled, title = seed_labels(workspace, job.seed), f"{job.name} seed {job.seed} round 0"
+        obtain(workspace, job.name, member_seed(job.seed, job.member), labelled, title)
     else:
         oracle = workspace.dataset.labels_N.__getitem__
         run_arm(workspace, job.name, job.seed, oracle, lambda record: None)

@@ -1,0 +1,111 @@
+"""What `al-cxr baseline` does: fully labelled models of one trainer, one run folder each, and one page of all."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from al_cxr import models
+from al_cxr.assembly import build_model
+from al_cxr.commands.experiments import Request, load_data, named, open_run, pixels_of, say_pages
+from al_cxr.comparison.baselines import RECORD, BaselinesRecord
+from al_cxr.config import Settings
+from al_cxr.data.dataset import Dataset
+from al_cxr.errors import Unavailable, UserError
+from al_cxr.explanations import explainer
+from al_cxr.records import read, write
+from al_cxr.report.baseline import write_baseline_report
+from al_cxr.sweeps import sweep
+from al_cxr.workspace import note_commit
+
+
+def baseline(request: Request, archs: str | None) -> None:
+    """`al-cxr baseline`: fully labelled models of one or more architectures or variants, and the page of all of the
+    experiment that are there.
+
+    A model that lacks something here is listed with what to fetch. UserError where it is the only one asked for.
+    """
+    settings = request.settings()
+    asked = _asked(request, settings, archs)
+    dataset = load_data(settings)
+    unavailable = _unavailable(settings, asked, dataset)
+    run = request.run_name("baseline")
+    folder = request.runs / run
+    for name in (name for name in asked if name not in unavailable):
+        workspace = open_run(f"{run}-{name}", settings.of_model(name), dataset, folder / name)
+        _note(folder, BaselinesRecord(name=run, unavailable=unavailable, published=settings.baseline.published), asked)
+        if sweep.announce(workspace, print):
+            note_commit(workspace)
+            sweep.run_all(workspace, print)
+    explain = explainer(workspace.store.pixels, workspace.runtime)
+    images = pixels_of(workspace), dataset.labels_N, named(workspace)
+    say_pages(write_baseline_report(folder, request.results / run, *images, explain=explain), folder)
+
+
+def _asked(request: Request, settings: Settings, archs: str | None) -> list[str]:
+    """The models that were asked for; UserError for a name that is none, here or in the experiment's own tables."""
+    variants, known = settings.baseline.models, models.names()
+    for name, variant in variants.items():
+        if name in known:
+            raise UserError(
+                f"{request.experiment}: baseline.models.{name}: an architecture is called so; choose another"
+            )
+        if variant.arch not in known:
+            where = f"{request.experiment}: baseline.models.{name}.arch"
+            raise UserError(f"{where}: no architecture {variant.arch!r}{_nearest(variant.arch, known)}")
+    every = sorted([*known, *variants])
+    for column, publication in settings.baseline.published.items():
+        for name in publication.models:
+            if name not in every:
+                where = f"{request.experiment}: baseline.published.{column}.models.{name}"
+                raise UserError(f"{where}: no architecture and none of baseline.models{_nearest(name, every)}")
+    if archs == "all":
+        return every
+    asked = [name.strip() for name in (settings.model.arch if archs is None else archs).split(",")]
+    for name in asked:
+        if name not in every:
+            raise UserError(f"--arch {name}: no architecture and none of baseline.models{_nearest(name, every)}")
+    return list(dict.fromkeys(asked))
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _unavailable(settings: Settings, asked: list[str], dataset: Dataset) -> dict[str, str]:
+    """Models that lack something here, and what. Each is built once before the first is trained, so that a mistake in
+    the last one's settings does not wait for hours. UserError if none is left."""
+    found: dict[str, str] = {}
+    for name in asked:
+        try:
+            _build(settings, name, dataset)
+        except Unavailable as error:
+            if len(asked) == 1:
+                raise
+            found[name] = str(error)
+            print(f"without   {name}: {error}")
+    if len(found) == len(asked):
+        raise UserError("none of these models can be built here:\n" + "\n".join(f"  {why}" for why in found.values()))
+    return found
+
+
+def _build(settings: Settings, name: str, dataset: Dataset) -> None:
+    """Build a model once; UserErrors name the key that a variant's options have in the experiment file."""
+    own = settings.of_model(name)
+    try:
+        build_model(own, dataset, 0)
+    except UserError as error:
+        if name not in settings.baseline.models:
+            raise
+        text = str(error).replace(f"model.options.{own.model.arch}.", f"baseline.models.{name}.options.")
+        raise type(error)(text) from None
+
+
+def _note(folder: Path, record: BaselinesRecord, asked: list[str]) -> None:
+    """Write what the models' own records do not say; what is known of models that were not asked for stays."""
+    path = folder / RECORD
+    before = read(path, BaselinesRecord).unavailable if path.exists() else {}
+    kept = {name: why for name, why in before.items() if name not in asked}
+    both = dict(sorted((kept | record.unavailable).items()))
+    write(path, record.model_copy(update={"unavailable": both}))

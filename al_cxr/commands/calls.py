@@ -1,0 +1,98 @@
+"""From what was typed to the command that does it.
+
+Each imports what it needs when it is called, so that --help and a mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def run(options: argparse.Namespace) -> None:
+    from al_cxr.commands import experiments
+
+    experiments.run(_request(options), plan_only=options.plan)
+
+
+def baseline(options: argparse.Namespace) -> None:
+    from al_cxr.commands import baseline
+
+    baseline.baseline(_request(options), options.arch)
+
+
+def search(options: argparse.Namespace) -> None:
+    from al_cxr.commands import search
+
+    search.search(_request(options), options.trials, options.seconds)
+
+
+def compare(options: argparse.Namespace) -> None:
+    from al_cxr.commands import experiments
+
+    experiments.compare(options.run, options.results)
+
+
+def report(options: argparse.Namespace) -> None:
+    from al_cxr.commands import experiments
+
+    experiments.report(options.runs, options.results)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    from al_cxr.commands import data
+
+    o = options
+    data.evaluate(o.run, o.data, o.out, o.attribution, o.target, o.sensitivity, o.specificity, o.prevalence)
+
+
+def bundle(options: argparse.Namespace) -> None:
+    from al_cxr.commands import models
+
+    models.bundle(options.models, options.out, options.sensitivity, options.coverage)
+
+
+def predict(options: argparse.Namespace) -> None:
+    from al_cxr.commands import models
+
+    models.predict(options.model, options.images, options.out)
+
+
+def explain(options: argparse.Namespace) -> None:
+    from al_cxr.commands import models
+
+    models.explain(options.model, options.images, options.out, options.label)
+
+
+def audit(options: argparse.Namespace) -> None:
+    from al_cxr.commands import data
+
+    data.audit(options.data, options.out)
+
+
+def show(options: argparse.Namespace) -> None:
+    from al_cxr.commands import data
+
+    o = options
+    data.show(o.data, o.per_class, o.seed, o.split, o.label, o.out)
+
+
+def fetch(options: argparse.Namespace) -> None:
+    from al_cxr.commands import data
+
+    data.fetch(options.what, options.out, options.size)
+
+
+def _request(options: argparse.Namespace) -> Any:
+    from al_cxr.commands.experiments import Request
+
+    return Request(
+        experiment=options.experiment,
+        data=options.data,
+        profile=options.profile,
+        overrides=tuple(options.set),
+        name=options.name,
+        runs=options.runs,
+        results=options.results,
+        regime=getattr(options, "regime", None),
+    )
