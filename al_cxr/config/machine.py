@@ -45,6 +45,6 @@ class Machine(Section):
         engine = info.data.get("engine", "processes")  # a wrong engine is an error of its own
         if processes > 1 and engine != "processes":
             raise ValueError(
-                f"machine.engine is {engine}, which ignores it; set machine.engine: processes or leave it out"
+                f"machine.engine is {engine}, which ignores it; set the engine to processes, or leave this key out"
             )
         return processes
