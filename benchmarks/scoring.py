@@ -17,7 +17,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ class Case:
     """Independent passes that the batches are judged by."""
     trained: dict[str, Any] = field(default_factory=dict)
     """Options that differ in training, where weights are shared with another case."""
+    judges: int = 5
+    """Seeds of masks that the share of the reference's batch is a mean over."""
     slow: bool = False
     """Seconds an image: one turn, and what is slower than al-cxr is timed on few images and not judged."""
 
@@ -93,6 +95,7 @@ CASES = {
         epochs=8,
         lr=3e-4,
         reference=100,
+        judges=1,
         trained=WIDE,
         slow=True,
     ),
@@ -106,25 +109,31 @@ CASES = {
         epochs=8,
         lr=3e-4,
         reference=100,
+        judges=1,
         slow=True,
     ),
 }
 
 
+Score = Callable[[Tensor, int], np.ndarray]
+
+
 @dataclass
 class Row:
-    """One way to score: `call(images) -> entropies`, and what was measured of it."""
+    """One way to score: `call(images, seed of the masks) -> entropies`, and what was measured of it."""
 
     name: str
-    call: Callable[[Tensor], np.ndarray]
+    call: Score
     few: bool = False
+    judged: Score | None = None
+    """What computes the same sooner, where `few`; None for `call` itself or, where `few`, for nothing."""
     flops: Callable[[], float] | None = None
     speed: float = 0.0
     scores: np.ndarray | None = None
     bytes: float = float("nan")
 
     def score(self, images: Tensor) -> None:
-        self.scores = self.call(images)
+        self.scores = self.call(images, 0)
 
 
 def main() -> None:
@@ -162,7 +171,7 @@ def measure(case: Case, options: argparse.Namespace, rates: dict[torch.dtype, fl
     rows = ways(model, images, k, options.passes, rates)
     if case.slow:
         for row in rows:
-            row.call(images[:2])
+            row.call(images[:2], 0)
     for turn in range(1 if case.slow else options.turns + 1):
         for row in rows:
             given = images[: case.few] if row.few else images
@@ -173,16 +182,12 @@ def measure(case: Case, options: argparse.Namespace, rates: dict[torch.dtype, fl
                 row.score(given)
             if turn or case.slow:
                 row.speed = max(row.speed, len(given) / (time.perf_counter() - started))
-    baal_default, plain, independent_loop, exact = rows[0], *rows[len(MODES) : len(MODES) + 3]
-    same = exact.scores if case.slow else plain.call(images)
-    for row in rows:
-        row.scores = None if row.few else row.scores
-    one_by_one = Sampling(options.passes, 0, 0, stratified=False)
-    many = replace(one_by_one, passes=case.reference, seed=999, dtype=torch.bfloat16 if case.slow else torch.float32)
-    reference = monte_carlo(model, batched(images), many).predictive_entropy_N
-    # What al-cxr computes in float32 is what the loop computes, sooner.
-    independent_loop.scores = monte_carlo(model, batched(images), one_by_one).predictive_entropy_N
-    baal_default.scores = None if case.slow else baal_default.call(images)
+    baal_default, plain, exact = rows[0], rows[len(MODES)], rows[len(MODES) + 2]
+    same = exact.scores if case.slow else plain.call(images, 0)
+    if not case.slow:
+        baal_default.judged = baal_default.call
+    dtype = torch.bfloat16 if case.slow else torch.float32
+    reference = full(model, Sampling(case.reference, 999, 0, stratified=False, dtype=dtype))(images, 999)
     default, best = rows[0].speed, max(row.speed for row in rows[: len(MODES)])
     lines = [
         f"## {case.title}, {case.size} px\n",
@@ -193,7 +198,9 @@ def measure(case: Case, options: argparse.Namespace, rates: dict[torch.dtype, fl
     ]
     for row in rows:
         floor = f"{row.flops():,.0f}" if row.flops else "—"
-        shared = [overlap(row.scores, other, k) for other in (same, reference)]
+        judged = row.judged or (None if row.few else row.call)
+        scores = [judged(images, seed) for seed in range(case.judges)] if judged else []
+        shared = [overlap(scores[:1], same, k), overlap(scores, reference, k)]
         lines.append(
             f"| {row.name} | {row.speed:,.1f} | {row.speed / default:.1f} | {row.speed / best:.1f} "
             f"| {row.bytes / 2**20:,.0f} | {shared[0]} | {shared[1]} | {floor} |"
@@ -203,7 +210,7 @@ def measure(case: Case, options: argparse.Namespace, rates: dict[torch.dtype, fl
 
 def ways(model: nn.Module, images: Tensor, k: int, passes: int, rates: dict[torch.dtype, float]) -> list[Row]:
     """Baal first, then the plain loop, then al-cxr."""
-    rows = [Row(f"Baal, {mode}", baal(model, mode, passes), few=True) for mode in MODES]
+    rows = [Row(f"Baal, {mode}", unseeded(baal(model, mode, passes)), few=True) for mode in MODES]
     exact = Sampling(passes, 0, 0)
 
     def floor(how: Sampling, share: float = 1.0) -> float:
@@ -213,12 +220,10 @@ def ways(model: nn.Module, images: Tensor, k: int, passes: int, rates: dict[torc
                 list(logits)
             return 64 * rates[how.dtype] / ((counter.get_total_flops() - start) * share)
 
-    def full(how: Sampling) -> Callable[[Tensor], np.ndarray]:
-        return lambda x: np.asarray(monte_carlo(model, batched(x), how).predictive_entropy_N)
-
-    def race(how: Sampling, racing: Racing) -> Callable[[Tensor], np.ndarray]:
-        def call(x: Tensor) -> np.ndarray:
-            statistics = race_over(model, np.arange(len(x)), lambda index: batched(x, index), how, racing)
+    def race(how: Sampling, racing: Racing) -> Score:
+        def call(x: Tensor, seed: int) -> np.ndarray:
+            seeded = replace(how, seed=seed)
+            statistics = race_over(model, np.arange(len(x)), lambda index: batched(x, index), seeded, racing)
             had = passes if statistics.passes_N is None else float(np.mean(statistics.passes_N))
             shares[racing.limit] = had / passes
             return np.asarray(statistics.predictive_entropy_N)
@@ -228,18 +233,38 @@ def ways(model: nn.Module, images: Tensor, k: int, passes: int, rates: dict[torc
     shares: dict[int | None, float] = {}
     half = replace(exact, dtype=torch.bfloat16)
     loop, head = replace(exact, fast=False), replace(half, head=True)
+    independent = replace(exact, stratified=False)
     rows += [
-        Row("plain loop, masks of al-cxr", full(loop), few=True, flops=lambda: floor(loop)),
-        Row("plain loop, independent masks", full(replace(loop, stratified=False)), few=True),
-        Row("al-cxr, float32", full(exact), flops=lambda: floor(exact)),
-        Row("al-cxr, bfloat16", full(half), flops=lambda: floor(half)),
+        Row("plain loop, masks of al-cxr", full(model, loop), few=True, flops=lambda: floor(loop)),
+        Row(
+            "plain loop, independent masks",
+            full(model, replace(independent, fast=False)),
+            few=True,
+            judged=full(model, independent),
+        ),
+        Row("al-cxr, float32", full(model, exact), flops=lambda: floor(exact)),
+        Row("al-cxr, bfloat16", full(model, half), flops=lambda: floor(half)),
         Row("al-cxr, bfloat16, race capped", race(half, Racing(k)), flops=lambda: floor(half, shares[None])),
         Row("al-cxr, bfloat16, race budget", race(half, Racing(k, limit=200)), flops=lambda: floor(half, shares[200])),
-        Row("al-cxr, bfloat16, scope head", full(head), flops=lambda: floor(head)),
+        Row("al-cxr, bfloat16, scope head", full(model, head), flops=lambda: floor(head)),
     ]
     if any(isinstance(module, nn.RNNBase) for module in model.modules()):  # whose products torch does not count
         rows = [replace(row, flops=None) for row in rows]
     return rows
+
+
+def full(model: nn.Module, how: Sampling) -> Score:
+    """All passes over all images."""
+
+    def call(x: Tensor, seed: int) -> np.ndarray:
+        return np.asarray(monte_carlo(model, batched(x), replace(how, seed=seed)).predictive_entropy_N)
+
+    return call
+
+
+def unseeded(call: Callable[[Tensor], np.ndarray]) -> Score:
+    """Of a library that draws its masks from torch's generator."""
+    return lambda x, seed: call(x)
 
 
 def trained(case: Case, data: str) -> tuple[nn.Module, Tensor, float, str]:
@@ -283,12 +308,12 @@ def batched(images: Tensor, index: np.ndarray | None = None) -> Any:
         yield part, images[torch.from_numpy(part)]
 
 
-def overlap(scores: np.ndarray | None, reference: np.ndarray | None, k: int) -> str:
-    """Share of the reference's batch that the scores choose, percent."""
-    if scores is None or reference is None or len(scores) != len(reference):
+def overlap(scores: Sequence[np.ndarray], reference: np.ndarray | None, k: int) -> str:
+    """Share of the reference's batch that the scores choose, percent; the mean where there are several."""
+    if not scores or reference is None:
         return "—"
-    chosen, wanted = (set(np.argsort(-s, kind="stable")[:k].tolist()) for s in (scores, reference))
-    return f"{100 * len(chosen & wanted) / k:.1f}"
+    wanted, *chosen = (set(np.argsort(-s, kind="stable")[:k].tolist()) for s in (reference, *scores))
+    return f"{100 * np.mean([len(c & wanted) for c in chosen]) / k:.1f}"
 
 
 def matrix_rate(dtype: torch.dtype, side: int = 2048) -> float:
@@ -310,8 +335,10 @@ NOTES = """\
 *memory*: what the process needs at its peak beyond what it held before. *same masks*: of the 10 % highest entropies, \
 the share that is also chosen by the plain loop in float32 with the same masks (at 224 px by al-cxr in float32, which \
 computes the same); Baal draws masks of its own, so its figure is that of two independent runs. *T = 500* (100 in \
-bfloat16 at 224 px): the same against so many independent passes. Baal is given probabilities; given logits it \
-averages them before the softmax. *floor*: none for recurrences, which torch does not count."""
+bfloat16 at 224 px): the same against so many independent passes, the mean over five seeds of masks (one at 224 px). \
+The plain loop's is computed by al-cxr in float32 with independent masks, which is the same sooner. Baal is given \
+probabilities; given logits it averages them before the softmax. *floor*: none for recurrences, which torch does not \
+count."""
 
 if __name__ == "__main__":
     main()
