@@ -155,12 +155,12 @@ def main() -> None:
         + " and ".join(f"{rate / 1e9:,.0f} GFLOPS in {name(dtype)}" for dtype, rate in rates.items())
         + f". Fastest of {options.turns} turns. *floor*: images/s if all operations that are left ran at that rate.",
     ]
+    stamp = f"{provenance.commit()}; " + ", ".join(f"{k} {v}" for k, v in provenance.versions().items())
     for key in options.cases.split(","):
         parts.append(measure(CASES[key], options, rates))
         print(parts[-1], flush=True)
-    parts += [NOTES, f"{provenance.commit()}; " + ", ".join(f"{k} {v}" for k, v in provenance.versions().items())]
-    if options.out is not None:
-        write_atomically(options.out, ("\n\n".join(parts) + "\n").encode())
+        if options.out is not None:  # after each, as all of them take an hour
+            write_atomically(options.out, ("\n\n".join([*parts, NOTES, stamp]) + "\n").encode())
 
 
 def measure(case: Case, options: argparse.Namespace, rates: dict[torch.dtype, float]) -> str:
