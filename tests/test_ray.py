@@ -28,7 +28,7 @@ from al_cxr.sweeps.shards import score_unlabelled, shards
 from al_cxr.workspace import Workspace, reopen
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # as ray_engine does it, for the Ray that is started here
-os.environ["RAY_worker_niceness"] = "0"  # else a worker starves beside whatever else this machine tests
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - else a worker starves beside whatever else this machine tests
 try:
     import ray
 except ImportError:
@@ -142,17 +142,17 @@ def test_a_pool_scored_in_shards_has_the_same_bits(
     mine: list[int] = []
 
     def slow(prepare: Callable[[Workspace], Any]) -> Callable[[Workspace], Any]:
-        """A worker may have to import torch first: this process waits for it, longer each time."""
+        """A worker may have to import torch first: this process waits for it."""
 
         def slowly(of: Workspace) -> Any:
             mine.append(1)
-            time.sleep(2 * attempt if len(mine) == 1 else 0.5)
+            time.sleep(3 if len(mine) == 1 else 0.5)
             return prepare(of)
 
         return slowly
 
     monkeypatch.setattr("al_cxr.sweeps.shards._batches", slow(module._batches))
-    for attempt in range(1, 9):
+    for _ in range(10):
         mine.clear()
         joined = score_unlabelled(on_ray, *given)
         assert joined.per_image().keys() == expected.per_image().keys()
