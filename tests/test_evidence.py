@@ -156,7 +156,7 @@ def test_savings_as_printed() -> None:
     row = {"arm_labels": 200.0, "random_labels": 300.2, "fewer_low": 1.0, "fewer_high": INF, "budget": 400.0}
     assert estimates.times(row) == "1.50 (1.00 to ∞)"
     assert estimates.times(row | {"random_labels": INF}) == "> 2.00 (1.00 to ∞)"
-    assert estimates.times(row | {"arm_labels": INF, "fewer_low": 0.0}) == "< 0.75 (0 to ∞)"
+    assert estimates.times(row | {"arm_labels": INF, "fewer_low": 0.0}) == "< 0.75 (< 1 to ∞)"
     assert estimates.times(row | {"arm_labels": INF, "random_labels": INF}) == "—"
     bounds = {"arm_labels_low": 180.0, "arm_labels_high": INF}
     assert estimates.labels_between(row | bounds, "arm_labels") == "200 (180 to > 400)"

@@ -48,4 +48,4 @@ def times(row: Mapping[str, Any]) -> str:
 
 
 def _ratio(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.2f}" if value else "0"
+    return "∞" if math.isinf(value) else f"{value:.2f}" if value else "< 1"  # 0: the arm alone did not get there
