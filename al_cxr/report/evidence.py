@@ -23,30 +23,34 @@ ALPHA = 0.05
 Drawing = Callable[[Finished, str, str], Figure | None]
 
 
-def headline(finished: Finished) -> str:
-    """One paragraph, plain text: which arm beats random and by how much, what that saves, and what n supports."""
-    areas = comparisons.areas(finished).dropna(subset="p")
+def headline(finished: Finished) -> list[str]:
+    """A few sentences, plain text: which arms beat random and by how much, what that saves, and what n supports."""
+    areas = comparisons.areas(finished).dropna(subset="p").sort_values("difference", ascending=False, kind="stable")
     if areas.empty:
-        return "No arm has a finished curve beside random with the same loss: nothing can be said about strategies."
+        return ["No arm has a finished curve beside random with the same loss: nothing can be said about strategies."]
     pairs = int(areas["pairs"].min())
-    said = [
-        f"{finished.target[0].upper()}{finished.target[1:]} F1 along the budget curve against random sampling with the "
-        f"same loss, {pairs} paired "
-        f"seed{'s' * (pairs != 1)}:"
-    ]
+    measure = (
+        f"{finished.target} F1 along the budget curve, random sampling with the same loss, {pairs} paired "
+        f"seed{'s' * (pairs != 1)}"
+    )
+    said = []
     sure = areas[areas["p_holm"] < ALPHA]
-    for word, rows in (("better", sure[sure["difference"] > 0]), ("worse", sure[sure["difference"] < 0])):
+    for word, rows in (("Better", sure[sure["difference"] > 0]), ("Worse", sure[sure["difference"] < 0])):
         if len(rows):
-            said.append(f"{word} (Holm-corrected p < {ALPHA:g}): {'; '.join(map(_said, rows.to_dict('records')))}.")
+            arms = "; ".join(_said(row) for row in rows.to_dict("records"))
+            largest = p_value(rows["p_holm"].max())
+            said.append(f"{word} than random ({measure}; points, Holm-corrected p at most {largest}): {arms}.")
     if sure.empty:
-        best = areas.loc[areas["difference"].idxmax()].to_dict()
-        said.append(f"no arm differs from random (Holm-corrected p < {ALPHA:g}); the highest is {_said(best)}.")
-    said.append(f"{supports(pairs, len(areas), ALPHA)}.")
-    return " ".join([*said, *_savings(finished, str(areas.loc[areas["difference"].idxmax(), "arm"]))])
+        best = areas.iloc[0].to_dict()
+        said.append(
+            f"No arm differs from random ({measure}; Holm-corrected p < {ALPHA:g}); the highest is {_said(best)} "
+            f"points, p {p_value(best['p_holm'])}."
+        )
+    return [*said, f"{supports(pairs, len(areas), ALPHA)}.", *_savings(finished, str(areas.iloc[0]["arm"]))]
 
 
 def _said(row: dict) -> str:
-    return f"{row['arm']} {between(row, 'difference', 'points')} points, p {p_value(row['p_holm'])}"
+    return f"{row['arm']} {between(row, 'difference', 'points')}"
 
 
 def _savings(finished: Finished, best: str) -> list[str]:

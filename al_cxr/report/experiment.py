@@ -49,7 +49,7 @@ def write_report(
     page.add(warnings(record.data, record.commit, len(seeds), finished.gaps, [*head_scope(finished), *stops(finished)]))
     queried = any(len(rounds) > 1 for rounds in finished.rounds.values())  # before the first query nothing differs
     if queried:
-        page.add("## In short", escape(headline(finished)))
+        page.add("## In short", "\n".join(f"- {escape(said)}" for said in headline(finished)))
     add_provenance(page, record, seeds, machine(run_dir))
     page.facts(passes(finished) | ensembles(finished))
     page.add(LIMITS)

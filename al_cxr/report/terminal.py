@@ -21,6 +21,6 @@ def comparison_text(finished: Finished) -> str:
     parts = ["\n".join(f"warning   not finished: {gap}" for gap in finished.gaps), table.title, narrow.grid()]
     parts += [f"{t.title}\n\n{t.grid()}" for t in factorial(finished, mark)]
     if any(len(rounds) > 1 for rounds in finished.rounds.values()):
-        parts.append(textwrap.fill(headline(finished), 110))
+        parts.append("\n".join(textwrap.fill(said, 110, subsequent_indent="  ") for said in headline(finished)))
     parts += ["F1 in %, differences in points within a seed: mean ± standard deviation over seeds.", mark]
     return "\n\n".join(part for part in parts if part)
