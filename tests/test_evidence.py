@@ -226,7 +226,7 @@ def test_the_headline_has_the_same_sentences_for_good_and_bad_news(tmp_path: Pat
     assert "3 seeds cannot reach p < 0.05: the smallest possible is 0.25" in text
     many = load(fake_run(tmp_path / "many", arms, seeds=tuple(range(8)), rounds=5))
     better, support_of_n, *_ = headline(many)
-    assert re.fullmatch(r"Better than random \(.*8 paired seeds; .* p at most 0\.0\d+\): e \+.*\.", better)
+    assert re.fullmatch(r"Better than random \(.*8 paired seeds; .* at most 0\.0\d+\): e \+.*\.", better)
     assert support_of_n.startswith("8 seeds can reach")
     swapped = {"e": ("random", "focal"), "r": ("entropy", "focal")}
     root = tmp_path / "worse"

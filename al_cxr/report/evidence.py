@@ -39,7 +39,10 @@ def headline(finished: Finished) -> list[str]:
         if len(rows):
             arms = "; ".join(_said(row) for row in rows.to_dict("records"))
             largest = p_value(rows["p_holm"].max())
-            said.append(f"{word} than random ({measure}; points, Holm-corrected p at most {largest}): {arms}.")
+            said.append(
+                f"{word} than random ({measure}; points, intervals over seeds and test images; p over seeds, corrected by "
+                f"Holm, at most {largest}): {arms}."
+            )
     if sure.empty:
         best = areas.iloc[0].to_dict()
         said.append(
