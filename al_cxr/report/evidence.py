@@ -40,8 +40,8 @@ def headline(finished: Finished) -> list[str]:
             arms = "; ".join(_said(row) for row in rows.to_dict("records"))
             largest = p_value(rows["p_holm"].max())
             said.append(
-                f"{word} than random ({measure}; points, intervals over seeds and test images; p over seeds, corrected by "
-                f"Holm, at most {largest}): {arms}."
+                f"{word} than random ({measure}; points, intervals over seeds and test images; p over seeds, "
+                f"Holm-corrected, at most {largest}): {arms}."
             )
     if sure.empty:
         best = areas.iloc[0].to_dict()
