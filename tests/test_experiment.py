@@ -51,6 +51,11 @@ def test_the_paper_profile_is_the_reports_protocol() -> None:
     assert (paper.budget.seed, paper.budget.query, paper.budget.rounds) == (0.30, 0.10, 5)
 
 
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_shipped_experiments_have_the_arms_that_others_are_judged_by(path: Path) -> None:
+    assert {arm.strategy for arm in load(path).arms.values()} >= {"random", "entropy", "margin"}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
