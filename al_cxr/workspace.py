@@ -124,11 +124,17 @@ def reopen(folder: Path, settings: Settings) -> Workspace:
 
 
 def note_commit(workspace: Workspace) -> None:
-    """Enter the running code among the commits that computed something here; to be called before it does."""
+    """Enter the running code among the commits that computed something here; to be called before it does.
+
+    The command is that of the first to compute: a mere plan before it was none.
+    """
     path = workspace.folder / "experiment.json"
     record = read(path, ExperimentRecord)
     commits = dict.fromkeys([*record.commit.split(", "), provenance.commit()])
-    write(path, record.model_copy(update={"commit": ", ".join(commits), "versions": provenance.versions()}))
+    begun = any((workspace.folder / part).exists() for part in ("arms", "baseline"))
+    command = record.command if begun else provenance.command()
+    versions = provenance.versions()
+    write(path, record.model_copy(update={"commit": ", ".join(commits), "command": command, "versions": versions}))
 
 
 def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:

@@ -67,9 +67,13 @@ def test_the_readme_shows_the_main_commands() -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_run_says_first_which_data_is_used_and_stamps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_says_first_which_data_is_used_and_stamps_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_tiny(tmp_path, TINY.replace("seeds: [0, 1]", "seeds: [0]"))
+    monkeypatch.setattr("sys.argv", ["al-cxr", "run", "tiny.yaml", "--plan"])
     assert main(["run", "tiny.yaml", "--plan"]) == 0
+    monkeypatch.setattr("sys.argv", ["al-cxr", "run", "tiny.yaml"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("data      phantom (synthetic: no patient was imaged)")
     assert lines[-1].startswith("to do     11 models to train, 4 pools to score: at most ")
@@ -78,6 +82,7 @@ def test_run_says_first_which_data_is_used_and_stamps_it(tmp_path: Path, capsys:
     capsys.readouterr()
     page = (tmp_path / "results" / "tiny" / "README.md").read_text()
     assert "synthetic: no patient was imaged" in page and "One seed" in page
+    assert "    al-cxr run tiny.yaml\n" in page  # the plan has computed nothing
     for table in (tmp_path / "results" / "tiny" / "tables").glob("*.md"):
         assert "synthetic" in table.read_text(), f"{table.name} does not say that the data is synthetic"
     assert main(["compare", "runs/tiny"]) == 0
