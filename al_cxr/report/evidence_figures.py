@@ -151,7 +151,7 @@ def label_savings(finished: Finished, title: str, stamp: str) -> Figure | None:
         axes.plot(frame["random_labels"], np.arange(len(frame)), ls="", marker="|", ms=15, mew=2.4, color=RED)
         axes.set_xlim(start - 0.02 * (budget - start), beyond + 0.02 * (budget - start))
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.set_xlabel("labels for random's last F1  (◆ the arm;  ┃ red: random;  grey: beyond the budget)")
+        axes.set_xlabel("labels for random's last F1  (◆ the arm;  ┃ orange: random;  grey: beyond the budget)")
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
     return figure
 
