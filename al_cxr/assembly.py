@@ -13,7 +13,7 @@ from al_cxr.config import Settings
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, default_cache
-from al_cxr.features import feature_loader
+from al_cxr.features import Views, feature_loader
 from al_cxr.models.backbone import Backbone, Head, tuned
 from al_cxr.runtime import Runtime
 from al_cxr.seeds import stream
@@ -47,7 +47,10 @@ def build_loader(settings: Settings, dataset: Dataset, store: PixelStore, runtim
         backbone = _network(settings, dataset, 0)
         assert isinstance(backbone, Backbone)  # `tuned` has refused all others
         cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
-        return feature_loader(backbone, store, cache, runtime)
+        train, views = settings.train, None
+        if train.augment is not None:
+            views = Views(train.views, dataset.indices("train"), train.augment)
+        return feature_loader(backbone, store, cache, runtime, views)
     mean, std = scale(settings)
     return Loader(store.pixels, runtime.device, settings.model.in_channels, mean, std, runtime.memory_format)
 

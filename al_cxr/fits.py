@@ -19,6 +19,7 @@ from torch import nn
 from al_cxr import models
 from al_cxr.assembly import scale
 from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
+from al_cxr.data.chest import Crop
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.errors import UserError
 from al_cxr.locks import alone
@@ -34,7 +35,7 @@ from al_cxr.workspace import Workspace
 CHECKPOINT = "training.safetensors"
 LOCK = ".lock"
 OTHER_WEIGHTS = "other weights than the head was trained on"
-VERSION = 1
+VERSION = 2
 """Raised whenever a change of code changes the weights that the same settings give."""
 
 
@@ -45,6 +46,7 @@ class ModelCard(BaseModel):
     arch: str
     in_channels: int
     image_size: int
+    crop: Crop = "none"
     options: dict[str, object]
     classes: list[str]
     mean: float
@@ -112,16 +114,18 @@ class Fit:
 
 
 def fit_key(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray) -> str:
+    """A setting with its default is left out, so that a new one, off by default, makes no other fit of an old one;
+    whoever changes a default raises VERSION."""
     s = workspace.settings
     facts = {
         "version": VERSION,
         "data": workspace.card.fingerprint,
         "val": digest(workspace.dataset.indices("val")),
-        "model": {**s.model.model_dump(mode="json"), "options": s.model.arguments()},
+        "model": {**s.model.model_dump(mode="json", exclude_defaults=True), "options": s.model.arguments()},
         "features": workspace.loader.key if isinstance(workspace.loader, FeatureLoader) else "",
         "image_size": s.data.image_size,
-        "train": s.train.model_dump(mode="json"),
-        "loss": s.losses[loss].model_dump(mode="json"),
+        "train": s.train.model_dump(mode="json", exclude_defaults=True),
+        "loss": s.losses[loss].model_dump(mode="json", exclude_defaults=True),
         "seed": seed,
         "labelled": digest(np.sort(labelled)),
     }
@@ -204,6 +208,7 @@ def _card(workspace: Workspace) -> ModelCard:
         arch=s.model.arch,
         in_channels=s.model.in_channels,
         image_size=s.data.image_size,
+        crop=s.data.crop,
         options=s.model.arguments(),
         classes=list(workspace.dataset.classes),
         mean=mean,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,20 @@ from safetensors.torch import save_file
 from torch import nn
 
 from al_cxr import experiment, models
-from al_cxr.config import Settings
+from al_cxr.config import AugmentSettings, ScannerSettings, Settings
 from al_cxr.data import sources
+from al_cxr.data.augment import augment
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.evaluate import evaluate, find_models
-from al_cxr.features import FOLDER, feature_loader
+from al_cxr.features import FOLDER, Views, feature_loader
 from al_cxr.fits import Fit, obtain
 from al_cxr.records import QueryRecord, read
 from al_cxr.run import run_arm
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import penultimate, predict
+from al_cxr.seeds import stream
 from al_cxr.workspace import Workspace, open_workspace
 
 timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
@@ -52,9 +55,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PixelStore:
     return PixelStore.open(dataset.images, 32, tmp_path_factory.mktemp("pixels"), 1)
 
 
-def network(weights: Path | str) -> Any:
+def network(weights: Path | str, **options: Any) -> Any:
     torch.manual_seed(0)
-    return models.build("backbone", 1, 3, 32, {"name": "test_resnet", "weights": str(weights)})
+    return models.build("backbone", 1, 3, 32, {"name": "test_resnet", "weights": str(weights), **options})
 
 
 def settings(weights: Path, cache: Path, **changes: Any) -> Settings:
@@ -168,7 +171,86 @@ def test_the_loader_gives_rows_as_they_are() -> None:
     assert torch.equal(loader.prepare(torch.ones(2, 4)), torch.ones(2, 4))
 
 
+def test_the_last_stages_stand_beside_the_networks_own_features(
+    weights: Path, store: PixelStore, tmp_path: Path
+) -> None:
+    plain, deep = network(weights), network(weights, stages=2)
+    images = torch.from_numpy(np.array(store.pixels[:5])).unsqueeze(1).float() / 255
+    maps: list[torch.Tensor] = []
+    hooks = [
+        getattr(deep.body, name).register_forward_hook(lambda _m, _i, out: maps.append(out))
+        for name in ("layer3", "layer4")
+    ]
+    with torch.no_grad():
+        own, all_of_it = plain.eval().features(images), deep.eval().features(images)
+    for hook in hooks:
+        hook.remove()
+    moments = [part for out in maps for part in (out.mean((2, 3)), out.flatten(2).std(2, correction=0))]
+    torch.testing.assert_close(all_of_it, torch.cat([own, *moments], dim=1))
+    assert deep.head.linear.in_features == all_of_it.shape[1] > own.shape[1]
+    keys = {feature_loader(each, store, tmp_path, RUNTIME).key for each in (plain, deep)}
+    assert len(keys) == 2
+    with pytest.raises(UserError, match=r"model\.options\.backbone\.stages: 99, but test_resnet has 5; lower it"):
+        network(weights, stages=99)
+
+
+# ------------------------------------------------------------------------------------------------------ varied copies
+VIEWS = Views(3, np.array([1, 4, 5, 9, 20]), AugmentSettings(scanner=ScannerSettings()))
+
+
+def test_views_are_features_of_varied_images(weights: Path, store: PixelStore, tmp_path: Path) -> None:
+    loader = feature_loader(network(weights), store, tmp_path, RUNTIME, VIEWS)
+    assert len(list((tmp_path / FOLDER).iterdir())) == 4
+    plain = feature_loader(network(weights), store, tmp_path, RUNTIME)
+    np.testing.assert_array_equal(plain.features_NK, loader.features_NK)
+    assert plain.key != loader.key
+    fewer = feature_loader(network(weights), store, tmp_path, RUNTIME, replace(VIEWS, count=2))
+    assert len(list((tmp_path / FOLDER).iterdir())) == 4 and fewer.key != loader.key
+    other = AugmentSettings(rotation=3.0)
+    assert feature_loader(network(weights), store, tmp_path, RUNTIME, replace(VIEWS, augment=other)).key != loader.key
+
+    pixels = Loader(store.pixels, mean=0.0, std=1.0)
+    (_, images), *_ = pixels.raw(VIEWS.index_M, 8)
+    drawn = augment(images, VIEWS.augment, torch.Generator().manual_seed(stream(1, "views")))
+    with torch.no_grad():
+        expected = network(weights).eval().features(drawn).numpy()
+    np.testing.assert_allclose(loader._views_VMK[1], expected, rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match="no varied copies"):
+        loader.varied(np.array([0]), torch.zeros(1, 96), VIEWS.augment, torch.Generator())
+
+
+def test_an_epoch_draws_one_of_the_views_or_the_image_itself(weights: Path, store: PixelStore, tmp_path: Path) -> None:
+    loader = feature_loader(network(weights), store, tmp_path, RUNTIME, VIEWS)
+    index_B, generator = np.repeat(VIEWS.index_M, 200), torch.Generator().manual_seed(0)
+    (_, features), *_ = loader.raw(index_B, len(index_B))
+    got = loader.varied(index_B, features, VIEWS.augment, generator).numpy()
+    choices = [loader.features_NK[VIEWS.index_M], *loader._views_VMK]
+    which = np.array([[np.array_equal(row, c[i // 200]) for c in choices] for i, row in enumerate(got)])
+    assert (which.sum(axis=1) == 1).all()
+    assert np.abs(which.mean(axis=0) - 1 / 4).max() < 0.05
+    mean, std = loader.moments(VIEWS.index_M)
+    np.testing.assert_allclose(mean, np.concatenate(choices).mean(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(std, np.concatenate(choices).std(axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_head_is_trained_on_the_views(weights: Path, tmp_path: Path) -> None:
+    varied = settings(weights, tmp_path / "cache", train={"views": 2, "augment": {"rotation": 30.0}})
+    plain = settings(weights, tmp_path / "cache")
+    fits = []
+    for name, given in (("varied", varied), ("plain", plain)):
+        workspace = open_run(tmp_path / name, given)
+        fits.append(obtain(workspace, "cross_entropy", 0, workspace.train_index[:20]))
+    assert fits[0].record.final_weights_hash != fits[1].record.final_weights_hash
+    again = obtain(open_run(tmp_path / "again", varied), "cross_entropy", 0, fits_index(varied)[:20])
+    assert again.record.final_weights_hash == fits[0].record.final_weights_hash
+    assert fits[0].card() == fits[1].card()  # views are of the training: the model asks for none
+
+
 # -------------------------------------------------------------------------------------------------- a run on features
+def fits_index(given: Settings) -> np.ndarray:
+    return sources.load(given.data).indices("train")
+
+
 def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_path: Path) -> None:
     given = settings(weights, tmp_path / "cache")
     workspace = open_run(tmp_path / "run", given)
@@ -245,7 +327,9 @@ def test_tuning_all_or_the_last_stage_goes_through_pixels(weights: Path, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train": {"augment": {}}}, r"train\.augment: model\.tune frozen .*set it to null"),
+        ({"train": {"augment": {}}}, r"train\.augment: model\.tune frozen .*set it to null, or .*train\.views"),
+        ({"train": {"views": 2}}, r"train\.augment: model\.tune frozen "),
+        ({"train": {"views": 2, "augment": {}}, "model": {"tune": "all"}}, r"train\.views: model\.tune all .*to 0"),
         ({"train": {"cutmix": 1.0}}, r"train\.cutmix: .*set it to 0"),
         ({"train": {"layer_decay": 0.5}}, r"train\.layer_decay: .*set it to 1"),
         ({"model": {"tune": "froze"}}, r"model\.tune: "),

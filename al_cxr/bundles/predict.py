@@ -23,7 +23,7 @@ from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundle_records import BundleRecord
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.config import Machine
-from al_cxr.data import decode
+from al_cxr.data import chest, decode
 from al_cxr.data.files import Root
 from al_cxr.errors import UserError
 from al_cxr.provenance import versions
@@ -126,7 +126,7 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
     `workers` threads decode. After every chunk it stands in OUT.partial, from which a later start with the same bundle
     and the same files goes on; `note(n)` is told how many images are done. UserError where none could be read.
     """
-    code = f"{decode.VERSION} {CHUNK} {BATCH} {json.dumps(versions())}"
+    code = f"{decode.VERSION} {chest.VERSION} {CHUNK} {BATCH} {json.dumps(versions())}"
     key = digest_text(f"{bundle.identity()} {inputs.fingerprint} {code}")
     partial = out.with_name(f"{out.name}.partial")
     done = _resumed(partial, key)
@@ -134,7 +134,7 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
     note(min(len(done) * CHUNK, len(inputs.names)))
     if len(done) * CHUNK < len(inputs.names):
         answer = answerer(bundle, serving_runtime())
-        stream = _decoded(inputs, bundle.record.image_size, workers, len(done) * CHUNK)
+        stream = _decoded(inputs, bundle.record, workers, len(done) * CHUNK)
         with open(partial, "ab") as f, closing(stream):
             for names, pixels_NSS, bad in stream:
                 made = rows(bundle.record, names, answer(pixels_NSS)) if names else []
@@ -162,18 +162,19 @@ def skipped_file(out: Path) -> Path:
 
 
 def _decoded(
-    inputs: Inputs, size: int, workers: int, start: int
+    inputs: Inputs, record: BundleRecord, workers: int, start: int
 ) -> Generator[tuple[list[str], np.ndarray, list[tuple[str, str]]], None, None]:
-    """Chunks of the inputs from `start` on: names, pixels uint8 (N, size, size), and (name, reason) of the bad ones.
+    """Chunks of the inputs from `start` on: names, pixels uint8 (N, S, S), and (name, reason) of the bad ones.
 
     While one chunk is used, the next is decoded.
     """
-    root = Root(inputs.root)
+    root, size = Root(inputs.root), record.image_size
 
     def one(name: str) -> np.ndarray | str:
         try:
             root.stat(name)  # again: since it was listed it may have become a link or a pipe
-            return decode.decode_bytes(decode.read_file(inputs.root / name, name), size, name)
+            data = decode.read_file(inputs.root / name, name)
+            return chest.view(lambda side: decode.decode_bytes(data, side, name), size, record.crop)
         except FileNotFoundError:
             return "no such file"
         except UserError as error:

@@ -51,6 +51,7 @@ Source = Annotated[FolderSource | ManifestSource | MedmnistSource | PhantomSourc
 class DataSettings(Section):
     sources: list[Source] = Field(min_length=1, description="tried in order; the first that is there is used")
     image_size: int = Field(64, ge=28, le=1024, description="side every image is resized to, in pixels")
+    crop: Literal["none", "chest"] = Field("none", description="chest: every image is cut to the chest found in it")
     target: str = Field("tuberculosis", description="class whose F1 is followed")
     val_fraction: float = Field(0.1, gt=0, lt=0.5, description="of the patients, where the source has no val split")
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="of the patients, where the source has no test split")

@@ -50,6 +50,8 @@ class Settings(Section):
                 raise ValueError(f"{where}.loss: no loss {loss!r} under losses ({', '.join(self.losses)})")
         if self.model.tune == "frozen":
             self._fits_features()
+        elif self.train.views:
+            raise ValueError(f"train.views: model.tune {self.model.tune} varies every image anew; set it to 0")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: a seed stands there twice")
         if self.search is not None and (shared := set(self.search.seeds) & set(self.seeds)):
@@ -78,8 +80,12 @@ class Settings(Section):
         return self.model_copy(update={"model": model, "arms": {}})
 
     def _fits_features(self) -> None:
+        if (self.train.augment is None) != (self.train.views == 0):
+            raise ValueError(
+                "train.augment: model.tune frozen computes the features of an image once; set it to null, or give the "
+                "number of varied copies of each image in train.views"
+            )
         for key, given, wanted in [
-            ("augment", self.train.augment is not None, "null"),
             ("cutmix", self.train.cutmix > 0, "0"),
             ("layer_decay", self.train.layer_decay < 1, "1"),
         ]:

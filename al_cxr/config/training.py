@@ -81,3 +81,6 @@ class TrainSettings(Section):
     mean: float = Field(0.5, description="subtracted from pixels in 0..1")
     std: float = Field(0.5, gt=0, description="pixels are divided by it after that")
     augment: AugmentSettings | None = Field(default_factory=AugmentSettings, description="null = off")
+    views: int = Field(
+        0, ge=0, le=100, description="model.tune frozen only: copies of each training image, varied by augment, kept"
+    )

