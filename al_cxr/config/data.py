@@ -53,6 +53,8 @@ class DataSettings(Section):
     image_size: int = Field(64, ge=28, le=1024, description="side every image is resized to, in pixels")
     crop: Literal["none", "chest"] = Field("none", description="chest: every image is cut to the chest found in it")
     target: str = Field("tuberculosis", description="class whose F1 is followed")
+    test_source: str = Field("", description="source (a column of the manifest) whose images alone are the test set")
+    val_source: str = Field("", description="source whose images alone are the validation set; the rest is trained on")
     val_fraction: float = Field(0.1, gt=0, lt=0.5, description="of the patients, where the source has no val split")
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="of the patients, where the source has no test split")
     split_seed: int = Field(0, ge=0, description="which patients go where, when a split has to be made")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,3 +79,32 @@ class Dataset:
 
     def with_notes(self, *notes: str) -> Dataset:
         return dataclasses.replace(self, notes=(*self.notes, *notes))
+
+
+def take(dataset: Dataset, rows: np.ndarray) -> Dataset:
+    """Some images of a data set, in a given order, as a data set of their own."""
+    return dataclasses.replace(
+        dataset,
+        labels_N=dataset.labels_N[rows],
+        split_N=dataset.split_N[rows],
+        table=dataset.table.iloc[rows].reset_index(drop=True),
+        images=SomeImages(dataset.images, rows),
+    )
+
+
+class SomeImages:
+    """Some of other images, in a given order."""
+
+    def __init__(self, images: Images, rows_N: np.ndarray) -> None:
+        self._images = images
+        self._rows = [int(row) for row in rows_N]
+        self.key = hashlib.sha256(f"some\0{images.key}\0{self._rows}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+        return self._images.read(self._rows[index], size)
+
+    def name(self, index: int) -> str:
+        return self._images.name(self._rows[index])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -13,7 +12,8 @@ from pydantic import ValidationError
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
 from al_cxr.data import checks, folder, manifest, medmnist, phantom
 from al_cxr.data.chest import Crop, cropped
-from al_cxr.data.dataset import Dataset, Images
+from al_cxr.data.dataset import Dataset, take
+from al_cxr.data.held_out import hold_out
 from al_cxr.errors import UserError
 
 _MEDMNIST = re.compile(r"medmnist:(?P<flag>[^@]+?)(-(?P<pixels>\d+))?(@(?P<root>.+))?")
@@ -27,7 +27,7 @@ def load(settings: DataSettings) -> Dataset:
     """
     for source in settings.sources:
         if exists(source):
-            dataset = _load(source, settings)
+            dataset = hold_out(_load(source, settings), settings)
             shown = dataclasses.replace(dataset, images=cropped(dataset.images, settings.crop))
             return shown.with_notes(*checks.warnings(dataset))
     tried = "\n  ".join(describe(source) for source in settings.sources)
@@ -44,6 +44,7 @@ def load_for_evaluation(source: Source, classes: Sequence[str], crop: Crop = "no
     classes = tuple(classes)
     test_N = dataset.indices("test")
     rows = test_N if len(test_N) else np.arange(len(dataset))
+    chosen = take(dataset, rows)
     names = [dataset.classes[c] for c in dataset.labels_N[rows]]
     for row, name in zip(rows, names, strict=True):
         if name not in classes:
@@ -56,12 +57,12 @@ def load_for_evaluation(source: Source, classes: Sequence[str], crop: Crop = "no
     if len(rows) < len(dataset):
         notes = (*notes, f"only the test split: {len(rows)} of {len(dataset)} images")
     return dataclasses.replace(
-        dataset,
+        chosen,
         classes=classes,
         labels_N=np.array([classes.index(name) for name in names], dtype=np.int64),
         split_N=split_N,
-        table=dataset.table.iloc[rows].reset_index(drop=True).assign(split=split_N),
-        images=cropped(SomeImages(dataset.images, rows), crop),
+        table=chosen.table.assign(split=split_N),
+        images=cropped(chosen.images, crop),
         notes=notes,
     )
 
@@ -139,21 +140,3 @@ def _read(source: Source) -> Dataset:
             return medmnist.read(source)
         case PhantomSource():
             return phantom.load(source)
-
-
-class SomeImages:
-    """Some of other images, in a given order."""
-
-    def __init__(self, images: Images, rows_N: np.ndarray) -> None:
-        self._images = images
-        self._rows = [int(row) for row in rows_N]
-        self.key = hashlib.sha256(f"some\0{images.key}\0{self._rows}".encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
-        return self._images.read(self._rows[index], size)
-
-    def name(self, index: int) -> str:
-        return self._images.name(self._rows[index])
