@@ -104,8 +104,8 @@ def target_of(run: Path) -> str:
 def open_store(models: list[Named], dataset: Dataset, machine: Machine) -> PixelStore:
     """The data set's pixels at the size that all the models were trained at."""
     sizes = {m.fit.card().image_size for m in models}
-    if len(sizes) != 1 or len({m.fit.card().crop for m in models}) != 1:
-        raise UserError(f"the models differ in image size ({sorted(sizes)}) or crop; evaluate them one by one")
+    if len(sizes) != 1:
+        raise UserError(f"the models were trained at different image sizes ({sorted(sizes)}); evaluate them one by one")
     cache = Path(machine.cache) if machine.cache else None
     return PixelStore.open(dataset.images, sizes.pop(), cache, machine.workers)
 

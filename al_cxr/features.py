@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from al_cxr.checkpoint import weights_hash
 from al_cxr.config import AugmentSettings
-from al_cxr.data import decode
+from al_cxr.data import chest, decode
 from al_cxr.data.augment import augment
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
@@ -92,7 +92,8 @@ def _facts(backbone: Backbone, weights: str, store: PixelStore) -> dict[str, Any
         "weights": weights,
         "mean": backbone.mean.flatten().tolist(),
         "std": backbone.std.flatten().tolist(),
-        "stages": backbone.stages,
+        "layers": backbone.layers,
+        "chest": chest.VERSION if backbone.chest else None,
     }
 
 

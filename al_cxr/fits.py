@@ -19,7 +19,6 @@ from torch import nn
 from al_cxr import models
 from al_cxr.assembly import scale
 from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
-from al_cxr.data.chest import Crop
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.errors import UserError
 from al_cxr.locks import alone
@@ -46,7 +45,6 @@ class ModelCard(BaseModel):
     arch: str
     in_channels: int
     image_size: int
-    crop: Crop = "none"
     options: dict[str, object]
     classes: list[str]
     mean: float
@@ -208,7 +206,6 @@ def _card(workspace: Workspace) -> ModelCard:
         arch=s.model.arch,
         in_channels=s.model.in_channels,
         image_size=s.data.image_size,
-        crop=s.data.crop,
         options=s.model.arguments(),
         classes=list(workspace.dataset.classes),
         mean=mean,

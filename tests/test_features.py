@@ -13,6 +13,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from al_cxr import experiment, models
 from al_cxr.config import AugmentSettings, ScannerSettings, Settings
@@ -24,6 +25,7 @@ from al_cxr.errors import UserError
 from al_cxr.evaluate import evaluate, find_models
 from al_cxr.features import FOLDER, Views, feature_loader
 from al_cxr.fits import Fit, obtain
+from al_cxr.models.looks import chests, summary
 from al_cxr.records import QueryRecord, read
 from al_cxr.run import run_arm
 from al_cxr.runtime import Runtime
@@ -171,27 +173,35 @@ def test_the_loader_gives_rows_as_they_are() -> None:
     assert torch.equal(loader.prepare(torch.ones(2, 4)), torch.ones(2, 4))
 
 
-def test_the_last_stages_stand_beside_the_networks_own_features(
+def test_inner_layers_and_the_chest_stand_beside_the_networks_own_features(
     weights: Path, store: PixelStore, tmp_path: Path
 ) -> None:
-    plain, deep = network(weights), network(weights, stages=2)
+    plain, deep = network(weights), network(weights, layers=["layer2", "layer4.0"], chest=True)
     images = torch.from_numpy(np.array(store.pixels[:5])).unsqueeze(1).float() / 255
-    maps: list[torch.Tensor] = []
-    hooks = [
-        getattr(deep.body, name).register_forward_hook(lambda _m, _i, out: maps.append(out))
-        for name in ("layer3", "layer4")
-    ]
+    expected = []
     with torch.no_grad():
-        own, all_of_it = plain.eval().features(images), deep.eval().features(images)
-    for hook in hooks:
-        hook.remove()
-    moments = [part for out in maps for part in (out.mean((2, 3)), out.flatten(2).std(2, correction=0))]
-    torch.testing.assert_close(all_of_it, torch.cat([own, *moments], dim=1))
-    assert deep.head.linear.in_features == all_of_it.shape[1] > own.shape[1]
-    keys = {feature_loader(each, store, tmp_path, RUNTIME).key for each in (plain, deep)}
-    assert len(keys) == 2
-    with pytest.raises(UserError, match=r"model\.options\.backbone\.stages: 99, but test_resnet has 5; lower it"):
-        network(weights, stages=99)
+        for look in (images, chests(images)):
+            scaled = (look.expand(-1, 3, -1, -1) - plain.mean) / plain.std
+            maps = create_feature_extractor(plain.body.eval(), ["layer2", "layer4.0"])(scaled)
+            expected += [plain.eval().features(look), summary(maps["layer2"]), summary(maps["layer4.0"])]
+        got = deep.eval().features(images)
+    torch.testing.assert_close(got, torch.cat(expected, dim=1))
+    assert deep.head.linear.in_features == got.shape[1]
+    variants = [plain, deep, network(weights, chest=True), network(weights, layers=["layer2"])]
+    assert len({feature_loader(each, store, tmp_path, RUNTIME).key for each in variants}) == 4
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (["layer5"], r"model\.options\.backbone\.layers: test_resnet has no 'layer5'; has it layer"),
+        (["global_pool"], r"model\.options\.backbone\.layers: a layer gives \(1, 96\) and no map"),
+        ("layer4", r"model\.options\.backbone\.layers: "),
+    ],
+)
+def test_layers_that_cannot_be_summed_up(weights: Path, layers: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        network(weights, layers=layers)
 
 
 # ------------------------------------------------------------------------------------------------------ varied copies

@@ -176,9 +176,8 @@ def _regular(file: Path, most: int) -> None:
 def _check_network(fit: Fit, record: BundleRecord) -> None:
     """The member's card agrees with the bundle's and its weights fit the network, before memory is taken for either."""
     c = fit.card()
-    says = (c.arch, c.classes, c.in_channels, c.image_size, c.crop, c.mean, c.std)
-    r = record
-    if says != (r.arch, r.classes, r.in_channels, r.image_size, r.crop, r.mean, r.std):
+    says = (c.arch, c.classes, c.in_channels, c.image_size, c.mean, c.std)
+    if says != (record.arch, record.classes, record.in_channels, record.image_size, record.mean, record.std):
         raise UserError(f"{fit.folder / 'model.json'}: another network or preparation than {BUNDLE} says; refused")
     if portable(c) != c:
         raise UserError(f"{fit.folder / 'model.json'}: wants weights from outside the bundle; refused")

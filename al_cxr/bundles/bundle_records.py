@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from al_cxr.data.chest import Crop
 from al_cxr.metrics import Metrics
 from al_cxr.records import DataCard, Record
 
@@ -75,7 +74,6 @@ class BundleRecord(Record):
     target: str
     in_channels: Literal[1, 3]
     image_size: int = Field(ge=SIDES[0], le=SIDES[1])
-    crop: Crop = "none"
     mean: Annotated[float, Field(allow_inf_nan=False)]
     std: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     members: int = Field(ge=1, le=MOST_MEMBERS)

@@ -83,7 +83,6 @@ def assemble(path: Path, runtime: Runtime, goal: Goal = GOAL, coverage: float = 
         target=target,
         in_channels=card.in_channels,
         image_size=card.image_size,
-        crop=card.crop,
         mean=card.mean,
         std=card.std,
         members=len(fits),

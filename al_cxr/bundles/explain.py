@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from al_cxr.errors import UserError
+from al_cxr.models.backbone import Backbone
+from al_cxr.models.looks import boxes, inverse, sampled
 from al_cxr.models.rnn import RowLSTM
 from al_cxr.models.vit import VisionTransformer
 from al_cxr.sampling.stochastic import evaluation
@@ -92,7 +94,11 @@ def grad_cam(model: nn.Module, images_BCHW: Tensor, target: int | Tensor) -> Ten
     finally:
         for module, training in flags:
             module.training = training
-    return _enlarged(maps.detach(), (images_BCHW.shape[2], images_BCHW.shape[3]))
+    enlarged = _enlarged(maps.detach(), (images_BCHW.shape[2], images_BCHW.shape[3]))
+    if not (isinstance(model, Backbone) and model.chest):
+        return enlarged
+    whole_BHW, chest_BHW = enlarged.chunk(2)  # the backbone looks at the chests after the whole images
+    return whole_BHW + sampled(chest_BHW[:, None], inverse(boxes(images_BCHW)))[:, 0]
 
 
 def _last_features(model: nn.Module, image_1CHW: Tensor) -> nn.Module:

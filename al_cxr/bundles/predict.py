@@ -134,7 +134,7 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
     note(min(len(done) * CHUNK, len(inputs.names)))
     if len(done) * CHUNK < len(inputs.names):
         answer = answerer(bundle, serving_runtime())
-        stream = _decoded(inputs, bundle.record, workers, len(done) * CHUNK)
+        stream = _decoded(inputs, bundle.record.image_size, workers, len(done) * CHUNK)
         with open(partial, "ab") as f, closing(stream):
             for names, pixels_NSS, bad in stream:
                 made = rows(bundle.record, names, answer(pixels_NSS)) if names else []
@@ -162,19 +162,18 @@ def skipped_file(out: Path) -> Path:
 
 
 def _decoded(
-    inputs: Inputs, record: BundleRecord, workers: int, start: int
+    inputs: Inputs, size: int, workers: int, start: int
 ) -> Generator[tuple[list[str], np.ndarray, list[tuple[str, str]]], None, None]:
-    """Chunks of the inputs from `start` on: names, pixels uint8 (N, S, S), and (name, reason) of the bad ones.
+    """Chunks of the inputs from `start` on: names, pixels uint8 (N, size, size), and (name, reason) of the bad ones.
 
     While one chunk is used, the next is decoded.
     """
-    root, size = Root(inputs.root), record.image_size
+    root = Root(inputs.root)
 
     def one(name: str) -> np.ndarray | str:
         try:
             root.stat(name)  # again: since it was listed it may have become a link or a pipe
-            data = decode.read_file(inputs.root / name, name)
-            return chest.view(lambda side: decode.decode_bytes(data, side, name), size, record.crop)
+            return decode.decode_bytes(decode.read_file(inputs.root / name, name), size, name)
         except FileNotFoundError:
             return "no such file"
         except UserError as error:

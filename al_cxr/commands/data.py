@@ -44,7 +44,7 @@ def evaluate(
     target = target or (external.target_of(run) if run else None)
     if target is not None and target not in card.classes:
         raise UserError(f"--target: the models know no class {target!r}, but {', '.join(card.classes)}")
-    dataset = sources.load_for_evaluation(sources.parse(data), card.classes, card.crop)
+    dataset = sources.load_for_evaluation(sources.parse(data), card.classes)
     print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
     machine = Machine()
     runtime = plain(machine).activate()

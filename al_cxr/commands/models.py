@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from al_cxr.bundles.explain import method
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.bundles.predict import answerer, serving_runtime, skipped_file
 from al_cxr.data import decode
-from al_cxr.data.chest import view
 from al_cxr.data.store import cores
 from al_cxr.errors import UserError
 from al_cxr.report.overlay import save_overlay
@@ -75,7 +73,7 @@ def explain(model: Path, images: list[Path], out: Path, label: str | None) -> No
     )
     used: set[str] = set()
     for path in images:
-        pixels_1SS = view(partial(decode.decode, path), record.image_size, record.crop)[None]
+        pixels_1SS = decode.decode(path, record.image_size)[None]
         maps = []
         for fit, network in zip(loaded.fits, networks, strict=True):
             _, prepared = next(fit.loader(pixels_1SS, runtime).batches(np.arange(1), 1))

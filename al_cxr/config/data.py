@@ -51,7 +51,6 @@ Source = Annotated[FolderSource | ManifestSource | MedmnistSource | PhantomSourc
 class DataSettings(Section):
     sources: list[Source] = Field(min_length=1, description="tried in order; the first that is there is used")
     image_size: int = Field(64, ge=28, le=1024, description="side every image is resized to, in pixels")
-    crop: Literal["none", "chest"] = Field("none", description="chest: every image is cut to the chest found in it")
     target: str = Field("tuberculosis", description="class whose F1 is followed")
     test_source: str = Field("", description="source (a column of the manifest) whose images alone are the test set")
     val_source: str = Field("", description="source whose images alone are the validation set; the rest is trained on")

@@ -2,27 +2,22 @@
 
 Hospitals differ in how much neck, arm, abdomen and black border an image shows, and a network that has seen one of
 them reads the frame as part of the disease. A template of a chest is therefore laid over the image at several widths,
-heights and places; the best match by normalised cross-correlation (Lewis 1995) says where the chest is, and the image
-is cut to it. The template is a mean of phantoms (`draw_template`): no patient is in it, and nothing is learnt from a
-data set, so there is nothing that a split could leak.
+heights and places; the best match by normalised cross-correlation (Lewis 1995) says where the chest is, and a network
+can look at that part alone (al_cxr.models.looks). The template is a mean of phantoms (`draw_template`): no patient is
+in it, and nothing is learnt from a data set, so there is nothing that a split could leak.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
 from scipy import fft, ndimage
 from scipy.special import expit
-
-from al_cxr.data.dataset import Images
 
 VERSION = 1
 """Goes up whenever another box is found on the same image."""
@@ -59,7 +54,6 @@ class Box:
     """Correlation with the template less the shrinkage, at most 1."""
 
 
-Crop = Literal["none", "chest"]
 WHOLE = Box(0.0, 0.0, 1.0, 1.0, 0.0)
 
 
@@ -79,58 +73,6 @@ def find(pixels_HW: np.ndarray) -> Box:
     half_x, half_y = (MARGIN / 2 * bank.sizes[best]).tolist()
     middle_x, middle_y = 0.5 + (x - REACH) / SIDE, 0.5 + (y - REACH) / SIDE
     return Box(middle_x - half_x, middle_y - half_y, middle_x + half_x, middle_y + half_y, found)
-
-
-def cut(pixels_HW: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """The part of a grey uint8 image as uint8 (size, size), black where it reaches beyond the image."""
-    height, width = pixels_HW.shape
-    left, right, top, bottom = box.left * width, box.right * width, box.top * height, box.bottom * height
-    beyond = max(0, math.ceil(max(-left, -top, right - width, bottom - height)))
-    image = Image.fromarray(np.pad(pixels_HW, beyond))
-    part = (left + beyond, top + beyond, right + beyond, bottom + beyond)
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=part))
-
-
-def view(read: Callable[[int], np.ndarray], size: int, crop: Crop) -> np.ndarray:
-    """What a model gets to see of an image, uint8 (size, size); `read(size)` gives the whole image at any size.
-
-    The chest is found, and cut, on twice as many pixels as are wanted, so that the cut costs no detail.
-    """
-    if crop == "none":
-        return read(size)
-    pixels = read(2 * size)
-    return cut(pixels, find(pixels), size)
-
-
-def cropped(images: Images, crop: Crop) -> Images:
-    """The images as a model gets to see them."""
-    return ChestImages(images) if crop == "chest" else images
-
-
-class ChestImages:
-    """Images cut to the chest; see al_cxr.data.dataset.Images."""
-
-    def __init__(self, images: Images) -> None:
-        self._images = images
-        self.key = hashlib.sha256(f"chest {VERSION}\0{images.key}".encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
-        """The digest is another than without the crop: results with and without it never mix."""
-        digests = []
-
-        def whole(side: int) -> np.ndarray:
-            pixels, digest = self._images.read(index, side)
-            digests.append(digest)
-            return pixels
-
-        pixels = view(whole, size, "chest")
-        return pixels, hashlib.sha256(f"{digests[0]} chest {VERSION}".encode()).hexdigest()
-
-    def name(self, index: int) -> str:
-        return self._images.name(index)
 
 
 def flattened(image_HW: np.ndarray) -> np.ndarray:

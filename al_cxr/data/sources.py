@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
 from al_cxr.data import checks, folder, manifest, medmnist, phantom
-from al_cxr.data.chest import Crop, cropped
 from al_cxr.data.dataset import Dataset, take
 from al_cxr.data.held_out import hold_out
 from al_cxr.errors import UserError
@@ -28,13 +27,12 @@ def load(settings: DataSettings) -> Dataset:
     for source in settings.sources:
         if exists(source):
             dataset = hold_out(_load(source, settings), settings)
-            shown = dataclasses.replace(dataset, images=cropped(dataset.images, settings.crop))
-            return shown.with_notes(*checks.warnings(dataset))
+            return dataset.with_notes(*checks.warnings(dataset))
     tried = "\n  ".join(describe(source) for source in settings.sources)
     raise UserError(f"none of the data sources is there:\n  {tried}\nname another with --data, or fetch one")
 
 
-def load_for_evaluation(source: Source, classes: Sequence[str], crop: Crop = "none") -> Dataset:
+def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
     """The radiographs of another data set that a model of these classes is evaluated on, all with the split "test".
 
     Its test split if it has one, else every image. `classes` become the classes, so that labels mean what the model's
@@ -62,7 +60,6 @@ def load_for_evaluation(source: Source, classes: Sequence[str], crop: Crop = "no
         labels_N=np.array([classes.index(name) for name in names], dtype=np.int64),
         split_N=split_N,
         table=chosen.table.assign(split=split_N),
-        images=cropped(chosen.images, crop),
         notes=notes,
     )
 

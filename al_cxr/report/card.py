@@ -85,8 +85,7 @@ def _model(r: BundleRecord) -> list[str]:
     networks = "one network" if r.members == 1 else f"an ensemble of {r.members} networks; probabilities are means"
     lines = [
         f"{escape(r.arch)}, {networks}",
-        f"input: {r.image_size} × {r.image_size} pixels, squashed, {'cut to the chest, ' if r.crop == 'chest' else ''}"
-        f"{'grey' if r.in_channels == 1 else 'grey as RGB'}, "
+        f"input: {r.image_size} × {r.image_size} pixels, squashed, {'grey' if r.in_channels == 1 else 'grey as RGB'}, "
         f"0..1 minus {r.mean:g}, divided by {r.std:g}",
     ]
     if r.random_sites:

@@ -144,7 +144,6 @@ def add_origin(page: Page, record: ExperimentRecord, seeds: Sequence[int], machi
         f"{split} {sum(by.values()):,} ({', '.join(f'{name} {n:,}' for name, n in by.items())})"
         for split, by in data.counts.items()
     )
-    cut = ", cut to the chest" if record.settings["data"].get("crop") == "chest" else ""
     page.add("## Where the numbers come from", "    " + " ".join(record.command.split()))
     page.facts(
         {
@@ -152,7 +151,7 @@ def add_origin(page: Page, record: ExperimentRecord, seeds: Sequence[int], machi
             "seeds": ", ".join(map(str, seeds)),
             "data set": data.name + " (synthetic: no patient was imaged)" * data.synthetic,
             "fingerprint": data.fingerprint,
-            "images": f"{counts}; {data.image_size} × {data.image_size} pixels{cut}",
+            "images": f"{counts}; {data.image_size} × {data.image_size} pixels",
             "attribution": data.attribution or "none given",
             "computed with": ", ".join(f"{k} {v}" for k, v in machine.items()) or "not noted",
             "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
