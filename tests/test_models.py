@@ -34,6 +34,7 @@ NARROW: dict[str, dict[str, Any]] = {
     "cnn_bn": {"width": 0.125},
     "cnn_se": {"width": 0.25},
     "efficientnet_lite0": {"weights": "none"},
+    "efficientnet_lite2": {"weights": "none"},
     "mlp": {"hidden": 8},
     "resnet18": {},
     "resnet50": {},

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from al_cxr.checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from al_cxr.config import TrainSettings
-from al_cxr.models.backbone import parameter_groups
+from al_cxr.models.tuning import parameter_groups
 from al_cxr.records import Epoch
 from al_cxr.runtime import Runtime
 
