@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from al_cxr.comparison.images import read_images
 from al_cxr.config import DataSettings, Machine, Settings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
+from al_cxr.features import feature_loader
 from al_cxr.fits import Fit
 from al_cxr.metrics import measure
+from al_cxr.models.backbone import Backbone
 from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
@@ -66,18 +70,41 @@ def find_models(path: Path) -> list[Named]:
     return found
 
 
+class Loaders:
+    """Batches of one data set for any of several models.
+
+    What a frozen backbone makes of the images is computed once for all models that share it, and kept in `cache`.
+    """
+
+    def __init__(self, store: PixelStore, runtime: Runtime, cache: Path) -> None:
+        self._store, self._runtime, self._cache = store, runtime, cache
+        self._features: dict[str, FeatureLoader] = {}
+
+    def of(self, fit: Fit) -> Loader:
+        """Pixels at the model's size, or features; to be used with `fit.part_for`."""
+        card = fit.card()
+        if card.tune != "frozen":
+            return fit.loader(self._store.pixels, self._runtime)
+        key = json.dumps([card.arch, card.backbone, card.options], sort_keys=True)
+        if key not in self._features:
+            network = fit.model(self._runtime)
+            assert isinstance(network, Backbone)  # nothing else is frozen
+            self._features[key] = feature_loader(network, self._store, self._cache, self._runtime)
+        return self._features[key]
+
+
 def evaluate(
-    model: Named, dataset: Dataset, pixels: np.ndarray, runtime: Runtime, known_N: np.ndarray | None = None
+    model: Named, dataset: Dataset, loaders: Loaders, runtime: Runtime, known_N: np.ndarray | None = None
 ) -> Judged:
-    """Run a model over all images of a data set; `pixels` uint8 (N, S, S) at the model's size.
+    """Run a model over all images of a data set.
 
     `known_N` are the labels of the data set it was trained on (`known_labels`): with them its stored validation
     predictions give a temperature and a threshold. UserError where they are not those of its record.
     """
     validation = None if known_N is None else judged(model.fit.folder, "val", known_N, model.fit.record.val)
     val_probs_MC, val_labels_M = (None, None) if validation is None else validation[1:]
-    loader = model.fit.loader(pixels, runtime)
-    probs = predict(model.fit.model(runtime), loader.batches(np.arange(len(dataset)), runtime.score_batch))
+    loader = loaders.of(model.fit)
+    probs = predict(model.fit.part_for(loader, runtime), loader.batches(np.arange(len(dataset)), runtime.score_batch))
     measured = measure(probs, dataset.labels_N, dataset.classes)
     return Judged(model.group, model.name, probs, measured, val_probs_MC, val_labels_M)
 

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import f1_score, roc_auc_score
 from small_run import SMALL, small_run
 from tiny import write_tiny
 
+from al_cxr.bundles import predict
 from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundling import abstain, assemble, discrimination
 from al_cxr.bundles.predict import answerer, serving_runtime
@@ -27,8 +29,10 @@ from al_cxr.comparison.images import write_images
 from al_cxr.config import DataSettings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.phantom import standing
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
+from al_cxr.models.backbone import Backbone
 from al_cxr.records import ExperimentRecord, read
 from al_cxr.trust.calibration import heated
 from al_cxr.trust.operating import Goal
@@ -144,6 +148,33 @@ def test_a_frozen_backbone_travels_with_its_head(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
     answers = [answerer(bundle, serving_runtime())(pixels).probs_NC for bundle in (made, opened)]
     np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.parametrize("seeds", ["[0]", "[0, 1]"])
+def test_members_on_one_backbone_answer_as_each_whole_network_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: str
+) -> None:
+    """Its features are computed once an image, for all members and all passes."""
+    pytest.importorskip("timm")
+    yaml = write_tiny(tmp_path, SMALL.replace("seeds: [0, 1]", f"seeds: {seeds}"))
+    options = "{efficientnet_lite0: {weights: imagenet, layers: [blocks.3], chest: true, head_dropout: 0.5}}"
+    settings = ["model.tune=frozen", f"model.options={options}", "train.augment=null"]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    folders = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    assert main(["baseline", str(yaml), "--arch", "efficientnet_lite0", *arguments, *folders]) == 0
+    bundle = assemble(tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline", serving_runtime())
+    pixels = np.stack([np.asarray(Image.fromarray(p).resize((28, 28))) for p in standing(3)])
+    computed: list[int] = []
+    features = Backbone.features
+    monkeypatch.setattr(Backbone, "features", lambda self, x: (computed.append(len(x)), features(self, x))[1])
+    shared = answerer(bundle, serving_runtime())(pixels)
+    assert sum(computed) == predict.BATCH
+    monkeypatch.setattr(predict, "_shared", lambda networks, sites: None)
+    apart = answerer(bundle, serving_runtime())(pixels)
+    np.testing.assert_allclose(shared.probs_NC, apart.probs_NC, atol=1e-5)
+    assert shared.mutual_information_N is not None and apart.mutual_information_N is not None
+    np.testing.assert_allclose(shared.mutual_information_N, apart.mutual_information_N, atol=1e-5)
+    assert shared.mutual_information_N.max() > 1e-4
 
 
 def test_the_card_says_what_a_reader_must_know(saved: Path, assembled: Bundle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,15 @@ from al_cxr.data.augment import augment
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
-from al_cxr.evaluate import evaluate, find_models
+from al_cxr.evaluate import Loaders, evaluate, find_models
 from al_cxr.features import FOLDER, Views, feature_loader
 from al_cxr.fits import Fit, obtain
 from al_cxr.models.looks import chests, summary
 from al_cxr.records import QueryRecord, read
 from al_cxr.run import run_arm
 from al_cxr.runtime import Runtime
+from al_cxr.sampling.engine import Sampling, engine
+from al_cxr.sampling.passes import monte_carlo
 from al_cxr.scoring import penultimate, predict
 from al_cxr.seeds import stream
 from al_cxr.workspace import Workspace, open_workspace
@@ -191,11 +194,22 @@ def test_inner_layers_and_the_chest_stand_beside_the_networks_own_features(
     assert len({feature_loader(each, store, tmp_path, RUNTIME).key for each in variants}) == 4
 
 
+def test_what_is_before_the_head_is_computed_once_for_all_passes(weights: Path, store: PixelStore) -> None:
+    deep = network(weights, layers=["layer2", "layer4.0"], chest=True, head_dropout=0.5).eval()
+    images = torch.from_numpy(np.array(store.pixels[:6])).unsqueeze(1).float() / 255
+    with engine(deep, images, Sampling(5, 0, 0)) as sampled:
+        before, everything = map(int, re.findall(r"(\d+) of (\d+) operations once an image", sampled.note)[0])
+    assert everything - before == 2  # dropout and the linear layer
+    pool = [(np.arange(6), images)]
+    fast, slow = (monte_carlo(deep, pool, Sampling(5, 0, 0, fast=fast)) for fast in (True, False))
+    np.testing.assert_allclose(fast.predictive_entropy_N, slow.predictive_entropy_N, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
         (["layer5"], r"model\.options\.backbone\.layers: test_resnet has no 'layer5'; has it layer"),
-        (["global_pool"], r"model\.options\.backbone\.layers: a layer gives \(1, 96\) and no map"),
+        (["global_pool"], r"model\.options\.backbone\.layers: global_pool gives \(1, 96\) and no map"),
         ("layer4", r"model\.options\.backbone\.layers: "),
     ],
 )
@@ -277,8 +291,10 @@ def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_pat
     index, probs = found.predictions("test")
     np.testing.assert_allclose(on_pixels[index], probs, atol=1e-5)
     (named,) = find_models(found.folder)
-    judged = evaluate(named, workspace.dataset, workspace.store.pixels, RUNTIME)
-    np.testing.assert_allclose(judged.probs_NC, on_pixels, atol=1e-6)
+    loaders = Loaders(workspace.store, RUNTIME, tmp_path / "other")
+    judged = evaluate(named, workspace.dataset, loaders, RUNTIME)
+    np.testing.assert_allclose(judged.probs_NC, on_pixels, atol=1e-5)
+    assert loaders.of(found) is loaders.of(found) and len(list((tmp_path / "other" / FOLDER).iterdir())) == 1
 
 
 def test_features_are_standardised_by_the_training_split(weights: Path, tmp_path: Path) -> None:

@@ -18,19 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundle_records import BundleRecord
 from al_cxr.bundles.inputs import Inputs
+from al_cxr.checkpoint import weights_hash
 from al_cxr.config import Machine
 from al_cxr.data import chest, decode
 from al_cxr.data.files import Root
+from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.errors import UserError
+from al_cxr.models.backbone import Backbone
 from al_cxr.provenance import versions
 from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime, plain
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.passes import monte_carlo
+from al_cxr.sampling.stochastic import evaluation
 from al_cxr.scoring import predict as softmax_of
 from al_cxr.seeds import digest_text
 from al_cxr.statistics import entropy
@@ -76,6 +81,8 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
     """A function of pixels, uint8 (N, S, S) at the bundle's size, N >= 1, that gives the bundle's `Answers`."""
     record = bundle.record
     networks = bundle.networks(runtime)
+    backbone = _shared(networks, record.random_sites)
+    parts = networks if backbone is None else [network.get_submodule("head") for network in networks]
 
     def answer(pixels_NSS: np.ndarray) -> Answers:
         n = len(pixels_NSS)
@@ -83,20 +90,36 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
         filled[:n] = pixels_NSS
         order = np.arange(len(filled))
         loaders = [fit.loader(filled, runtime) for fit in bundle.fits]
+        if backbone is not None:
+            with evaluation(backbone):
+                parts_BK = [backbone.features(images).numpy() for _, images in loaders[0].batches(order, BATCH)]
+            features: Loader = FeatureLoader(np.concatenate(parts_BK), "", "")
+            loaders = [features] * len(networks)
         probs_KNC = [
-            softmax_of(network, loader.batches(order, BATCH))[:n]
-            for network, loader in zip(networks, loaders, strict=True)
+            softmax_of(part, loader.batches(order, BATCH))[:n] for part, loader in zip(parts, loaders, strict=True)
         ]
         information_N = None
         if record.uncertainty == "members":
             information_N = member_statistics(order[:n], probs_KNC).mutual_information_N
         elif record.uncertainty == "passes":
-            passes = monte_carlo(networks[0], loaders[0].batches(order, BATCH), Sampling(record.passes, MASK_SEED, 0))
+            passes = monte_carlo(parts[0], loaders[0].batches(order, BATCH), Sampling(record.passes, MASK_SEED, 0))
             information_N = passes.mutual_information_N[:n] if passes.mutual_information_N is not None else None
         probs_NC = heated(mean_probs(probs_KNC), record.temperature)
         return Answers(probs_NC, entropy(probs_NC), information_N)
 
     return answer
+
+
+def _shared(networks: list[nn.Module], random_sites: list[str]) -> Backbone | None:
+    """The backbone that all members have in common and that is nowhere random, if there is one: its features of an
+    image are then computed once for all members and passes."""
+    first = networks[0]
+    bodies = {weights_hash(network.body) for network in networks if isinstance(network, Backbone)}
+    alike = isinstance(first, Backbone) and all(isinstance(network, Backbone) for network in networks)
+    if not alike or len(bodies) > 1 or any(site.startswith("body") for site in random_sites):
+        return None
+    assert isinstance(first, Backbone)
+    return first
 
 
 def header(record: BundleRecord) -> Row:

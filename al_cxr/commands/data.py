@@ -12,7 +12,7 @@ from al_cxr.config import DataSettings, Machine, MedmnistSource
 from al_cxr.data import kaggle, medmnist, sources
 from al_cxr.data.audit import audit as measure
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.store import dataset_fingerprint
+from al_cxr.data.store import dataset_fingerprint, default_cache
 from al_cxr.errors import UserError
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
@@ -57,9 +57,9 @@ def evaluate(
         notes.append("the models' own validation labels cannot be read: neither a temperature nor a threshold")
     for note in notes:
         print(f"warning   {note}")
-    judged = []
+    judged, loaders = [], external.Loaders(store, runtime, default_cache())
     for model in models:
-        judged.append(external.evaluate(model, dataset, store.pixels, runtime, known_N))
+        judged.append(external.evaluate(model, dataset, loaders, runtime, known_N))
         tested = judged[-1].metrics
         print(f"{model.name}: accuracy {100 * tested.accuracy:.1f} % · macro F1 {100 * tested.macro.f1:.1f} %")
     facts = {

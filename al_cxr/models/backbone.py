@@ -7,9 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
-from al_cxr.models.looks import chests, summary
+from al_cxr.models.looks import SUMMARIES, chests, summary
+
+torch.fx.wrap("chests")  # a tracer takes it as it is: where a chest lies is found outside of torch
+
+
+class NoGrid(Exception):
+    """A layer whose output is no map (B, C, H, W)."""
 
 
 class Standardise(nn.Module):
@@ -81,9 +88,12 @@ class Backbone(nn.Module):
         return torch.cat(both_2BK.chunk(2), dim=1)
 
     def _looked_at(self, images: Tensor) -> Tensor:
+        own, maps = self._maps(images)
+        return torch.cat([own, *(summary(maps[name]) for name in self.layers)], dim=1) if self.layers else own
+
+    def _maps(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The network's own features, and the output of each of the inner layers."""
         scaled = (images.expand(-1, 3, -1, -1) - self.mean) / self.std
-        if not self.layers:
-            return self.body(scaled)
         maps: dict[str, Tensor] = {}
         hooks = [
             self.body.get_submodule(name).register_forward_hook(
@@ -92,19 +102,24 @@ class Backbone(nn.Module):
             for name in self.layers
         ]
         try:
-            own = self.body(scaled)
+            return self.body(scaled), maps
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.cat([own, *(summary(maps[name]) for name in self.layers)], dim=1)
 
     def _width(self, image_size: int) -> int:
+        """Features an image; NoGrid where one of the layers has no grid to sum up."""
         own = getattr(self.body, "head_hidden_size", self.body.num_features)
         if self.layers:
             self.body.eval()  # so that no statistics are taken from an empty image
             with torch.no_grad():
-                own = self._looked_at(self.mean.new_zeros(1, 1, image_size, image_size)).shape[1]
+                _, maps = self._maps(self.mean.new_zeros(1, 1, image_size, image_size))
             self.body.train()
+            for name, output in maps.items():
+                if not isinstance(output, Tensor) or output.ndim != 4:
+                    gives = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+                    raise NoGrid(f"{name} gives {gives} and no map (images, channels, height, width)")
+            own += sum(SUMMARIES * output.shape[1] for output in maps.values())
         return own * (2 if self.chest else 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,17 +17,12 @@ from al_cxr.data import chest
 
 ZONES = (3, 2)
 """Rows and columns."""
-
-
-class NoGrid(Exception):
-    """A layer whose output is no map (B, C, H, W)."""
+SUMMARIES = 2 + ZONES[0] * ZONES[1]
+"""Numbers that `summary` makes of a channel."""
 
 
 def summary(map_BCHW: Tensor) -> Tensor:
-    """(B, 8 C): means and standard deviations over the grid, and means over the zones; NoGrid where it is no grid."""
-    if not isinstance(map_BCHW, Tensor) or map_BCHW.ndim != 4:
-        shape = tuple(map_BCHW.shape) if isinstance(map_BCHW, Tensor) else type(map_BCHW).__name__
-        raise NoGrid(f"a layer gives {shape} and no map (images, channels, height, width); name a convolutional one")
+    """(B, SUMMARIES C): means and standard deviations over the grid, and means over the zones."""
     zones_BCZ = F.adaptive_avg_pool2d(map_BCHW, ZONES).flatten(2)
     moments_BC2 = torch.stack([map_BCHW.mean((2, 3)), map_BCHW.std((2, 3), correction=0)], dim=2)
     return torch.cat([moments_BC2, zones_BCZ], dim=2).flatten(1)

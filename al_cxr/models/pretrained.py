@@ -13,8 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from al_cxr.errors import Unavailable, UserError
-from al_cxr.models.backbone import Backbone
-from al_cxr.models.looks import NoGrid
+from al_cxr.models.backbone import Backbone, NoGrid
 from al_cxr.models.registry import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
