@@ -79,6 +79,8 @@ def grad_cam(model: nn.Module, images_BCHW: Tensor, target: int | Tensor) -> Ten
     The sum of the feature maps, each weighted by the mean gradient of the class's logit with respect to it, negative
     values cut off (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391). The features are taken after all that
     follows the last convolution without changing their grid (normalisation, ReLU, residual sum), before pooling.
+    A backbone that looks at the chest too gets the sum of both looks' maps, in the frame of the image; what its head
+    takes from inner layers is in neither.
     """
     from captum.attr import LayerGradCam  # most of a second to import, which every command would wait for
 
