@@ -60,6 +60,14 @@ def test_it_learns_and_returns_the_best_epoch() -> None:
     assert not fitted.model.training and fitted.images_per_second > 0
 
 
+def test_without_a_watched_metric_the_last_epoch_is_taken() -> None:
+    watched, plain = (fit(make_model(), make_task(epochs=6, monitor=monitor)) for monitor in ("loss", "none"))
+    assert plain.history == watched.history
+    assert plain.best_epoch == 6 > watched.best_epoch
+    with pytest.raises(ValueError, match="patience wants a metric"):
+        make_task(monitor="none", patience=2)
+
+
 @pytest.mark.parametrize("extra", [{}, {"mixup": 0.4, "cutmix": 1.0}, {"schedule": "cosine", "clip_norm": 1.0}])
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(extra: dict[str, object]) -> None:
     task = make_task(epochs=2, **extra)

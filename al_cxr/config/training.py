@@ -73,7 +73,9 @@ class TrainSettings(Section):
     schedule: Literal["plateau", "cosine", "constant"] = Field("plateau")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="factor on the rate when val loss stalls")
     plateau_patience: int = Field(3, ge=0, description="epochs without a better val loss before that")
-    monitor: Literal["macro_f1", "accuracy", "loss"] = Field("macro_f1", description="val metric that is watched")
+    monitor: Literal["macro_f1", "accuracy", "loss", "none"] = Field(
+        "macro_f1", description="val metric whose best epoch is taken; none = the last epoch, whatever the metrics"
+    )
     patience: int = Field(0, ge=0, description="epochs without a better val metric before stopping; 0 = never")
     mixup: float = Field(0.0, ge=0, description="Beta(a, a) of mixup; 0 = off")
     cutmix: float = Field(0.0, ge=0, description="Beta(a, a) of cutmix; 0 = off")
@@ -84,3 +86,9 @@ class TrainSettings(Section):
     views: int = Field(
         0, ge=0, le=100, description="model.tune frozen only: copies of each training image, varied by augment, kept"
     )
+
+    @model_validator(mode="after")
+    def _stops_by_what_it_watches(self) -> TrainSettings:
+        if self.monitor == "none" and self.patience:
+            raise ValueError("patience wants a metric to wait for; set monitor, or patience to 0")
+        return self

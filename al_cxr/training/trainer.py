@@ -88,7 +88,8 @@ def fit(model: nn.Module, task: Task, checkpoint: Path | None = None, title: str
                 val_accuracy=val_accuracy,
                 val_macro_f1=val_f1,
             )
-            value = {"macro_f1": val_f1, "accuracy": val_accuracy, "loss": -val_loss}[settings.monitor]
+            watched = {"macro_f1": val_f1, "accuracy": val_accuracy, "loss": -val_loss, "none": float(row.epoch)}
+            value = watched[settings.monitor]
             state.note_epoch(row, value, seen, time.perf_counter() - started)
             if checkpoint is not None and time.monotonic() - saved >= runtime.checkpoint_seconds:
                 state.save(checkpoint)
