@@ -18,7 +18,9 @@ LONG = TINY.replace("epochs: 2", "epochs: 300").replace(
     "threads: 1,", "threads: 1, engine: processes, processes: COUNT,"
 )
 COMMAND = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started without it
 from al_cxr import cli
 from al_cxr.sweeps import sweep
 sweep.speed = lambda workspace: (1000.0, 1000.0)  # only for the estimate, and it takes seconds
