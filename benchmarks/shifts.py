@@ -1,0 +1,112 @@
+"""How much of a model's skill is left when its test images come from other machines.
+
+    al-cxr baseline experiments/transfer.yaml
+    al-cxr baseline experiments/shenzhen_features.yaml
+    python benchmarks/shifts.py data/cxr/shenzhen.csv runs/baseline-transfer runs/baseline-shenzhen_features
+
+Every test image is changed in a way that another hospital's machine would change it, and the models, ensembles of
+their seeds, answer again at the threshold that validation gave them. experiments/transfer.yaml varies the same kinds of
+things in training. A change made here is no other hospital: it shows what a model hangs on, not how it will do there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+from sklearn.metrics import roc_auc_score
+
+from al_cxr import provenance
+from al_cxr.bundles.bundling import assemble
+from al_cxr.bundles.predict import answerer, serving_runtime
+from al_cxr.data import sources
+from al_cxr.data.store import PixelStore
+from al_cxr.records import write_atomically
+
+Shift = Callable[[Image.Image], Image.Image]
+
+
+def gamma(exponent: float) -> Shift:
+    return lambda image: image.point([round(255 * (value / 255) ** exponent) for value in range(256)])
+
+
+def framed(image: Image.Image) -> Image.Image:
+    """Smaller, in a black frame, with letters burnt in."""
+    side = image.width
+    out = Image.new("L", (side, side))
+    out.paste(image.resize((round(0.78 * side), round(0.87 * side))), (round(0.11 * side), round(0.06 * side)))
+    ImageDraw.Draw(out).text((0.72 * side, 0.05 * side), "L AP", fill=255, font_size=0.09 * side)
+    return out
+
+
+def zoomed(image: Image.Image) -> Image.Image:
+    side = image.width
+    return image.resize((side, side), box=(0.09 * side, 0.09 * side, 0.91 * side, 0.91 * side))
+
+
+def stretched(image: Image.Image) -> Image.Image:
+    side = image.width
+    return image.resize((side, side), box=(0, 0.085 * side, side, 0.915 * side))
+
+
+def blurred(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(image.width / 140))
+
+
+SHIFTS: dict[str, Shift] = {
+    "none": lambda image: image,
+    "darker (gamma 1.7)": gamma(1.7),
+    "brighter (gamma 0.6)": gamma(0.6),
+    "black frame and letters": framed,
+    "zoom by 1.2": zoomed,
+    "taller by 1.2": stretched,
+    "blur": blurred,
+    "frame, letters, blur and gamma 1.5": lambda image: gamma(1.5)(blurred(framed(image))),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="folder, CSV, phantom:COUNT or medmnist:FLAG")
+    parser.add_argument("models", nargs="+", type=Path, help="runs of one architecture, or parts of runs")
+    parser.add_argument("--out", type=Path, help="write the table there, as markdown")
+    options = parser.parse_args()
+    runtime = serving_runtime()
+    bundles = [assemble(path, runtime) for path in options.models]
+    first = bundles[0].record
+    dataset = sources.load_for_evaluation(sources.parse(options.data), first.classes)
+    pixels = {size: PixelStore.open(dataset.images, size).pixels for size in {b.record.image_size for b in bundles}}
+    positive_N = dataset.labels_N == first.classes.index(first.target)
+    names = [str(path) for path in options.models]
+    lines = [
+        "# Test images as from other machines",
+        "    " + shlex.join(["python", "benchmarks/shifts.py", *sys.argv[1:]]),
+        f"{dataset.stamp}, {len(dataset)} test images; {first.target}: ROC-AUC (sensitivity / specificity in %, at the "
+        "threshold for 90 % sensitivity on validation). " + (dataset.attribution or ""),
+        "| change | " + " | ".join(names) + " |\n| --- |" + " ---: |" * len(names),
+    ]
+    answers = [answerer(bundle, runtime) for bundle in bundles]
+    for name, shift in SHIFTS.items():
+        cells = []
+        for bundle, answer in zip(bundles, answers, strict=True):
+            images_NSS = pixels[bundle.record.image_size]
+            changed = np.stack([np.asarray(shift(Image.fromarray(np.asarray(image)))) for image in images_NSS])
+            parts = [answer(changed[i : i + 64]).probs_NC for i in range(0, len(changed), 64)]
+            p_N = np.concatenate(parts)[:, bundle.record.classes.index(first.target)]
+            yes_N = p_N >= (bundle.record.decision.threshold or 0.5)
+            rates = f"{100 * yes_N[positive_N].mean():.0f} / {100 * (~yes_N[~positive_N]).mean():.0f}"
+            cells.append(f"{roc_auc_score(positive_N, p_N):.3f} ({rates})")
+        lines[-1] += f"\n| {name} | " + " | ".join(cells) + " |"
+        print(name, *cells, flush=True)
+    stamp = f"{provenance.commit()}; " + ", ".join(f"{k} {v}" for k, v in provenance.versions().items())
+    if options.out is not None:
+        write_atomically(options.out, ("\n\n".join([*lines, stamp]) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
