@@ -1,8 +1,9 @@
-"""How much of a model's skill is left when its test images come from other machines.
+r"""How much of a model's skill is left when its test images come from other machines.
 
     al-cxr baseline experiments/transfer.yaml
     al-cxr baseline experiments/shenzhen_features.yaml
-    python benchmarks/shifts.py data/cxr/shenzhen.csv runs/baseline-transfer runs/baseline-shenzhen_features
+    python benchmarks/shifts.py data/cxr/shenzhen.csv runs/baseline-transfer/efficientnet_lite2 \
+        runs/baseline-shenzhen_features/efficientnet_lite0
 
 Every test image is changed in a way that another hospital's machine would change it, and the models, ensembles of
 their seeds, answer again at the threshold that validation gave them. experiments/transfer.yaml varies the same kinds of
@@ -26,6 +27,7 @@ from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.predict import answerer, serving_runtime
 from al_cxr.data import sources
 from al_cxr.data.store import PixelStore
+from al_cxr.errors import UserError
 from al_cxr.records import write_atomically
 
 Shift = Callable[[Image.Image], Image.Image]
@@ -77,7 +79,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table there, as markdown")
     options = parser.parse_args()
     runtime = serving_runtime()
-    bundles = [assemble(path, runtime) for path in options.models]
+    try:
+        bundles = [assemble(path, runtime) for path in options.models]
+    except UserError as error:
+        parser.error(str(error))
     first = bundles[0].record
     dataset = sources.load_for_evaluation(sources.parse(options.data), first.classes)
     pixels = {size: PixelStore.open(dataset.images, size).pixels for size in {b.record.image_size for b in bundles}}
