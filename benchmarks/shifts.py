@@ -81,10 +81,10 @@ def main() -> None:
     runtime = serving_runtime()
     try:
         bundles = [assemble(path, runtime) for path in options.models]
+        first = bundles[0].record
+        dataset = sources.load_for_evaluation(sources.parse(options.data), first.classes)
     except UserError as error:
         parser.error(str(error))
-    first = bundles[0].record
-    dataset = sources.load_for_evaluation(sources.parse(options.data), first.classes)
     pixels = {size: PixelStore.open(dataset.images, size).pixels for size in {b.record.image_size for b in bundles}}
     positive_N = dataset.labels_N == first.classes.index(first.target)
     names = [str(path) for path in options.models]
@@ -92,7 +92,7 @@ def main() -> None:
         "# Test images as from other machines",
         "    " + shlex.join(["python", "benchmarks/shifts.py", *sys.argv[1:]]),
         f"{dataset.stamp}, {len(dataset)} test images; {first.target}: ROC-AUC (sensitivity / specificity in %, at the "
-        "threshold for 90 % sensitivity on validation). " + (dataset.attribution or ""),
+        "threshold for 90 % sensitivity on validation). " + (dataset.attribution or first.data.attribution),
         "| change | " + " | ".join(names) + " |\n| --- |" + " ---: |" * len(names),
     ]
     answers = [answerer(bundle, runtime) for bundle in bundles]
@@ -103,8 +103,10 @@ def main() -> None:
             changed = np.stack([np.asarray(shift(Image.fromarray(np.asarray(image)))) for image in images_NSS])
             parts = [answer(changed[i : i + 64]).probs_NC for i in range(0, len(changed), 64)]
             p_N = np.concatenate(parts)[:, bundle.record.classes.index(first.target)]
-            yes_N = p_N >= (bundle.record.decision.threshold or 0.5)
-            rates = f"{100 * yes_N[positive_N].mean():.0f} / {100 * (~yes_N[~positive_N]).mean():.0f}"
+            threshold, rates = bundle.record.decision.threshold, "no threshold"
+            if threshold is not None:
+                yes_N = p_N >= threshold
+                rates = f"{100 * yes_N[positive_N].mean():.0f} / {100 * (~yes_N[~positive_N]).mean():.0f}"
             cells.append(f"{roc_auc_score(positive_N, p_N):.3f} ({rates})")
         lines[-1] += f"\n| {name} | " + " | ".join(cells) + " |"
         print(name, *cells, flush=True)

@@ -92,8 +92,8 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
         loaders = [fit.loader(filled, runtime) for fit in bundle.fits]
         if backbone is not None:
             with evaluation(backbone):
-                parts_BK = [backbone.features(images).numpy() for _, images in loaders[0].batches(order, BATCH)]
-            features: Loader = FeatureLoader(np.concatenate(parts_BK), "", "")
+                parts_BK = [backbone.features(images).cpu().numpy() for _, images in loaders[0].batches(order, BATCH)]
+            features: Loader = FeatureLoader(np.concatenate(parts_BK), "", "", runtime.device)
             loaders = [features] * len(networks)
         probs_KNC = [
             softmax_of(part, loader.batches(order, BATCH))[:n] for part, loader in zip(parts, loaders, strict=True)
@@ -114,11 +114,9 @@ def _shared(networks: list[nn.Module], random_sites: list[str]) -> Backbone | No
     """The backbone that all members have in common and that is nowhere random, if there is one: its features of an
     image are then computed once for all members and passes."""
     first = networks[0]
-    bodies = {weights_hash(network.body) for network in networks if isinstance(network, Backbone)}
-    alike = isinstance(first, Backbone) and all(isinstance(network, Backbone) for network in networks)
-    if not alike or len(bodies) > 1 or any(site.startswith("body") for site in random_sites):
+    kinds = {(weights_hash(n.body), n.layers, n.chest) if isinstance(n, Backbone) else None for n in networks}
+    if not isinstance(first, Backbone) or len(kinds) > 1 or any(site.startswith("body") for site in random_sites):
         return None
-    assert isinstance(first, Backbone)
     return first
 
 

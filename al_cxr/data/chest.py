@@ -1,4 +1,4 @@
-"""Where the chest is on a radiograph, and a radiograph cut to it.
+"""Where the chest is on a radiograph.
 
 Hospitals differ in how much neck, arm, abdomen and black border an image shows, and a network that has seen one of
 them reads the frame as part of the disease. A template of a chest is therefore laid over the image at several widths,
