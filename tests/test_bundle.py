@@ -20,6 +20,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from small_run import SMALL, small_run
 from tiny import write_tiny
 
+from al_cxr import models
 from al_cxr.bundles import predict
 from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundling import abstain, assemble, discrimination
@@ -324,3 +325,17 @@ def test_mistakes_are_told(run: Path, saved: Path, tmp_path: Path, capsys: pytes
         assert main(["bundle", *arguments]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".*"))
+
+
+def test_members_that_look_otherwise_share_nothing() -> None:
+    pytest.importorskip("timm")
+
+    def member(**options: object) -> torch.nn.Module:
+        torch.manual_seed(0)
+        return models.build("backbone", 1, 2, 32, {"name": "test_resnet", **options})
+
+    alike, other = [member(chest=True), member(chest=True)], [member(chest=True), member(layers=["layer2"])]
+    assert predict._shared(alike, ["head.dropout"]) is alike[0]
+    assert predict._shared(other, ["head.dropout"]) is None
+    assert predict._shared(alike, ["body.drop"]) is None
+    assert predict._shared([models.build("mlp", 1, 2, 28, {})], []) is None
