@@ -1,4 +1,9 @@
-"""The feature cache: what a frozen backbone makes of every image, computed once, memory-mapped ever after."""
+"""The feature cache: what a frozen backbone makes of an image, computed once, memory-mapped ever after.
+
+`FOLDER` has one folder for each kind of features: a backbone, a size of image, a varied copy. In it lies one file for
+each data set, a row for each image: its digest, then its features. A data set that shares images with another, as a
+part of an archive does or an archive that has grown, has its rows copied and only the new ones computed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,21 +24,23 @@ from tqdm import tqdm
 
 from al_cxr.checkpoint import weights_hash
 from al_cxr.config import AugmentSettings
-from al_cxr.data import chest, decode
-from al_cxr.data.augment import augment
+from al_cxr.data import augment, chest, decode
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.stochastic import evaluation
-from al_cxr.seeds import digest, digest_text, stream
+from al_cxr.seeds import digest_text, stream
 
 FOLDER = "features"
-VERSION = 2
+VERSION = 3
 """Raised whenever a change of code changes the features of the same backbone and pixels."""
 BATCH = 8
-"""Images a pass: few, so that memory is used again and not fetched anew; and fixed, because bits may depend on it."""
+"""Images a pass: few, so that memory is used again and not fetched anew; always as many, because bits depend on it."""
+
+Batches = Callable[[np.ndarray], Iterator[Tensor]]
+"""The images of some rows, ready for the backbone, in batches of up to BATCH."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,46 +55,61 @@ class Views:
 def feature_loader(
     backbone: Backbone, store: PixelStore, cache: Path, runtime: Runtime, views: Views | None = None
 ) -> FeatureLoader:
-    """Features float32 (N, K) of the store's images, from the cache, after computing them if they are not there.
+    """Features float32 (N, K) of the store's images, from the cache, after computing those that are not there.
 
-    They lie in `cache`/features in one file, named by the weights, the normalisation and the pixels; those of each
-    varied copy in one more. A file appears there whole or not at all, however many compute it at once. They are
-    computed in full precision. UserError where a feature is not finite or the cache cannot be written.
+    A file appears in `cache`/features whole or not at all, however many compute it at once. Features are computed in
+    full precision, and those of an image are the same in any data set. UserError where a feature is not finite or the
+    cache cannot be written.
     """
     weights = weights_hash(backbone.body)
-    facts = _facts(backbone, weights, store)
+    facts = _facts(backbone, weights, store.size)
     pixels = Loader(store.pixels, runtime.device, mean=0.0, std=1.0, memory_format=runtime.memory_format)
+    root = cache.expanduser() / FOLDER
 
-    def kept(facts: dict[str, Any], batches: Iterator[Tensor], images: int) -> tuple[str, np.ndarray]:
-        key = digest_text(json.dumps(facts, sort_keys=True))[:40]
-        shape = (images, backbone.head.linear.in_features)
-        return key, _kept(cache.expanduser() / FOLDER / f"{key}.npy", shape, backbone, batches, runtime)
+    def kept(facts: dict[str, Any], batches: Batches, digests: list[str]) -> tuple[str, np.ndarray]:
+        kind = digest_text(json.dumps(facts, sort_keys=True))[:40]
+        images = digest_text("\n".join(digests))[:40]
+        return f"{kind}/{images}", _kept(root / kind / f"{images}.npy", digests, backbone, batches, runtime)
 
-    plain = (images for _, images in pixels.batches(np.arange(len(store)), BATCH))
-    key, features_NK = kept(facts, plain, len(store))
+    def plain(index_M: np.ndarray) -> Iterator[Tensor]:
+        return (images for _, images in pixels.batches(index_M, BATCH))
+
+    key, features_NK = kept(facts, plain, store.digests)
     if views is None:
         return FeatureLoader(features_NK, key, weights, runtime.device)
-    changed = facts | {"augment": views.augment.model_dump(mode="json"), "images": digest(views.index_M)}
+    viewed = [store.digests[i] for i in views.index_M]
+    changed = facts | {"augment": views.augment.model_dump(mode="json")}
     made = [
-        kept({**changed, "view": view}, _varied(pixels, views, view), len(views.index_M)) for view in range(views.count)
+        kept({**changed, "view": view}, _varied(pixels, views, viewed, view), viewed) for view in range(views.count)
     ]
     key = digest_text("\n".join([key, *(key for key, _ in made)]))[:40]
     return FeatureLoader(features_NK, key, weights, runtime.device, [view for _, view in made], views.index_M)
 
 
-def _varied(pixels: Loader, views: Views, view: int) -> Iterator[Tensor]:
-    """The batches of one varied copy of every image; each copy is another, and each image's is."""
-    generator = torch.Generator().manual_seed(stream(view, "views"))
-    for _, images in pixels.raw(views.index_M, BATCH):
-        yield pixels.prepare(augment(images, views.augment, generator))
+def _varied(pixels: Loader, views: Views, digests: list[str], view: int) -> Batches:
+    """Varied copies whose chance hangs on the image and the view alone, whatever other images there are."""
+
+    def drawn(row: int) -> Tensor:
+        generator = torch.Generator().manual_seed(stream(view, "views", digests[row]))
+        return augment.draw(1, views.augment, generator)
+
+    def batches(index_M: np.ndarray) -> Iterator[Tensor]:
+        taken = 0
+        for _, images in pixels.raw(views.index_M[index_M], BATCH):
+            rows = index_M[taken : taken + len(images)]
+            draws_BK = torch.cat([drawn(row) for row in rows.tolist()])
+            yield pixels.prepare(augment.apply(images, views.augment, draws_BK))
+            taken += len(rows)
+
+    return batches
 
 
-def _facts(backbone: Backbone, weights: str, store: PixelStore) -> dict[str, Any]:
-    """All that decides the features; `weights` is the hash of the backbone's."""
+def _facts(backbone: Backbone, weights: str, size: int) -> dict[str, Any]:
+    """All that decides the features of an image; `weights` is the hash of the backbone's, `size` the pixels a side."""
     return {
         "version": VERSION,
         "decoder": decode.VERSION,
-        "pixels": store.fingerprint,
+        "size": size,
         "name": backbone.name,
         "weights": weights,
         "mean": backbone.mean.flatten().tolist(),
@@ -97,54 +119,87 @@ def _facts(backbone: Backbone, weights: str, store: PixelStore) -> dict[str, Any
     }
 
 
-def _kept(
-    path: Path, shape: tuple[int, int], backbone: Backbone, batches: Iterator[Tensor], runtime: Runtime
-) -> np.ndarray:
-    """The features in a file, after computing those of all batches if they are not there."""
+def _kept(path: Path, digests: list[str], backbone: Backbone, batches: Batches, runtime: Runtime) -> np.ndarray:
+    """The features of the images in a file, after making it if it is not there."""
+    width, images = backbone.head.linear.in_features, _as_bytes(digests)
     try:
-        features_NK = _read(path, shape)
-        if features_NK is None:
-            _compute(path, shape, backbone, batches, runtime)
-            features_NK = _read(path, shape)
+        rows_N = _read(path, width, images)
+        if rows_N is None:
+            _make(path, width, images, backbone, batches, runtime)
+            rows_N = _read(path, width, images)
     except OSError as error:
         raise UserError(f"{path}: the feature cache cannot be used ({error}); set machine.cache") from error
-    if features_NK is None:
+    if rows_N is None:
         raise UserError(f"{path}: the feature cache was changed while it was made; delete the file")
-    return features_NK
+    return rows_N["features"]
 
 
-def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
-    """The finished features; None if they are not there or not whole."""
+def _row(width: int) -> np.dtype:
+    return np.dtype([("image", "u1", (32,)), ("features", "<f4", (width,))])
+
+
+def _as_bytes(digests: list[str]) -> np.ndarray:
+    """SHA-256 in hex -> uint8 (N, 32)."""
+    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32)
+
+
+def _read(path: Path, width: int, images_N32: np.ndarray | None = None) -> np.ndarray | None:
+    """The rows of a finished file, of these images; None if they are not there or not whole."""
     try:
-        features_NK = np.load(path, mmap_mode="r", allow_pickle=False)
+        rows_N = np.load(path, mmap_mode="r", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):
         return None
-    return features_NK if features_NK.shape == shape and features_NK.dtype == np.float32 else None
+    if rows_N.dtype != _row(width) or rows_N.ndim != 1:
+        return None
+    return rows_N if images_N32 is None or np.array_equal(rows_N["image"], images_N32) else None
 
 
-def _compute(
-    path: Path, shape: tuple[int, int], backbone: Backbone, batches: Iterator[Tensor], runtime: Runtime
+def _make(
+    path: Path, width: int, images_N32: np.ndarray, backbone: Backbone, batches: Batches, runtime: Runtime
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
     handle, draft = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
     os.close(handle)
     try:
-        features_NK = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
-        runtime.place(backbone)
-        done = 0
-        with evaluation(backbone), tqdm(total=shape[0], desc="features", unit=" images", disable=None) as bar:
-            for images in batches:
-                features_BK = backbone.features(images)
-                if not torch.isfinite(features_BK).all():
-                    raise UserError(f"{backbone.name}: NaN or infinite features; are these its weights?")
-                features_NK[done : done + len(images)] = features_BK.cpu().numpy()
-                done += len(images)
-                bar.update(len(images))
-        features_NK.flush()
+        rows_N = np.lib.format.open_memmap(draft, mode="w+", dtype=_row(width), shape=(len(images_N32),))
+        rows_N["image"] = images_N32
+        first_M, which_N = np.unique(images_N32, axis=0, return_index=True, return_inverse=True)[1:]
+        to_do_M = np.sort(_copied(rows_N, first_M, path))
+        _compute(rows_N, to_do_M, backbone, batches, runtime)
+        again_N = np.flatnonzero(first_M[which_N] != np.arange(len(rows_N)))
+        rows_N[again_N] = rows_N[first_M[which_N[again_N]]]
+        rows_N.flush()
         os.replace(draft, path)
     finally:
         Path(draft).unlink(missing_ok=True)
+
+
+def _copied(rows_N: np.ndarray, wanted_M: np.ndarray, path: Path) -> np.ndarray:
+    """Fills the wanted rows whose images stand in a neighbouring file; those that are still wanted."""
+    row_of = {rows_N["image"][row].tobytes(): row for row in wanted_M.tolist()}
+    for file in sorted(path.parent.glob("*.npy")):
+        others_M = _read(file, rows_N.dtype["features"].shape[0])
+        if others_M is None:
+            continue
+        for there, image in enumerate(others_M["image"]):
+            if (here := row_of.pop(image.tobytes(), None)) is not None:
+                rows_N[here] = others_M[there]
+    return np.array(list(row_of.values()), np.int64)
+
+
+def _compute(rows_N: np.ndarray, index_M: np.ndarray, backbone: Backbone, batches: Batches, runtime: Runtime) -> None:
+    runtime.place(backbone)
+    done = 0
+    with evaluation(backbone), tqdm(total=len(index_M), desc="features", unit=" images", disable=None) as bar:
+        for images in batches(index_M):
+            filled = images[torch.arange(BATCH).clamp(max=len(images) - 1)]
+            features_BK = backbone.features(filled)[: len(images)]
+            if not torch.isfinite(features_BK).all():
+                raise UserError(f"{backbone.name}: NaN or infinite features; are these its weights?")
+            rows_N["features"][index_M[done : done + len(images)]] = features_BK.cpu().numpy()
+            done += len(images)
+            bar.update(len(images))
 
 
 def _sweep(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -268,7 +270,10 @@ def test_a_mark_is_bright_small_and_near_an_edge() -> None:
 def test_aspect_keeps_the_area_and_stretches_as_drawn() -> None:
     image = torch.zeros(1, 1, 200, 200)
     image[:, :, 70:130, 70:130] = 1
-    out = apply(image, OFF, draws(), torch.tensor([1.44]))[0, 0]
+    stretched = OFF.model_copy(update={"scanner": ScannerSettings(**{**STILL, "aspect": math.log(1.44)})})
+    machine = torch.full((1, len(scanner.DRAWS) + scanner.MARKS), 0.5)
+    machine[0, scanner.DRAWS.index("aspect")] = 1.0
+    out = apply(image, stretched, torch.cat([draws(), machine], dim=1))[0, 0]
     assert out.sum().item() == pytest.approx(3600, rel=0.02)
     wide, high = ((out.sum(axis) > 30).sum().item() for axis in (0, 1))
     assert (wide, high) == (pytest.approx(72, abs=1), pytest.approx(50, abs=1))

@@ -105,7 +105,8 @@ def test_they_are_computed_once_and_again_when_anything_changes(
     weights: Path, store: PixelStore, tmp_path: Path
 ) -> None:
     def files() -> dict[str, int]:
-        return {p.name: p.stat().st_ino for p in (tmp_path / FOLDER).iterdir()}
+        root = tmp_path / FOLDER
+        return {str(p.relative_to(root)): p.stat().st_ino for p in root.rglob("*.*")}
 
     first = feature_loader(network(weights), store, tmp_path, RUNTIME)
     (name, inode), *others = files().items()
@@ -121,6 +122,52 @@ def test_they_are_computed_once_and_again_when_anything_changes(
     variants = [(changed, store), (brighter, store), (network(weights), other)]
     keys = {feature_loader(backbone, pixels, tmp_path, RUNTIME).key for backbone, pixels in variants}
     assert len(keys | {first.key}) == 4 and len(files()) == 4
+
+
+class Counted:
+    """How often a backbone is asked for features."""
+
+    def __init__(self, backbone: Any) -> None:
+        self.passes = 0
+        computed = backbone.features
+
+        def features(images: torch.Tensor) -> torch.Tensor:
+            self.passes += 1
+            return computed(images)
+
+        backbone.features = features
+
+
+def test_images_that_another_data_set_has_are_not_computed_again(
+    weights: Path, store: PixelStore, tmp_path: Path
+) -> None:
+    def part(rows: list[int]) -> PixelStore:
+        return PixelStore(store.pixels[rows], [store.digests[i] for i in rows])
+
+    def computed(rows: list[int], views: Views | None = None) -> tuple[FeatureLoader, int]:
+        backbone = network(weights)
+        counted = Counted(backbone)
+        loader = feature_loader(backbone, part(rows), tmp_path / "cache", RUNTIME, views)
+        return loader, counted.passes
+
+    few, grown, some = [3, 9, 4], list(range(20)), [19, 4, 4, 25]
+    assert computed(few)[1] == 1
+    assert computed(grown)[1] == 3  # 17 new ones, 8 a pass
+    loader, passes = computed(some)
+    assert passes == 1  # for image 25 alone
+    alone = feature_loader(network(weights), part(some), tmp_path / "other", RUNTIME)
+    np.testing.assert_array_equal(loader.features_NK, alone.features_NK)  # to the bit, whatever stood beside them
+    assert loader.key == alone.key
+
+    views = Views(2, np.array([0, 1]), AugmentSettings(scanner=ScannerSettings()))
+    assert computed(few, views)[1] == 2
+    grown_views, passes = computed(grown, replace(views, index_M=np.array([9, 12, 3])))
+    assert passes == 2  # image 12 in each view
+    alone = feature_loader(
+        network(weights), part([12]), tmp_path / "other", RUNTIME, replace(views, index_M=np.array([0]))
+    )
+    for view in range(2):
+        np.testing.assert_array_equal(grown_views._views_VMK[view][1], alone._views_VMK[view][0])
 
 
 @pytest.mark.parametrize("damage", [b"", b"no array", None])
@@ -152,8 +199,12 @@ def test_whole_or_not_at_all(weights: Path, store: PixelStore, tmp_path: Path) -
         broken.body.layer4[0].conv1.weight.fill_(float("nan"))
     with pytest.raises(UserError, match="test_resnet: NaN or infinite features"):
         feature_loader(broken, store, tmp_path, RUNTIME)
-    assert list((tmp_path / FOLDER).iterdir()) == []
-    old, new = tmp_path / FOLDER / ".old.tmp", tmp_path / FOLDER / ".new.tmp"
+    (kind,) = (tmp_path / FOLDER).iterdir()
+    assert list(kind.iterdir()) == []
+    whole = feature_loader(network(weights), store, tmp_path, RUNTIME)
+    path = tmp_path / FOLDER / f"{whole.key}.npy"
+    path.unlink()
+    old, new = path.with_name(".old.tmp"), path.with_name(".new.tmp")
     for draft in (old, new):
         draft.touch()
     os.utime(old, (0, 0))
@@ -224,18 +275,23 @@ VIEWS = Views(3, np.array([1, 4, 5, 9, 20]), AugmentSettings(scanner=ScannerSett
 
 def test_views_are_features_of_varied_images(weights: Path, store: PixelStore, tmp_path: Path) -> None:
     loader = feature_loader(network(weights), store, tmp_path, RUNTIME, VIEWS)
-    assert len(list((tmp_path / FOLDER).iterdir())) == 4
+    assert len(list((tmp_path / FOLDER).rglob("*.npy"))) == 4
     plain = feature_loader(network(weights), store, tmp_path, RUNTIME)
     np.testing.assert_array_equal(plain.features_NK, loader.features_NK)
     assert plain.key != loader.key
     fewer = feature_loader(network(weights), store, tmp_path, RUNTIME, replace(VIEWS, count=2))
-    assert len(list((tmp_path / FOLDER).iterdir())) == 4 and fewer.key != loader.key
+    assert len(list((tmp_path / FOLDER).rglob("*.npy"))) == 4 and fewer.key != loader.key
     other = AugmentSettings(rotation=3.0)
     assert feature_loader(network(weights), store, tmp_path, RUNTIME, replace(VIEWS, augment=other)).key != loader.key
 
     pixels = Loader(store.pixels, mean=0.0, std=1.0)
     (_, images), *_ = pixels.raw(VIEWS.index_M, 8)
-    drawn = augment(images, VIEWS.augment, torch.Generator().manual_seed(stream(1, "views")))
+    drawn = torch.cat(
+        [
+            augment(image[None], VIEWS.augment, torch.Generator().manual_seed(stream(1, "views", store.digests[i])))
+            for i, image in zip(VIEWS.index_M, images, strict=True)
+        ]
+    )
     with torch.no_grad():
         expected = network(weights).eval().features(drawn).numpy()
     np.testing.assert_allclose(loader._views_VMK[1], expected, rtol=1e-3, atol=1e-4)
@@ -294,7 +350,7 @@ def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_pat
     loaders = Loaders(workspace.store, RUNTIME, tmp_path / "other")
     judged = evaluate(named, workspace.dataset, loaders, RUNTIME)
     np.testing.assert_allclose(judged.probs_NC, on_pixels, atol=1e-5)
-    assert loaders.of(found) is loaders.of(found) and len(list((tmp_path / "other" / FOLDER).iterdir())) == 1
+    assert loaders.of(found) is loaders.of(found) and len(list((tmp_path / "other" / FOLDER).rglob("*.npy"))) == 1
 
 
 def test_features_are_standardised_by_the_training_split(weights: Path, tmp_path: Path) -> None:

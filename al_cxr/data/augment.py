@@ -24,7 +24,6 @@ DRAWS = ("flip", "angle", "shift_x", "shift_y", "area", "crop_x", "crop_y", "bri
 """What the K = 9 uniform numbers of an image decide, in this order."""
 
 
-@torch.no_grad()
 def augment(images: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
     """A randomly changed copy of each image.
 
@@ -32,22 +31,31 @@ def augment(images: Tensor, settings: AugmentSettings, generator: torch.Generato
     device. `generator` lives on the CPU and moves on by B x 9 numbers whatever the settings are, and by those of
     al_cxr.data.scanner where `settings.scanner` is on.
     """
-    draws_BK = torch.rand((len(images), len(DRAWS)), generator=generator)
-    if settings.scanner is None:
-        return apply(images, settings, draws_BK)
-    of_scanner_BK = scanner.draw(len(images), generator)
-    aspect_B = scanner.aspect(of_scanner_BK, settings.scanner)
-    return scanner.apply(apply(images, settings, draws_BK, aspect_B), settings.scanner, of_scanner_BK)
+    return apply(images, settings, draw(len(images), settings, generator))
+
+
+def draw(count: int, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+    """The uniform numbers of some images, (count, K) in 0..1 on the CPU; K is 9 without a scanner."""
+    draws_BK = torch.rand((count, len(DRAWS)), generator=generator)
+    return draws_BK if settings.scanner is None else torch.cat([draws_BK, scanner.draw(count, generator)], dim=1)
 
 
 @torch.no_grad()
-def apply(images: Tensor, settings: AugmentSettings, draws_BK: Tensor, aspect_B: Tensor | None = None) -> Tensor:
-    """The augmentation that the uniform numbers `draws_BK` (B, 9) in 0..1 on the CPU stand for; see `augment`.
+def apply(images: Tensor, settings: AugmentSettings, draws_BK: Tensor) -> Tensor:
+    """The augmentation that the uniform numbers of `draw` stand for; see `augment`.
 
     0.5 is the middle of each range: no rotation, no shift, factor 1, a centred crop. Larger numbers turn
-    counter-clockwise, shift right and down, and crop further right and down. `aspect_B` are factors of width over
-    height that keep the area; None for 1.
+    counter-clockwise, shift right and down, and crop further right and down.
     """
+    if settings.scanner is None:
+        return _changed(images, settings, draws_BK, None)
+    draws_BK, of_scanner_BK = draws_BK[:, : len(DRAWS)], draws_BK[:, len(DRAWS) :]
+    changed = _changed(images, settings, draws_BK, scanner.aspect(of_scanner_BK, settings.scanner))
+    return scanner.apply(changed, settings.scanner, of_scanner_BK)
+
+
+def _changed(images: Tensor, settings: AugmentSettings, draws_BK: Tensor, aspect_B: Tensor | None) -> Tensor:
+    """Geometry, brightness and contrast; `aspect_B` are factors of width over height that keep the area, None for 1."""
     if images.ndim != 4 or images.shape[1] != 1 or images.shape[2] != images.shape[3] or images.dtype != torch.float32:
         raise ValueError(f"augment wants float32 (B, 1, S, S), not {images.dtype} {tuple(images.shape)}")
     flipped_B = draws_BK[:, 0] < settings.horizontal_flip
