@@ -24,7 +24,8 @@ from al_cxr.training.trainer import Task
 
 def build_model(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:
     """A fresh network, of which as much can be trained as `model.tune` says; equal seeds give equal bits."""
-    return tuned(_network(settings, dataset, seed), settings.model.tune, settings.model.tune_stages)
+    m = settings.model
+    return tuned(_network(settings, dataset, seed), m.tune, m.tune_stages, m.tune_depthwise)
 
 
 def _network(settings: Settings, dataset: Dataset, seed: int) -> nn.Module:

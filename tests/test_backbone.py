@@ -110,6 +110,18 @@ def test_grey_is_repeated_and_normalised_as_in_the_pretraining(tiny_file: Path, 
         torch.testing.assert_close(model(x), model.head(expected))
 
 
+def test_weights_of_another_experiment(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    learnt = models.build("efficientnet_lite0", 1, 2, 32, {"weights": "none"})
+    path = tmp_path / "model.safetensors"
+    save_file(learnt.state_dict(), path)
+    taken = models.build("efficientnet_lite0", 1, 3, 32, {"weights": str(path)})
+    assert taken.pretrained and weights_hash(taken.body) == weights_hash(learnt.body)
+    assert taken.head.linear.out_features == 3
+    refused("not the weights of this architecture", arch="efficientnet_lite2", weights=str(path))
+    refused("says 00000000", arch="efficientnet_lite0", weights=str(path), weights_sha256="00000000")
+
+
 def test_weights_with_and_without_a_classifier(tiny_file: Path, tmp_path: Path) -> None:
     with_classes = tiny(tiny_file).body.state_dict()
     save_file(with_classes, tmp_path / "body.safetensors")
@@ -186,6 +198,14 @@ def test_tune(tiny_file: Path) -> None:
                 tuned(odd, tune, 1)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"model\.tune_stages: 6, but test_resnet has 5"):
         tuned(tiny(tiny_file), "last", 6)
+
+
+def test_depthwise_kernels_can_stay_as_they_are() -> None:
+    model = models.build("efficientnet_lite0", 1, 2, 32, {})
+    trained = {n for n, p in tuned(model, "last", 2, depthwise=False).named_parameters() if p.requires_grad}
+    kernels = {n for n in trained if n.endswith("weight") and model.get_parameter(n).ndim == 4}
+    assert {n.split(".")[-2] for n in kernels} == {"conv_pw", "conv_pwl", "conv_head"}
+    assert "head.linear.weight" in trained and any(".bn2." in n for n in trained)
 
 
 def test_frozen_stages_keep_their_batch_norm_statistics(tiny_file: Path) -> None:

@@ -19,6 +19,9 @@ class ModelSettings(Section):
         "all", description="what is trained: all, the last stages and the head, or the head on features of the rest"
     )
     tune_stages: int = Field(1, ge=1, description="last only: stages at the end of the backbone that are trained")
+    tune_depthwise: bool = Field(
+        True, description="last only: also their depthwise kernels, whose gradient takes half of a step on a CPU"
+    )
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of the architecture in use."""

@@ -1,4 +1,4 @@
-"""Backbones of timm with weights from a local file or a package: nothing is downloaded."""
+"""Backbones of timm with weights from a local file, a package or another experiment: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor
@@ -22,7 +22,6 @@ Layers = Annotated[
     Sequence[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]],
     Field(description="modules of the network whose maps the head sees too, summed up by al_cxr.models.looks"),
 ]
-Carried = Literal["imagenet", "none"]
 
 LITES = {
     "efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -66,13 +65,17 @@ def efficientnet_lite0(
     classes: int,
     image_size: int,
     *,
-    weights: Carried = "imagenet",
+    weights: Weights = "imagenet",
+    weights_sha256: Hash = "",
     head_dropout: Probability = 0.0,
     layers: Layers = (),
     chest: bool = False,
 ) -> Backbone:
-    """EfficientNet-Lite0, 3,371,008 parameters and a head on 1,280 features; made for 224 px."""
-    return _lite("efficientnet_lite0", classes, image_size, weights, head_dropout, layers, chest)
+    """EfficientNet-Lite0, 3,371,008 parameters and a head on 1,280 features; made for 224 px.
+
+    `weights` is 'imagenet' (Google's, which a package carries), 'none', or a file: timm's, or a model of al-cxr's own.
+    """
+    return _lite("efficientnet_lite0", classes, image_size, weights, weights_sha256, head_dropout, layers, chest)
 
 
 @register("efficientnet_lite2", pixels=True)
@@ -81,32 +84,38 @@ def efficientnet_lite2(
     classes: int,
     image_size: int,
     *,
-    weights: Carried = "imagenet",
+    weights: Weights = "imagenet",
+    weights_sha256: Hash = "",
     head_dropout: Probability = 0.0,
     layers: Layers = (),
     chest: bool = False,
 ) -> Backbone:
-    """EfficientNet-Lite2, 4,811,072 parameters and a head on 1,280 features; made for 260 px."""
-    return _lite("efficientnet_lite2", classes, image_size, weights, head_dropout, layers, chest)
+    """EfficientNet-Lite2, 4,811,072 parameters and a head on 1,280 features; made for 260 px. `weights` as of Lite0."""
+    return _lite("efficientnet_lite2", classes, image_size, weights, weights_sha256, head_dropout, layers, chest)
 
 
 def _lite(
     arch: str,
     classes: int,
     image_size: int,
-    weights: Carried,
+    weights: str,
+    sha256: str,
     head_dropout: float,
     layers: Sequence[str],
     chest: bool,
 ) -> Backbone:
     name = f"tf_{arch}"  # the one with TensorFlow's padding and batch-norm, which these weights come from
     body = _body(arch, name, image_size)
+    key = f"model.options.{arch}.weights"
     if weights == "imagenet":
         path = _carried(arch)
-        state = read_weights(path, LITES[arch], f"model.options.{arch}.weights")
+        state = read_weights(path, LITES[arch], key)
         # Other names for the same layers in the same order; the shapes are checked when they are loaded.
         names = [*body.state_dict(), "classifier.weight", "classifier.bias"]
         _fill(body, dict(zip(names, state.values(), strict=True)), str(path))
+    elif weights != "none":
+        path = Path(weights).expanduser()
+        _fill(body, read_weights(path, sha256, key), f"{key}: {path}")
     return _with_head(arch, name, body, classes, image_size, head_dropout, weights != "none", layers, chest)
 
 
@@ -157,7 +166,11 @@ def _body(arch: str, name: str, image_size: int) -> Any:
 
 
 def _fill(body: Any, state: dict[str, Tensor], where: str) -> None:
-    """Weights into a body, without those of the classifier; UserError where they are another network's."""
+    """Weights into a body, without those of the classifier; UserError where they are another network's.
+
+    Those of a whole `Backbone`, as experiments and bundles have them, are taken for what they are.
+    """
+    state = {n.removeprefix("body."): t for n, t in state.items() if n.startswith("body.")} or state
     classifiers = body.pretrained_cfg["classifier"]
     classifiers = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
     prefixes = tuple(f"{name}." for name in classifiers)

@@ -14,11 +14,11 @@ from al_cxr.models.backbone import Backbone
 Tune = Literal["all", "last", "frozen"]
 
 
-def tuned(model: nn.Module, tune: Tune, stages: int) -> nn.Module:
+def tuned(model: nn.Module, tune: Tune, stages: int, depthwise: bool = True) -> nn.Module:
     """The model with what `model.tune` leaves alone frozen; for `frozen` the head alone.
 
-    `stages` are those at the end of a backbone that `last` trains. UserError for a model without pretrained weights,
-    or without so many stages.
+    `stages` are those at the end of a backbone that `last` trains; without `depthwise` their depthwise kernels (one a
+    channel) stay as they are. UserError for a model without pretrained weights, or without so many stages.
     """
     if tune == "all":
         return model
@@ -34,6 +34,9 @@ def tuned(model: nn.Module, tune: Tune, stages: int) -> nn.Module:
         raise UserError(f"model.tune_stages: {stages}, but {model.name} has {len(groups)}; lower it, or tune: all")
     for parameter in (p for group in groups[: len(groups) - stages] for p in group):
         parameter.requires_grad_(False)
+    for module in model.body.modules():
+        if not depthwise and isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+            module.requires_grad_(False)
     return model
 
 
