@@ -45,8 +45,8 @@ class Named:
 def find_models(path: Path) -> list[Named]:
     """The models that a path stands for; UserError where there is none.
 
-    A run folder: every arm's last round and the baselines, all seeds. A folder below it (arms/ARM, arms/ARM/seed-S,
-    baseline, fits/KEY): what is in there.
+    A run folder: every arm's last round and the baselines, all seeds. What lies below it (arms/ARM, arms/ARM/seed-S,
+    baseline, baseline/seed-S, fits/KEY): what is in there.
     """
     run = next((p for p in (path, *path.parents) if (p / "experiment.json").is_file()), None)
     if (path / "fit.json").is_file():
@@ -62,6 +62,8 @@ def find_models(path: Path) -> list[Named]:
         last = read(folder / f"round-{max(numbers)}.json", RoundRecord)
         found.append(_named(run, last.arm, f"{last.arm}/seed-{last.seed}", last.fit))
     baselines = path.rglob("seed-*.json") if path != run else (run / "baseline").glob("seed-*.json")
+    if path.parent.name == "baseline":  # of one seed, with or without the suffix of its record
+        baselines = (p for p in [path.with_name(f"{path.name.removesuffix('.json')}.json")] if p.is_file())
     for file in sorted(p for p in baselines if p.parent.name == "baseline"):
         record = read(file, BaselineRecord)
         found.append(_named(run, "baseline", f"baseline/seed-{record.seed}", record.fit))

@@ -193,7 +193,8 @@ def _compute(rows_N: np.ndarray, index_M: np.ndarray, backbone: Backbone, batche
     done = 0
     with evaluation(backbone), tqdm(total=len(index_M), desc="features", unit=" images", disable=None) as bar:
         for images in batches(index_M):
-            filled = images[torch.arange(BATCH).clamp(max=len(images) - 1)]
+            short = BATCH - len(images)
+            filled = torch.cat([images, images[-1:].expand(short, -1, -1, -1)]) if short else images
             features_BK = backbone.features(filled)[: len(images)]
             if not torch.isfinite(features_BK).all():
                 raise UserError(f"{backbone.name}: NaN or infinite features; are these its weights?")

@@ -13,6 +13,7 @@ from test_cli import fails
 from tiny import write_tiny
 
 from al_cxr.cli import main
+from al_cxr.errors import UserError
 from al_cxr.evaluate import find_models, known_labels, target_of
 from al_cxr.trust.truth import judged
 
@@ -78,6 +79,15 @@ def test_thresholds_come_from_the_validation_split_of_the_run(here: Path) -> Non
     assert labels is not None and len(labels) == 90
     _, probs, y = judged(model.fit.folder, "val", labels, model.fit.record.val)
     assert len(probs) == len(y) == model.fit.record.val.n
+
+
+@pytest.mark.parametrize("name", ["seed-1", "seed-1.json"])
+def test_one_seed_of_a_baseline_can_be_named(here: Path, name: str) -> None:
+    baseline = here / "runs/baseline-tiny/cnn/baseline"
+    (one,) = find_models(baseline / name)
+    assert one.name == "baseline/seed-1"
+    with pytest.raises(UserError, match="no finished model"):
+        find_models(baseline / "seed-7")
 
 
 def test_a_fit_without_its_run_has_no_threshold(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

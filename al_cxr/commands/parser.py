@@ -86,7 +86,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(call=calls.evaluate)
 
     bundle = commands.add_parser("bundle", help="a trained model as a folder that loads without its experiment")
-    bundle.add_argument("models", type=Path, help="a fit, an arm's seed, or a whole arm or baseline (an ensemble)")
+    bundle.add_argument(
+        "models", type=Path, help="a fit, a seed of an arm or a baseline, or all its seeds (an ensemble)"
+    )
     bundle.add_argument("out", type=Path, help="the new folder")
     bundle.add_argument(
         "--sensitivity", type=float, default=0.9, help="of the target on validation, for the threshold (%(default)s)"
