@@ -62,7 +62,7 @@ def find_models(path: Path) -> list[Named]:
         last = read(folder / f"round-{max(numbers)}.json", RoundRecord)
         found.append(_named(run, last.arm, f"{last.arm}/seed-{last.seed}", last.fit))
     baselines = path.rglob("seed-*.json") if path != run else (run / "baseline").glob("seed-*.json")
-    if path.parent.name == "baseline":  # of one seed, with or without the suffix of its record
+    if path.parent == run / "baseline":  # of one seed, with or without the suffix of its record
         baselines = (p for p in [path.with_name(f"{path.name.removesuffix('.json')}.json")] if p.is_file())
     for file in sorted(p for p in baselines if p.parent.name == "baseline"):
         record = read(file, BaselineRecord)
