@@ -5,6 +5,8 @@ r"""How much of a model's skill is left when its test images come from other mac
     python benchmarks/shifts.py data/cxr/shenzhen.csv runs/baseline-transfer/efficientnet_lite2 \
         runs/baseline-shenzhen_features/efficientnet_lite0
 
+The published table has runs/baseline-transfer-children too, which experiments/finetune.yaml says how to make.
+
 Every test image is changed in a way that another hospital's machine would change it, and the models, ensembles of
 their seeds, answer again at the threshold that validation gave them. experiments/transfer.yaml varies the same kinds of
 things in training. A change made here is no other hospital: it shows what a model hangs on, not how it will do there.
