@@ -325,6 +325,8 @@ def test_mistakes_are_told(run: Path, saved: Path, tmp_path: Path, capsys: pytes
         assert main(["bundle", *arguments]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".*"))
+    assert main(["bundle", str(run / "baseline"), str(tmp_path / "new"), "--best", "f1"]) == 0
+    assert "the best F1" in (tmp_path / "new" / "README.md").read_text()
 
 
 def test_members_that_look_otherwise_share_nothing() -> None:

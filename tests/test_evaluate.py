@@ -56,6 +56,8 @@ def test_the_page_has_intervals_thresholds_and_slices(here: Path, capsys: pytest
         "3 %",
         "## Calibration",
         "patients with several",
+        "## Other thresholds",
+        "the best F1",
     ):
         assert said in text
     models = pd.read_csv(here / "out/tables/models.csv").set_index("model")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score
 
 from al_cxr.trust.operating import Goal, choose, per_thousand
 
@@ -35,6 +36,31 @@ def test_the_goal_is_reached_and_nothing_more_is_given_away(seed: int, kind: str
     else:
         best = max(a for a, b in points if b >= value - 1e-9)
         assert found.value is None if best == 0 else (found.specificity >= value - 1e-9 and found.sensitivity == best)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["f1", "accuracy"]))
+def test_the_best_threshold_is_the_best_of_all(seed: int, kind: str) -> None:
+    r = np.random.default_rng(seed)
+    ill = np.arange(30) < r.integers(1, 30)
+    scores = np.round(r.random(30) + r.uniform(-0.2, 0.4) * ill, 1)  # with ties, and of models that know nothing
+
+    def worth(threshold: float) -> float:
+        flagged = scores >= threshold
+        return f1_score(ill, flagged, zero_division=0.0) if kind == "f1" else accuracy_score(ill, flagged)
+
+    found = choose(scores, ill, Goal(kind))  # type: ignore[arg-type]
+    best = max(worth(t) for t in [*np.unique(scores), np.inf])
+    if found.value is None:
+        assert best == max(worth(-np.inf), worth(np.inf))
+    else:
+        assert worth(found.value) == pytest.approx(best)
+
+
+def test_the_best_threshold_stands_between_two_scores() -> None:
+    assert choose(SCORES, ILL, Goal("f1")).value == pytest.approx((0.7 + 0.5) / 2)  # one false alarm, one missed
+    assert choose(SCORES, ILL, Goal("accuracy")).value == pytest.approx((0.8 + 0.75) / 2)  # as good as at 0.7: 7 of 9
+    rare = choose(np.array([0.1, 0.9, 0.8]), np.array([True, False, False]), Goal("accuracy"))
+    assert rare.value is None and rare.note == "the best accuracy on validation takes finding nobody"
 
 
 def test_a_share_that_is_whole_in_the_head_is_whole_in_the_computer() -> None:

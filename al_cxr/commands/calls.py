@@ -6,7 +6,10 @@ Each imports what it needs when it is called, so that --help and a mistyped opti
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from al_cxr.trust.operating import Goal
 
 
 def run(options: argparse.Namespace) -> None:
@@ -43,13 +46,13 @@ def evaluate(options: argparse.Namespace) -> None:
     from al_cxr.commands import data
 
     o = options
-    data.evaluate(o.run, o.data, o.out, o.attribution, o.target, o.sensitivity, o.specificity, o.prevalence)
+    data.evaluate(o.run, o.data, o.out, o.attribution, o.target, _goal(o), o.prevalence)
 
 
 def bundle(options: argparse.Namespace) -> None:
     from al_cxr.commands import models
 
-    models.bundle(options.models, options.out, options.sensitivity, options.coverage)
+    models.bundle(options.models, options.out, _goal(options), options.coverage)
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -96,3 +99,21 @@ def _request(options: argparse.Namespace) -> Any:
         results=options.results,
         regime=getattr(options, "regime", None),
     )
+
+
+def _goal(options: argparse.Namespace) -> Goal:
+    """What the threshold was asked to reach."""
+    from al_cxr.errors import UserError
+    from al_cxr.trust.operating import Goal
+
+    if options.best is not None:
+        return Goal(options.best)
+    try:
+        if options.specificity is not None:
+            return Goal("specificity", options.specificity)
+        return Goal() if options.sensitivity is None else Goal("sensitivity", options.sensitivity)
+    except ValueError as error:
+        value = options.sensitivity if options.specificity is None else options.specificity
+        raise UserError(
+            f"--{'sensitivity' if options.specificity is None else 'specificity'} {value:g}: {error}"
+        ) from None

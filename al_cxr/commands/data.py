@@ -32,12 +32,11 @@ def evaluate(
     out: Path | None,
     attribution: str,
     target: str | None = None,
-    sensitivity: float | None = None,
-    specificity: float | None = None,
+    goal: Goal | None = None,
     prevalences: str | None = None,
 ) -> None:
     """`al-cxr evaluate`: trained models on data that they have not seen."""
-    goal, shares = _goal(sensitivity, specificity), _prevalences(prevalences)
+    shares = _prevalences(prevalences)
     models = external.find_models(folder)
     card = models[0].fit.card()
     run = models[0].run
@@ -130,15 +129,6 @@ def fetch(what: str, out: Path | None, size: int) -> None:
         print(f"fetched   {len(dataset):,} images; use them with --data medmnist:{name}-{size}@{root}")
     else:
         raise UserError(f"{what!r}: nothing is known under this name; give kaggle, kaggle:OWNER/NAME or medmnist:FLAG")
-
-
-def _goal(sensitivity: float | None, specificity: float | None) -> Goal:
-    try:
-        if specificity is not None:
-            return Goal("specificity", specificity)
-        return Goal() if sensitivity is None else Goal("sensitivity", sensitivity)
-    except ValueError as error:
-        raise UserError(f"--sensitivity, --specificity: {error}") from None
 
 
 def _prevalences(text: str | None) -> tuple[float, ...]:

@@ -25,11 +25,9 @@ from al_cxr.trust.operating import Goal
 DISCLAIMER = "Research software: not a medical device, not for diagnosis."
 
 
-def bundle(models: Path, out: Path, sensitivity: float, coverage: float) -> None:
+def bundle(models: Path, out: Path, goal: Goal, coverage: float) -> None:
     """`al-cxr bundle`: a trained model as a folder that loads without its experiment."""
-    if not 0 < sensitivity <= 1:
-        raise UserError(f"--sensitivity {sensitivity:g}: a share of the target's images, above 0 and at most 1")
-    made = assemble(models, serving_runtime(), Goal("sensitivity", sensitivity), coverage)
+    made = assemble(models, serving_runtime(), goal, coverage)
     save_bundle(made, out)
     _describe(made)
     print(f"bundle    {out}, with its card {out / CARD}")

@@ -79,9 +79,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--out", type=Path, default=None, help="where to write; RUN/evaluations/DATA unless given")
     evaluate.add_argument("--attribution", default="", help="who made the images, printed in the report")
     evaluate.add_argument("--target", help="class that thresholds and slices are about; the run's own unless given")
-    goal = evaluate.add_mutually_exclusive_group()
-    goal.add_argument("--sensitivity", type=float, help="of the target on validation, for the threshold (0.9)")
-    goal.add_argument("--specificity", type=float, help="the same, of everything else")
+    _goal_options(evaluate)
     evaluate.add_argument("--prevalence", help="of the target among the screened, with commas (0.005,0.02,0.1)")
     evaluate.set_defaults(call=calls.evaluate)
 
@@ -90,9 +88,7 @@ def parser() -> argparse.ArgumentParser:
         "models", type=Path, help="a fit, a seed of an arm or a baseline, or all its seeds (an ensemble)"
     )
     bundle.add_argument("out", type=Path, help="the new folder")
-    bundle.add_argument(
-        "--sensitivity", type=float, default=0.9, help="of the target on validation, for the threshold (%(default)s)"
-    )
+    _goal_options(bundle)
     bundle.add_argument(
         "--coverage", type=float, default=0.9, help="share of validation that must be answered (%(default)s)"
     )
@@ -144,3 +140,10 @@ def _settings_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="of the run folder; made from the file, --profile and --data unless given")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs go (%(default)s)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where reports go (%(default)s)")
+
+
+def _goal_options(parser: argparse.ArgumentParser) -> None:
+    goal = parser.add_mutually_exclusive_group()
+    goal.add_argument("--sensitivity", type=float, help="of the target on validation, for the threshold (0.9)")
+    goal.add_argument("--specificity", type=float, help="the same, of everything else")
+    goal.add_argument("--best", choices=("f1", "accuracy"), help="the threshold with the target's best figure there")

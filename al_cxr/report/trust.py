@@ -112,6 +112,7 @@ def add_sections(
     _add_calibration(page, first, others, trial)
     for heading, make, kind, title in (
         ("Operating points", trust_tables.operating_table, "operating", f"{escape(trial.name)} at {trial.goal}"),
+        ("Other thresholds", trust_tables.goals_table, "thresholds", f"{escape(trial.name)}, yes or no"),
         ("Screening", trust_tables.screening_table, "screening", "1,000 people"),
     ):
         page.add(f"## {heading}")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from al_cxr.report.tables import MISSING, Column, Table, escape, number
 from al_cxr.trust.intervals import Estimate
-from al_cxr.trust.operating import per_thousand
+from al_cxr.trust.operating import GOALS, per_thousand
 from al_cxr.trust.predicted import Group, Predicted
 from al_cxr.trust.slices import SMALLEST, Slice
 from al_cxr.trust.trial import Trial
@@ -123,6 +123,31 @@ def operating_table(group: Group, trial: Trial, name: str, title: str) -> Table:
         "test images had no part in it.",
         f"PPV and NPV hold where, as here, {positives:,} of {len(group.labels_N):,} ({share:.1f} %) have {target}.",
         INTERVALS + patients_drawn(trial),
+    )
+    return Table(name, title, pd.DataFrame(rows), shown, trial.stamp, notes)
+
+
+def goals_table(group: Group, trial: Trial, name: str, title: str) -> Table:
+    """What thresholds for each of the usual goals give on the test images: the mean of the seeds, and the ensemble."""
+    rows = []
+    for goal in dict.fromkeys((trial.goal, *GOALS)):
+        for label, models in with_ensemble(group):
+            row = {"goal": str(goal), "model": label}
+            names = ("sensitivity", "specificity", "flagged_f1", "flagged_accuracy")
+            rows.append(row | spread(trial.answers(models, goal), *names))
+    shown = (
+        Column("validation was asked for", "goal"),
+        Column("model", "model"),
+        Ranged("test sensitivity, %", "sensitivity", "percent"),
+        Ranged("test specificity, %", "specificity", "percent"),
+        Ranged(f"{trial.name} F1, %", "flagged_f1", "percent"),
+        Ranged("accuracy, %", "flagged_accuracy", "percent"),
+    )
+    target = escape(trial.name)
+    notes = (
+        f"Each threshold on P({target}) was chosen on validation. F1 and accuracy are those of its two answers, "
+        f"{target} or not, whichever class is the most probable. To choose among these rows by their test figures is "
+        "to choose on the test.",
     )
     return Table(name, title, pd.DataFrame(rows), shown, trial.stamp, notes)
 

@@ -8,12 +8,16 @@ from typing import Literal
 
 import numpy as np
 
+BEST = {"f1": "the best F1", "accuracy": "the best accuracy"}
+"""Goals that no number belongs to, in words; accuracy is that of the answers "target" and "not the target"."""
+
 
 @dataclass(frozen=True)
 class Goal:
-    """What a threshold must reach on validation: a sensitivity or a specificity of the target class, in 0..1."""
+    """What a threshold must reach on validation: a sensitivity or a specificity of the target class, in 0..1, or the
+    best F1 or accuracy that there is, for which `value` says nothing."""
 
-    kind: Literal["sensitivity", "specificity"] = "sensitivity"
+    kind: Literal["sensitivity", "specificity", "f1", "accuracy"] = "sensitivity"
     value: float = 0.90
 
     def __post_init__(self) -> None:
@@ -21,7 +25,11 @@ class Goal:
             raise ValueError(f"a {self.kind} to reach lies in 0..1, above 0, not {self.value}")
 
     def __str__(self) -> str:
-        return f"{self.kind} {100 * self.value:g} %"
+        return BEST.get(self.kind, f"{self.kind} {100 * self.value:g} %")
+
+
+GOALS = (Goal("sensitivity"), Goal("specificity"), Goal("f1"), Goal("accuracy"))
+"""What people ask of a threshold, with the usual 90 %."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +68,29 @@ def choose(scores_N: np.ndarray, positive_N: np.ndarray, goal: Goal) -> Threshol
         return Threshold(None, np.nan, np.nan, f"validation has {len(ill)} images of the target, {len(well)} others")
     # 0.9 x 50 is 45.000000000000001 for a computer.
     wanted = math.ceil(goal.value * len(ill if goal.kind == "sensitivity" else well) - 1e-9)
-    value = float(ill[wanted - 1]) if goal.kind == "sensitivity" else float(np.nextafter(well[wanted - 1], np.inf))
+    if goal.kind in BEST:
+        value = _best(ill, well, goal)
+    else:
+        value = float(ill[wanted - 1]) if goal.kind == "sensitivity" else float(np.nextafter(well[wanted - 1], np.inf))
     sensitivity, specificity = float((ill >= value).mean()), float((well < value).mean())
     if specificity == 0:
         return Threshold(None, np.nan, np.nan, f"{goal} on validation takes flagging everybody")
     if sensitivity == 0:
         return Threshold(None, np.nan, np.nan, f"{goal} on validation takes finding nobody")
     return Threshold(value, sensitivity, specificity)
+
+
+def _best(ill: np.ndarray, well: np.ndarray, goal: Goal) -> float:
+    """The threshold with the best F1 or accuracy, half way to the next lower score: on the score itself it would stand
+    at the very edge of what it was chosen on. Of several with the same figure the middle one."""
+    scores_M = np.append(np.unique(np.concatenate([ill, well])), np.inf)  # the last flags nobody
+    found_M = len(ill) - np.searchsorted(ill[::-1], scores_M)
+    alarms_M = len(well) - np.searchsorted(well, scores_M)
+    f1_M = 2 * found_M / (found_M + alarms_M + len(ill))
+    worth_M = f1_M if goal.kind == "f1" else found_M - alarms_M  # the latter grows with the accuracy
+    best_K = np.flatnonzero(worth_M == worth_M.max())
+    at = int(best_K[len(best_K) // 2])
+    return float(scores_M[max(at - 1, 0) : at + 1].mean())
 
 
 def per_thousand(sensitivity: float, specificity: float, prevalence: float) -> Screened:

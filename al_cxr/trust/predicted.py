@@ -94,6 +94,7 @@ def exact_shares(
         shares |= {"specificity": ((~ill_N & ~flagged_N).sum(), (~ill_N).sum())}
         shares |= {"ppv": ((ill_N & flagged_N).sum(), flagged_N.sum())}
         shares |= {"npv": ((~ill_N & ~flagged_N).sum(), (~flagged_N).sum())}
+        shares |= {"flagged_accuracy": ((ill_N == flagged_N).sum(), ill_N.size)}
     return {name: clopper_pearson(int(part), int(whole)) for name, (part, whole) in shares.items()}
 
 
@@ -114,17 +115,12 @@ def auc(scores_N: np.ndarray, positive_N: np.ndarray, counts_BN: np.ndarray) -> 
 def performance(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None) -> Statistics:
     """Statistics for `intervals.bootstrap`, all in 0..1 and as in al_cxr.metrics: `accuracy`, `macro_f1`, `f1_0`.. and
     `auc_0`.. a class, `roc_auc` (mean over classes), and for the target (None: no class) at `threshold` on its
-    probability `sensitivity`, `specificity`, `ppv` and `npv`, the last two at the tested images' own prevalence; NaN
-    without a threshold.
+    probability what `answers` measures; NaN without a threshold.
     """
     probs_NC = np.asarray(probs_NC, np.float64)
     classes = probs_NC.shape[1]
     cells_NC2 = np.eye(classes * classes)[labels_N * classes + probs_NC.argmax(axis=1)]
-    ill_N = labels_N == target
-    flagged_N = np.zeros(len(labels_N), bool)
-    if target is not None and threshold is not None:
-        flagged_N = probs_NC[:, target] >= threshold
-    calls_N4 = np.stack([ill_N & flagged_N, ill_N & ~flagged_N, ~ill_N & flagged_N, ~ill_N & ~flagged_N], axis=1)
+    flagged = answers(probs_NC, labels_N, target, threshold)
 
     def statistics(counts_BN: np.ndarray) -> dict[str, np.ndarray]:
         confusion_BCC = (counts_BN @ cells_NC2).reshape(-1, classes, classes)
@@ -135,9 +131,31 @@ def performance(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, 
         found = {"accuracy": _share(right_BC.sum(axis=1), counts_BN.sum(axis=1))}
         found |= {"macro_f1": _mean(f1_BC), "roc_auc": _mean(auc_BC)}
         found |= {f"f1_{c}": f1_BC[:, c] for c in range(classes)} | {f"auc_{c}": auc_BC[:, c] for c in range(classes)}
+        return found | flagged(counts_BN)
+
+    return statistics
+
+
+def answers(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None) -> Statistics:
+    """Statistics of the answers "target" and "not the target", in 0..1: `sensitivity` and `specificity`, and at the
+    images' own prevalence `ppv`, `npv`, `flagged_f1` (of the target) and `flagged_accuracy`; NaN without a threshold.
+    """
+    ill_N = labels_N == target
+    flagged_N = np.zeros(len(labels_N), bool)
+    if target is not None and threshold is not None:
+        flagged_N = probs_NC[:, target] >= threshold
+    calls_N4 = np.stack([ill_N & flagged_N, ill_N & ~flagged_N, ~ill_N & flagged_N, ~ill_N & ~flagged_N], axis=1)
+
+    def statistics(counts_BN: np.ndarray) -> dict[str, np.ndarray]:
         tp, fn, fp, tn = (counts_BN @ calls_N4).T if threshold is not None else np.zeros((4, len(counts_BN)))
-        found |= {"sensitivity": _share(tp, tp + fn), "specificity": _share(tn, tn + fp)}
-        return found | {"ppv": _share(tp, tp + fp), "npv": _share(tn, tn + fn)}
+        return {
+            "sensitivity": _share(tp, tp + fn),
+            "specificity": _share(tn, tn + fp),
+            "ppv": _share(tp, tp + fp),
+            "npv": _share(tn, tn + fn),
+            "flagged_f1": np.where(tp + fn > 0, _share(2 * tp, 2 * tp + fp + fn), np.nan),
+            "flagged_accuracy": _share(tp + tn, tp + fn + fp + tn),
+        }
 
     return statistics
 

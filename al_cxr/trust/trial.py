@@ -9,7 +9,7 @@ import numpy as np
 
 from al_cxr.trust.intervals import Drawn, Estimate, combine, draw
 from al_cxr.trust.operating import Goal, Threshold
-from al_cxr.trust.predicted import Predicted, exact_shares, performance
+from al_cxr.trust.predicted import Predicted, answers, exact_shares, performance
 
 PREVALENCES = (0.005, 0.02, 0.10)
 """Of the target among those who are screened: a population, contacts of the ill, people with symptoms."""
@@ -50,12 +50,34 @@ class Trial:
         and independent images, and where every model gave every image the same answer, of which no resampling can
         learn anything.
         """
-        found = combine([self._draw(model, rows_N) for model in models])
-        first, rows = models[0], slice(None) if rows_N is None else rows_N
-        exact = exact_shares(first.probs_NC[rows], first.labels_N[rows], self.target, self.threshold(first).value)
+        rows = np.ones(len(models[0].labels_N), bool) if rows_N is None else rows_N
+        return self._sharpened(combine([self._draw(model, rows_N) for model in models]), models, rows, self.goal)
+
+    def answers(self, models: Sequence[Predicted], goal: Goal) -> dict[str, Estimate]:
+        """What `predicted.answers` measures at each model's threshold for another goal, mean over models, of all
+        images; intervals as those of `estimates`."""
+        if self.target is None:
+            raise ValueError("no class is asked about")
+        drawn = [
+            draw(
+                answers(m.probs_NC, m.labels_N, self.target, m.threshold(self.target, goal).value),
+                len(m.labels_N),
+                self.clusters_N,
+            )
+            for m in models
+        ]
+        return self._sharpened(combine(drawn), models, np.ones(len(models[0].labels_N), bool), goal)
+
+    def _sharpened(
+        self, found: dict[str, Estimate], models: Sequence[Predicted], rows_N: np.ndarray, goal: Goal
+    ) -> dict[str, Estimate]:
+        """The same with exact intervals where there are any."""
+        first = models[0]
+        threshold = None if self.target is None else first.threshold(self.target, goal).value
+        exact = exact_shares(first.probs_NC[rows_N], first.labels_N[rows_N], self.target, threshold)
         alone = len(models) == 1 and self.clusters_N is None
         for name, (low, high) in exact.items():
-            if alone or found[name].low == found[name].high:
+            if name in found and (alone or found[name].low == found[name].high):
                 found[name] = replace(found[name], low=low, high=high)
         return found
 
