@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from al_cxr import seen
 from al_cxr.comparison.images import read_images
 from al_cxr.config import DataSettings, Machine, Settings
 from al_cxr.data import sources
@@ -26,7 +27,6 @@ from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
 from al_cxr.trust.truth import judged, labels_of
-from al_cxr.workspace import SEEN
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,10 @@ def open_store(models: list[Named], dataset: Dataset, machine: Machine) -> Pixel
 
 
 def seen_before(models: list[Named], store: PixelStore) -> int:
-    """How many of the images the models were trained on or chosen by: 0 where the test is an external one."""
+    """How many of the images the models, or the weights they started from, were trained on or chosen by: 0 where the
+    test is an external one."""
     runs = {m.fit.folder.parent.parent for m in models}
-    # The regimes of an experiment share their models, and each has noted what it was given.
-    files = {file for run in runs for file in (run / SEEN, *run.glob(f"*/{SEEN}"))}
-    seen = {line for file in files if file.is_file() for line in file.read_text().split()}
-    return sum(digest in seen for digest in store.digests)
+    return seen.count(store, frozenset().union(*(seen.of_run(run) for run in runs)))
 
 
 def _named(run: Path, group: str, name: str, key: str) -> Named:

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from al_cxr import provenance
+from al_cxr import provenance, seen
 from al_cxr.assembly import build_head, build_loader, build_model, build_task
 from al_cxr.comparison.images import write_images
 from al_cxr.config import Settings
@@ -28,9 +28,6 @@ from al_cxr.runtime import Runtime, resolve
 from al_cxr.speeds import passes_speed, training_speed, wait
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.trainer import Task
-
-SEEN = "seen.sha256"
-"""File in a run folder with the digests of all images that its models were trained on or chosen by."""
 
 GROWS = ("seeds", "arms", "regimes")
 """Settings that may change between two starts of one experiment: more of them only adds runs."""
@@ -88,6 +85,9 @@ def open_workspace(
         build_loss(loss, np.ones(len(dataset.classes)), name=name_of_loss)
     cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
     store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers)
+    weights = str(settings.model.arguments().get("weights", ""))
+    inherited = seen.of_weights(weights)
+    dataset = dataset.with_notes(*seen.warnings(dataset, store, weights, inherited))
     data_card = card(dataset, store)
     new = ExperimentRecord(
         name=name,
@@ -102,8 +102,8 @@ def open_workspace(
         new = _continued(folder, new)
     runtime = _runtime(folder / "machine.json", settings, dataset, store, cache).activate()
     write(folder / "experiment.json", new)
-    seen = sorted({store.digests[i] for split in ("train", "val") for i in dataset.indices(split)})
-    write_atomically(folder / SEEN, "".join(f"{digest}\n" for digest in seen).encode())
+    own = {store.digests[i] for split in ("train", "val") for i in dataset.indices(split)}
+    seen.write_seen(folder, own | inherited)
     write_images(folder, dataset, store)
     loader = build_loader(settings, dataset, store, runtime)
     return Workspace(folder, name, settings, dataset, store, data_card, runtime, loader, regime)

@@ -30,6 +30,7 @@ from al_cxr.records import FitRecord, read, write, write_atomically
 from al_cxr.report.card import card as page
 from al_cxr.runtime import Runtime, plain
 from al_cxr.seeds import digest_text
+from al_cxr.seen import SEEN, read_seen, write_seen
 
 MEMBER_FILES = ("fit.json", "model.json", "model.safetensors")
 MAX_TEXT, MAX_WEIGHTS = 16 * 2**20, 2 * 2**30
@@ -44,6 +45,8 @@ class Bundle:
 
     record: BundleRecord
     fits: tuple[Fit, ...]
+    seen: frozenset[str] = frozenset()
+    """Digests of the images that the networks were trained on or chosen by (al_cxr.seen)."""
 
     def networks(self, runtime: Runtime) -> list[nn.Module]:
         """The members with their weights, in eval mode on the device."""
@@ -66,6 +69,7 @@ def save_bundle(bundle: Bundle, out: Path) -> Path:
     try:
         write(draft / BUNDLE, bundle.record)
         write_atomically(draft / CARD, page(bundle.record).encode())
+        write_seen(draft, bundle.seen)
         for number, fit in enumerate(bundle.fits, start=1):
             _save_member(fit, draft / MEMBERS / str(number))
         files = sorted(p.relative_to(draft).as_posix() for p in draft.rglob("*") if p.is_file())
@@ -107,7 +111,7 @@ def open_bundle(path: Path) -> Bundle:
     _check_files(path, sums)
     record = read(path / BUNDLE, BundleRecord)
     expected = {BUNDLE, CARD} | {f"{MEMBERS}/{i + 1}/{name}" for i in range(record.members) for name in MEMBER_FILES}
-    if odd := sorted(expected ^ set(sums)):
+    if odd := sorted(expected ^ (set(sums) - {SEEN})):  # older bundles have not noted it
         raise UserError(f"{path}: {odd[0]}: {'missing' if odd[0] in expected else 'no file of a bundle'}; refused")
     fits = []
     for number in range(1, record.members + 1):
@@ -115,7 +119,7 @@ def open_bundle(path: Path) -> Bundle:
         fit = Fit(folder, read(folder / "fit.json", FitRecord))
         _check_network(fit, record)
         fits.append(fit)
-    return Bundle(record, tuple(fits))
+    return Bundle(record, tuple(fits), read_seen(path))
 
 
 def file_hash(path: Path) -> str:
@@ -135,7 +139,7 @@ def _sums(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         parsed = _LINE.fullmatch(line)
-        if parsed is None or parsed[2] in found or len(lines) > 3 * MOST_MEMBERS + 2:
+        if parsed is None or parsed[2] in found or len(lines) > 3 * MOST_MEMBERS + 3:
             raise UserError(f"{file}: line {number}: not a hash and the name of a file in a bundle; refused")
         found[parsed[2]] = parsed[1]
     return found
@@ -156,7 +160,7 @@ def _check_files(path: Path, sums: dict[str, str]) -> None:
             f"{path}: {odd[0]}: {'in the manifest, but missing' if odd[0] in sums else 'not in the manifest'}; refused"
         )
     for name, expected in sums.items():
-        _regular(path / name, MAX_WEIGHTS if name.endswith(".safetensors") else MAX_TEXT)
+        _regular(path / name, MAX_WEIGHTS if name.endswith((".safetensors", SEEN)) else MAX_TEXT)
         if file_hash(path / name) != expected:
             raise UserError(f"{path}: {name}: changed since the bundle was written (its hash differs); refused")
 

@@ -3,6 +3,7 @@
 BUNDLE/bundle.json                 BundleRecord
 BUNDLE/README.md                   the model card, for people
 BUNDLE/members/1/                  one network: fit.json, model.json, model.safetensors; more in an ensemble
+BUNDLE/seen.sha256                 hashes of the images it was trained on or chosen by
 BUNDLE/SHA256SUMS                  a hash of every other file, as `sha256sum -c` reads it
 """
 

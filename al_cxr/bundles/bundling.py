@@ -23,6 +23,7 @@ from al_cxr.records import ExperimentRecord, read
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.operators import NoRandomSite
 from al_cxr.sampling.stochastic import find_sites
+from al_cxr.seen import of_run
 from al_cxr.trust.calibration import calibration, fit_temperature, heated
 from al_cxr.trust.ensemble import mean_probs
 from al_cxr.trust.intervals import Statistics, bootstrap, clopper_pearson
@@ -101,7 +102,7 @@ def assemble(path: Path, runtime: Runtime, goal: Goal = GOAL, coverage: float = 
         val_images=len(val.labels_N),
         tested=judge(test, temperature.value, decision, abstention, tuple(card.classes), t),
     )
-    return Bundle(record, fits)
+    return Bundle(record, fits, of_run(run))
 
 
 def abstain(probs_NC: np.ndarray, labels_N: np.ndarray, coverage: float) -> Abstention:
