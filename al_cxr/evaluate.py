@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRec
 from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
+from al_cxr.trust.ensemble import mean_probs
 from al_cxr.trust.truth import judged, labels_of
 
 
@@ -70,6 +72,44 @@ def find_models(path: Path) -> list[Named]:
     if not found:
         raise UserError(f"{path}: no finished model there yet")
     return found
+
+
+def find_all(paths: Sequence[Path]) -> list[Named]:
+    """The models of one path or of several; of several, each group is called after its run too.
+
+    UserError where two paths hold the same model, or models of different classes.
+    """
+    if len(paths) == 1:
+        return find_models(paths[0])
+    found: list[Named] = []
+    for path in paths:
+        for model in find_models(path):
+            called = path.name if model.run is None else read(model.run / "experiment.json", ExperimentRecord).name
+            own = "" if model.group == "baseline" else f" {model.group}"
+            seed = model.name.rpartition("/")[2]
+            found.append(replace(model, group=f"{called}{own}", name=f"{called}{own}/{seed}"))
+    folders = [model.fit.folder.resolve() for model in found]
+    if len(set(folders)) < len(folders):
+        raise UserError(f"{', '.join(map(str, paths))}: some of these hold the same models; name each once")
+    first, *others = (model.fit.card() for model in found)
+    for model, card in zip(found[1:], others, strict=True):
+        if card.classes != first.classes:
+            what = f"its classes are {', '.join(card.classes)}, those of {found[0].name} {', '.join(first.classes)}"
+            raise UserError(f"{model.name}: {what}; evaluate them one by one")
+    return found
+
+
+def together(models: Sequence[Named], judged: Sequence[Judged], labels_N: np.ndarray) -> Judged:
+    """All the networks as one: the mean of their probabilities. It has a temperature and a threshold of its own where
+    they come from the same data set, and so were validated on the same images."""
+    name = f"ensemble of {len(judged)} networks"
+    probs_NC = mean_probs([one.probs_NC for one in judged])
+    known = [(j.val_probs_MC, j.val_labels_M) for j in judged if j.val_probs_MC is not None]
+    val_probs_MC = val_labels_M = None
+    if len(known) == len(judged) and len({model.fit.card().fingerprint for model in models}) == 1:
+        val_probs_MC, val_labels_M = mean_probs([probs_MC for probs_MC, _ in known]), known[0][1]
+    measured = measure(probs_NC, labels_N, tuple(c.name for c in judged[0].metrics.classes))
+    return Judged(name, name, probs_NC, measured, val_probs_MC, val_labels_M, together=True)
 
 
 class Loaders:

@@ -51,7 +51,7 @@ def fit(run: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def assembled(fit: Path) -> Bundle:
-    return assemble(fit, serving_runtime())
+    return assemble([fit], serving_runtime())
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_abstention_answers_the_share_that_was_asked_for() -> None:
 
 
 def test_several_seeds_are_an_ensemble(run: Path, tmp_path: Path) -> None:
-    made = assemble(run / "baseline", serving_runtime(), Goal("sensitivity", 0.8))
+    made = assemble([run / "baseline"], serving_runtime(), Goal("sensitivity", 0.8))
     opened = open_bundle(save_bundle(made, tmp_path / "ensemble"))
     assert opened.record.members == len(opened.fits) == 2 and opened.record.uncertainty == "members"
     assert sorted(p.name for p in (tmp_path / "ensemble" / "members").iterdir()) == ["1", "2"]
@@ -143,7 +143,7 @@ def test_a_frozen_backbone_travels_with_its_head(tmp_path: Path) -> None:
     options = ["--arch", "efficientnet_lite0", "--set", "model.tune=frozen", "--set", "model.in_channels=3"]
     folders = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     assert main(["baseline", str(yaml), *options, *folders]) == 0
-    made = assemble(tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline", serving_runtime())
+    made = assemble([tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline"], serving_runtime())
     opened = open_bundle(save_bundle(made, tmp_path / "bundle"))
     assert opened.fits[0].card().options == {"weights": "none"} and opened.fits[0].card().tune == "all"
     pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
@@ -163,19 +163,50 @@ def test_members_on_one_backbone_answer_as_each_whole_network_would(
     arguments = [part for setting in settings for part in ("--set", setting)]
     folders = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     assert main(["baseline", str(yaml), "--arch", "efficientnet_lite0", *arguments, *folders]) == 0
-    bundle = assemble(tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline", serving_runtime())
+    bundle = assemble([tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline"], serving_runtime())
     pixels = np.stack([np.asarray(Image.fromarray(p).resize((28, 28))) for p in standing(3)])
     computed: list[int] = []
     features = Backbone.features
     monkeypatch.setattr(Backbone, "features", lambda self, x: (computed.append(len(x)), features(self, x))[1])
     shared = answerer(bundle, serving_runtime())(pixels)
     assert sum(computed) == predict.BATCH
-    monkeypatch.setattr(predict, "_shared", lambda networks, sites: None)
+    monkeypatch.setattr(predict, "_kind", lambda network, sites: None)
     apart = answerer(bundle, serving_runtime())(pixels)
     np.testing.assert_allclose(shared.probs_NC, apart.probs_NC, atol=1e-5)
     assert shared.mutual_information_N is not None and apart.mutual_information_N is not None
     np.testing.assert_allclose(shared.mutual_information_N, apart.mutual_information_N, atol=1e-5)
     assert shared.mutual_information_N.max() > 1e-4
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_different_networks_answer_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    yaml = write_tiny(tmp_path, SMALL)
+    folders = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    assert main(["baseline", str(yaml), "--arch", "cnn,mlp", "--set", "train.mean=0.4", *folders]) == 0
+    one, other = (tmp_path / "runs/baseline-tiny" / arch / "baseline" for arch in ("cnn", "mlp"))
+    out = tmp_path / "both"
+    assert main(["bundle", str(one), str(other / "seed-1"), str(out)]) == 0
+    opened = open_bundle(out)
+    assert [n.arch for n in opened.record.networks] == ["cnn", "cnn", "mlp"] and opened.record.archs == "cnn, mlp"
+    text = (out / "README.md").read_text()
+    assert "input of cnn" in text and "input of mlp" in text and "an ensemble of 3 networks" in text
+    pixels = np.stack([np.asarray(Image.fromarray(p).resize((28, 28))) for p in standing(3)])
+    alone = []
+    for path in (one / "seed-0", one / "seed-1", other / "seed-1"):
+        single = assemble([path], serving_runtime())
+        calibrated = answerer(single, serving_runtime())(pixels).probs_NC
+        alone.append(heated(calibrated, 1 / single.record.temperature))
+    mean = np.mean(alone, axis=0)
+    together = answerer(opened, serving_runtime())(pixels).probs_NC
+    np.testing.assert_allclose(together, heated(mean, opened.record.temperature), atol=1e-6)
+
+    capsys.readouterr()
+    assert main(["bundle", str(one), str(one / "seed-0"), str(tmp_path / "twice")]) == 2
+    assert "hold the same models" in capsys.readouterr().err
+    less = write_tiny(tmp_path, SMALL.replace("count: 200", "count: 150"))
+    assert main(["baseline", str(less), "--name", "less", *folders]) == 0
+    assert main(["bundle", str(one), str(tmp_path / "runs/baseline-less/cnn/baseline"), str(tmp_path / "new")]) == 2
+    assert "share their data set" in capsys.readouterr().err
 
 
 def test_the_card_says_what_a_reader_must_know(saved: Path, assembled: Bundle) -> None:
@@ -200,13 +231,13 @@ def test_labels_that_were_changed_since_are_noticed(run: Path, fit: Path, tmp_pa
     shutil.copytree(run, tmp_path / "run")
     dataset = phantom(run)
     file = write_images(tmp_path / "run", dataset, PixelStore.open(dataset.images, 28, tmp_path / "cache"))
-    assemble(tmp_path / "run" / "fits" / fit.name, serving_runtime())
+    assemble([tmp_path / "run" / "fits" / fit.name], serving_runtime())
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], *(line.replace(",normal,", ",pneumonia,") for line in lines[1:])]) + "\n")
     with pytest.raises(UserError, match="labels of the val split are not those"):
-        assemble(tmp_path / "run" / "fits" / fit.name, serving_runtime())
+        assemble([tmp_path / "run" / "fits" / fit.name], serving_runtime())
     file.unlink()  # the labels then come from the data set itself
-    assert assemble(tmp_path / "run" / "fits" / fit.name, serving_runtime()).record.val_images > 0
+    assert assemble([tmp_path / "run" / "fits" / fit.name], serving_runtime()).record.val_images > 0
 
 
 def _pickle(bundle: Path) -> None:
@@ -250,7 +281,7 @@ def _giant(bundle: Path) -> None:
     says = json.loads(file.read_text())
     file.write_text(json.dumps(says | {"arch": "vit", "options": {"dim": 65536, "depth": 8, "patch": 2}}))
     record = json.loads((bundle / "bundle.json").read_text())
-    (bundle / "bundle.json").write_text(json.dumps(record | {"arch": "vit"}))
+    (bundle / "bundle.json").write_text(json.dumps(record | {"networks": [record["networks"][0] | {"arch": "vit"}]}))
 
 
 def _other_card(bundle: Path) -> None:
@@ -336,8 +367,8 @@ def test_members_that_look_otherwise_share_nothing() -> None:
         torch.manual_seed(0)
         return models.build("backbone", 1, 2, 32, {"name": "test_resnet", **options})
 
-    alike, other = [member(chest=True), member(chest=True)], [member(chest=True), member(layers=["layer2"])]
-    assert predict._shared(alike, ["head.dropout"]) is alike[0]
-    assert predict._shared(other, ["head.dropout"]) is None
-    assert predict._shared(alike, ["body.drop"]) is None
-    assert predict._shared([models.build("mlp", 1, 2, 28, {})], []) is None
+    alike = predict._kind(member(chest=True), ["head.dropout"])
+    assert alike is not None and alike == predict._kind(member(chest=True), [])
+    assert alike != predict._kind(member(layers=["layer2"]), [])
+    assert predict._kind(member(chest=True), ["body.drop"]) is None
+    assert predict._kind(models.build("mlp", 1, 2, 28, {}), []) is None

@@ -74,6 +74,30 @@ def test_the_page_has_intervals_thresholds_and_slices(here: Path, capsys: pytest
     capsys.readouterr()
 
 
+def test_several_runs_are_tested_side_by_side_and_as_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["baseline", "tiny.yaml", "--arch", "mlp"]) == 0
+    runs = ["runs/baseline-tiny/cnn", "runs/baseline-tiny/mlp"]
+    asked = ["--data", "other.csv", "--target", "tuberculosis", "--out", "both"]
+    assert main(["evaluate", *runs, *asked]) == 0
+    models = pd.read_csv(here / "both/tables/models.csv").set_index("model")
+    whole = "ensemble of 4 networks"
+    assert list(models.index)[::2] == ["baseline-tiny-cnn", "baseline-tiny-mlp", whole]
+    probs = [
+        pd.read_csv(here / f"both/predictions/baseline-tiny-{arch}_seed-{seed}.csv").filter(like="p_").to_numpy()
+        for arch in ("cnn", "mlp")
+        for seed in (0, 1)
+    ]
+    table = pd.read_csv(here / "both/predictions" / f"{whole.replace(' ', '_')}.csv")
+    np.testing.assert_allclose(table.filter(like="p_").to_numpy(), np.mean(probs, axis=0), atol=2e-6)
+    # it has a threshold of its own, from the mean on validation
+    validated = pd.read_csv(here / "both/tables" / f"operating-{whole.replace(' ', '_')}.csv")
+    assert validated["threshold"].notna().all()
+    assert capsys.readouterr().out.count("accuracy") >= 5
+
+    assert "--out: several runs" in fails(capsys, "evaluate", *runs, "--data", "other.csv")
+    assert "the same models" in fails(capsys, "evaluate", runs[0], f"{runs[0]}/baseline", *asked)
+
+
 def test_thresholds_come_from_the_validation_split_of_the_run(here: Path) -> None:
     (model, _) = find_models(here / "runs/baseline-tiny/cnn")
     assert model.run == here / "runs/baseline-tiny/cnn" and target_of(model.run) == "tuberculosis"

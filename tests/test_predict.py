@@ -38,12 +38,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def single(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit = sorted((run / "fits").iterdir())[0]
-    return save_bundle(assemble(fit, serving_runtime()), tmp_path_factory.mktemp("bundles") / "single")
+    return save_bundle(assemble([fit], serving_runtime()), tmp_path_factory.mktemp("bundles") / "single")
 
 
 @pytest.fixture(scope="session")
 def ensemble(run: Path) -> Bundle:
-    return assemble(run / "baseline", serving_runtime())
+    return assemble([run / "baseline"], serving_runtime())
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from al_cxr import models
-from al_cxr.bundles.bundle_records import BUNDLE, CARD, MEMBERS, MOST_MEMBERS, SUMS, BundleRecord
+from al_cxr.bundles.bundle_records import BUNDLE, CARD, MEMBERS, MOST_MEMBERS, SUMS, BundleRecord, Network
 from al_cxr.checkpoint import save_tensors
 from al_cxr.config import Machine
 from al_cxr.errors import UserError
@@ -117,7 +117,7 @@ def open_bundle(path: Path) -> Bundle:
     for number in range(1, record.members + 1):
         folder = path / MEMBERS / str(number)
         fit = Fit(folder, read(folder / "fit.json", FitRecord))
-        _check_network(fit, record)
+        _check_network(fit, record, number)
         fits.append(fit)
     return Bundle(record, tuple(fits), read_seen(path))
 
@@ -177,11 +177,11 @@ def _regular(file: Path, most: int) -> None:
         raise UserError(f"{file}: {info.st_size:,} bytes, more than {most:,}; refused")
 
 
-def _check_network(fit: Fit, record: BundleRecord) -> None:
+def _check_network(fit: Fit, record: BundleRecord, number: int) -> None:
     """The member's card agrees with the bundle's and its weights fit the network, before memory is taken for either."""
     c = fit.card()
-    says = (c.arch, c.classes, c.in_channels, c.image_size, c.mean, c.std)
-    if says != (record.arch, record.classes, record.in_channels, record.image_size, record.mean, record.std):
+    says = Network(arch=c.arch, in_channels=c.in_channels, mean=c.mean, std=c.std)
+    if (says, c.classes, c.image_size) != (record.networks[number - 1], record.classes, record.image_size):
         raise UserError(f"{fit.folder / 'model.json'}: another network or preparation than {BUNDLE} says; refused")
     if portable(c) != c:
         raise UserError(f"{fit.folder / 'model.json'}: wants weights from outside the bundle; refused")

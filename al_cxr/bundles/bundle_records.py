@@ -67,17 +67,23 @@ class Tested(Record):
     """Whether the bootstrap drew whole patients; otherwise single images."""
 
 
-class BundleRecord(Record):
-    version: Literal[1]
-    name: str
+class Network(Record):
+    """A member, and what it wants of an image: 0..1 minus `mean`, divided by `std`, in 1 channel or in 3 alike."""
+
     arch: str
-    classes: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=2, max_length=1000)]
-    target: str
     in_channels: Literal[1, 3]
-    image_size: int = Field(ge=SIDES[0], le=SIDES[1])
     mean: Annotated[float, Field(allow_inf_nan=False)]
     std: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    members: int = Field(ge=1, le=MOST_MEMBERS)
+
+
+class BundleRecord(Record):
+    version: Literal[2]
+    name: str
+    classes: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=2, max_length=1000)]
+    target: str
+    image_size: int = Field(ge=SIDES[0], le=SIDES[1])
+    networks: Annotated[list[Network], Field(min_length=1, max_length=MOST_MEMBERS)]
+    """The members, in the order of their folders."""
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     temperature_note: str
     decision: Decision
@@ -104,3 +110,12 @@ class BundleRecord(Record):
         if (self.uncertainty == "members") != (self.members > 1):
             raise ValueError(f"uncertainty from {self.uncertainty} in a bundle of {self.members} members")
         return self
+
+    @property
+    def members(self) -> int:
+        return len(self.networks)
+
+    @property
+    def archs(self) -> str:
+        """The different architectures, in words."""
+        return ", ".join(dict.fromkeys(network.arch for network in self.networks))

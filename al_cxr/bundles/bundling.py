@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from al_cxr.bundles.bundle import Bundle
-from al_cxr.bundles.bundle_records import Abstention, BundleRecord, Decision, Interval, Tested
-from al_cxr.comparison.images import read_images
-from al_cxr.config import DataSettings
-from al_cxr.data import sources
+from al_cxr.bundles.bundle_records import Abstention, BundleRecord, Decision, Interval, Network, Tested
+from al_cxr.bundles.measured import Split, split
 from al_cxr.errors import UserError
-from al_cxr.evaluate import find_models
-from al_cxr.fits import Fit
+from al_cxr.evaluate import Named, find_models
+from al_cxr.fits import Fit, ModelCard
 from al_cxr.metrics import measure
 from al_cxr.records import ExperimentRecord, read
 from al_cxr.runtime import Runtime
@@ -25,7 +23,6 @@ from al_cxr.sampling.operators import NoRandomSite
 from al_cxr.sampling.stochastic import find_sites
 from al_cxr.seen import of_run
 from al_cxr.trust.calibration import calibration, fit_temperature, heated
-from al_cxr.trust.ensemble import mean_probs
 from al_cxr.trust.intervals import Statistics, bootstrap, clopper_pearson
 from al_cxr.trust.operating import Goal, choose
 
@@ -33,17 +30,9 @@ GOAL = Goal("sensitivity", 0.90)
 COVERAGE = 0.90
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """The ensemble's uncalibrated probabilities of a split, its labels, and whose images they are (None: unknown)."""
-
-    probs_NC: np.ndarray
-    labels_N: np.ndarray
-    patients_N: np.ndarray | None
-
-
-def assemble(path: Path, runtime: Runtime, goal: Goal = GOAL, coverage: float = COVERAGE) -> Bundle:
-    """The bundle of a fit, of one arm's seed, or of several seeds of an arm or baseline (an ensemble).
+def assemble(paths: Sequence[Path], runtime: Runtime, goal: Goal = GOAL, coverage: float = COVERAGE) -> Bundle:
+    """The bundle of a fit, of one arm's seed, of several seeds of an arm or baseline (an ensemble), or of several of
+    these, trained on the same data set.
 
     Temperature, threshold (for the `goal`) and abstention (answering the share `coverage` of validation) come from the
     validation predictions that the fits hold. UserError where the path names several arms, or where the labels are not
@@ -51,18 +40,12 @@ def assemble(path: Path, runtime: Runtime, goal: Goal = GOAL, coverage: float = 
     """
     if not 0 < coverage <= 1:
         raise UserError(f"coverage {coverage:g}: a share of the validation images, above 0 and at most 1")
-    found = find_models(path)
-    if len(groups := sorted({model.group for model in found})) > 1:
-        raise UserError(f"{path}: holds the models of {', '.join(groups)}; name one of them, e.g. {path}/arms/ARM")
+    found = _found(paths)
     fits = tuple(model.fit for model in found)
-    if (run := found[0].run) is None:
-        raise UserError(f"{path}: not inside a run folder, whose labels of the validation images a bundle needs")
-    experiment = read(run / "experiment.json", ExperimentRecord)
-    card = fits[0].card()
-    if any(fit.card() != card for fit in fits):
-        raise UserError(f"{path}: these models differ in architecture, classes or preparation; bundle them one by one")
+    runs = {model.run: read(model.run / "experiment.json", ExperimentRecord) for model in found if model.run}
+    (run, experiment), card = next(iter(runs.items())), fits[0].card()
     target = str(experiment.settings["data"]["target"])
-    val, test = _split(run, experiment, fits, "val"), _split(run, experiment, fits, "test")
+    val, test = split(run, experiment, fits, "val"), split(run, experiment, fits, "test")
 
     temperature = fit_temperature(val.probs_NC, val.labels_N)
     probs_NC, t = heated(val.probs_NC, temperature.value), card.classes.index(target)
@@ -75,18 +58,16 @@ def assemble(path: Path, runtime: Runtime, goal: Goal = GOAL, coverage: float = 
         val_specificity=_known(threshold.specificity),
     )
     abstention = abstain(probs_NC, val.labels_N, coverage)
-    sites = _sites(fits[0], runtime)
+    sites = _sites(fits, runtime)
     record = BundleRecord(
-        version=1,
-        name=f"{experiment.name} {found[0].name if len(found) == 1 else found[0].group}",
-        arch=card.arch,
+        version=2,
+        name=_name(found, runs),
         classes=card.classes,
         target=target,
-        in_channels=card.in_channels,
         image_size=card.image_size,
-        mean=card.mean,
-        std=card.std,
-        members=len(fits),
+        networks=[
+            Network(arch=c.arch, in_channels=c.in_channels, mean=c.mean, std=c.std) for c in (f.card() for f in fits)
+        ],
         temperature=temperature.value,
         temperature_note=temperature.note,
         decision=decision,
@@ -96,13 +77,42 @@ def assemble(path: Path, runtime: Runtime, goal: Goal = GOAL, coverage: float = 
         random_sites=sites,
         data=experiment.data,
         n_labelled=[fit.record.n_labelled for fit in fits],
-        command=experiment.command,
-        commit=experiment.commit,
+        command=" ; ".join(dict.fromkeys(one.command for one in runs.values())),
+        commit=", ".join(dict.fromkeys(commit for one in runs.values() for commit in one.commit.split(", "))),
         versions=experiment.versions,
         val_images=len(val.labels_N),
         tested=judge(test, temperature.value, decision, abstention, tuple(card.classes), t),
     )
-    return Bundle(record, fits, of_run(run))
+    return Bundle(record, fits, frozenset().union(*map(of_run, runs)))
+
+
+def _found(paths: Sequence[Path]) -> list[Named]:
+    """The models that the paths stand for; UserError where they make no bundle."""
+    found: list[Named] = []
+    for path in paths:
+        models = find_models(path)
+        if len(groups := sorted({model.group for model in models})) > 1:
+            raise UserError(f"{path}: holds the models of {', '.join(groups)}; name one of them, e.g. {path}/arms/ARM")
+        if models[0].run is None:
+            raise UserError(f"{path}: not inside a run folder, whose labels of the validation images a bundle needs")
+        found += models
+    if len({model.fit.folder.resolve() for model in found}) < len(found):
+        raise UserError(f"{', '.join(map(str, paths))}: some of these hold the same models; name each once")
+    first = found[0].fit.card()
+    for path, card in ((model.fit.folder, model.fit.card()) for model in found):
+        if (card.classes, card.image_size, card.fingerprint) != (first.classes, first.image_size, first.fingerprint):
+            raise UserError(
+                f"{path}: trained on {card.data} at {card.image_size} px, {found[0].fit.folder} on {first.data} at "
+                f"{first.image_size} px; an ensemble's networks share their data set and image size"
+            )
+    return found
+
+
+def _name(found: Sequence[Named], runs: Mapping[Path, ExperimentRecord]) -> str:
+    """The experiments with their arm, or seed where there is one network alone."""
+    if len(found) == 1:
+        return f"{next(iter(runs.values())).name} {found[0].name}"
+    return " + ".join(dict.fromkeys(f"{runs[m.run].name} {m.group}" for m in found if m.run))
 
 
 def abstain(probs_NC: np.ndarray, labels_N: np.ndarray, coverage: float) -> Abstention:
@@ -176,46 +186,15 @@ def discrimination(probs_NC: np.ndarray, labels_N: np.ndarray, target: int) -> S
     return statistics
 
 
-def _split(run: Path, experiment: ExperimentRecord, fits: Sequence[Fit], split: str) -> Split:
-    index_N = fits[0].predictions(split)[0]
-    probs_KNC = [fit.predictions(split)[1] for fit in fits]
-    if any(not np.array_equal(fit.predictions(split)[0], index_N) for fit in fits):
-        raise UserError(f"{run}: the models were measured on different {split} images; bundle them one by one")
-    classes = tuple(experiment.data.classes)
-    labels_N, patients_N = _known_images(run, experiment, index_N)
-    for fit, probs_NC in zip(fits, probs_KNC, strict=True):
-        measured = fit.record.val if split == "val" else fit.record.test
-        if measure(probs_NC, labels_N, classes).confusion != measured.confusion:
-            raise UserError(
-                f"{run}: the labels of the {split} split are not those that {fit.folder.name} was measured on; "
-                "was the data set changed since?"
-            )
-    return Split(mean_probs(probs_KNC), labels_N, patients_N if len(set(patients_N) - {""}) > 0 else None)
-
-
-def _known_images(run: Path, experiment: ExperimentRecord, index_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (N,) and patients (N,) of some images: as the run noted them, else from the data set itself."""
-    frame = read_images(run)
-    if frame is None:
-        frame = sources.load(DataSettings.model_validate(experiment.settings["data"])).table
-    if index_N.max() >= len(frame) or not set(frame["label"]) <= set(experiment.data.classes):
-        raise UserError(f"{run}: the data set has other images or classes than the run; was it changed since?")
-    rows = frame.iloc[index_N]
-    labels_N = np.array([experiment.data.classes.index(label) for label in rows["label"]], np.int64)
-    # An image of an unknown patient counts as a patient of its own.
-    patients_N = [p or f"\0{i}" for p, i in zip(rows["patient_id"], index_N.tolist(), strict=True)]
-    return labels_N, np.array(patients_N)
-
-
-def _sites(fit: Fit, runtime: Runtime) -> list[str]:
-    """The random sites of a network; none where nothing in it is random."""
-    size = fit.card().image_size
-    loader = fit.loader(np.zeros((1, size, size), np.uint8), runtime)
-    _, image = next(loader.batches(np.arange(1), 1))
-    try:
-        return [str(site) for site in find_sites(fit.model(runtime), torch.as_tensor(image))]
-    except NoRandomSite:
-        return []
+def _sites(fits: Sequence[Fit], runtime: Runtime) -> list[str]:
+    """The random sites of the networks; none where nothing in them is random."""
+    found: list[str] = []
+    for card, fit in {fit.card().model_dump_json(): fit for fit in fits}.items():
+        size = ModelCard.model_validate_json(card).image_size
+        _, image = next(fit.loader(np.zeros((1, size, size), np.uint8), runtime).batches(np.arange(1), 1))
+        with contextlib.suppress(NoRandomSite):
+            found += [str(site) for site in find_sites(fit.model(runtime), torch.as_tensor(image))]
+    return list(dict.fromkeys(found))
 
 
 def _share(yes_N: np.ndarray) -> Interval:

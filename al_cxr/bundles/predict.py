@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundle_records import BundleRecord
@@ -49,6 +49,8 @@ MASK_SEED = 0
 """Of the Monte-Carlo masks, so that a bundle gives the same answer everywhere."""
 
 Row = list[str]
+Kind = tuple[str, tuple[str, ...], bool]
+"""The hash of a backbone's weights, its layers, and whether it looks at the chest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,28 +83,31 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
     """A function of pixels, uint8 (N, S, S) at the bundle's size, N >= 1, that gives the bundle's `Answers`."""
     record = bundle.record
     networks = bundle.networks(runtime)
-    backbone = _shared(networks, record.random_sites)
-    parts = networks if backbone is None else [network.get_submodule("head") for network in networks]
+    sampled = record.random_sites if record.uncertainty == "passes" else []
+    kinds = [_kind(network, sampled) for network in networks]
 
     def answer(pixels_NSS: np.ndarray) -> Answers:
         n = len(pixels_NSS)
         filled = np.zeros((-(-n // BATCH) * BATCH, *pixels_NSS.shape[1:]), np.uint8)
         filled[:n] = pixels_NSS
         order = np.arange(len(filled))
-        loaders = [fit.loader(filled, runtime) for fit in bundle.fits]
-        if backbone is not None:
-            with evaluation(backbone):
-                parts_BK = [backbone.features(images).cpu().numpy() for _, images in loaders[0].batches(order, BATCH)]
-            features: Loader = FeatureLoader(np.concatenate(parts_BK), "", "", runtime.device)
-            loaders = [features] * len(networks)
-        probs_KNC = [
-            softmax_of(part, loader.batches(order, BATCH))[:n] for part, loader in zip(parts, loaders, strict=True)
-        ]
+        features: dict[Kind, Loader] = {}
+        parts: list[tuple[nn.Module, Loader]] = []
+        for fit, network, kind in zip(bundle.fits, networks, kinds, strict=True):
+            loader = fit.loader(filled, runtime)
+            if kind is not None and isinstance(network, Backbone):
+                if kind not in features:
+                    features[kind] = _features(network, loader.batches(order, BATCH), runtime)
+                parts.append((network.head, features[kind]))
+            else:
+                parts.append((network, loader))
+        probs_KNC = [softmax_of(part, loader.batches(order, BATCH))[:n] for part, loader in parts]
         information_N = None
         if record.uncertainty == "members":
             information_N = member_statistics(order[:n], probs_KNC).mutual_information_N
         elif record.uncertainty == "passes":
-            passes = monte_carlo(parts[0], loaders[0].batches(order, BATCH), Sampling(record.passes, MASK_SEED, 0))
+            part, loader = parts[0]
+            passes = monte_carlo(part, loader.batches(order, BATCH), Sampling(record.passes, MASK_SEED, 0))
             information_N = passes.mutual_information_N[:n] if passes.mutual_information_N is not None else None
         probs_NC = heated(mean_probs(probs_KNC), record.temperature)
         return Answers(probs_NC, entropy(probs_NC), information_N)
@@ -110,14 +115,18 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
     return answer
 
 
-def _shared(networks: list[nn.Module], random_sites: list[str]) -> Backbone | None:
-    """The backbone that all members have in common and that is nowhere random, if there is one: its features of an
-    image are then computed once for all members and passes."""
-    first = networks[0]
-    kinds = {(weights_hash(n.body), n.layers, n.chest) if isinstance(n, Backbone) else None for n in networks}
-    if not isinstance(first, Backbone) or len(kinds) > 1 or any(site.startswith("body") for site in random_sites):
+def _kind(network: nn.Module, random_sites: list[str]) -> Kind | None:
+    """What the features of a backbone that is nowhere random hang on: they are computed once an image for all members
+    of one kind, and for all passes. None of any other network."""
+    if not isinstance(network, Backbone) or any(site.startswith("body") for site in random_sites):
         return None
-    return first
+    return weights_hash(network.body), network.layers, network.chest
+
+
+def _features(backbone: Backbone, batches: Iterable[tuple[np.ndarray, Tensor]], runtime: Runtime) -> FeatureLoader:
+    with evaluation(backbone):
+        features_NK = np.concatenate([backbone.features(images).cpu().numpy() for _, images in batches])
+    return FeatureLoader(features_NK, "", "", runtime.device)
 
 
 def header(record: BundleRecord) -> Row:

@@ -46,7 +46,7 @@ def evaluate(options: argparse.Namespace) -> None:
     from al_cxr.commands import data
 
     o = options
-    data.evaluate(o.run, o.data, o.out, o.attribution, o.target, _goal(o), o.prevalence)
+    data.evaluate(o.runs, o.data, o.out, o.attribution, o.target, _goal(o), o.prevalence)
 
 
 def bundle(options: argparse.Namespace) -> None:

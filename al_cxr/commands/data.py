@@ -17,7 +17,7 @@ from al_cxr.errors import UserError
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 from al_cxr.report.contact import show as show_images
-from al_cxr.report.evaluation import write_evaluation
+from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.runtime import plain
 from al_cxr.trust.operating import Goal
 from al_cxr.trust.trial import PREVALENCES
@@ -27,7 +27,7 @@ SHOWN_SIZE = 224
 
 
 def evaluate(
-    folder: Path,
+    folders: list[Path],
     data: str,
     out: Path | None,
     attribution: str,
@@ -35,9 +35,11 @@ def evaluate(
     goal: Goal | None = None,
     prevalences: str | None = None,
 ) -> None:
-    """`al-cxr evaluate`: trained models on data that they have not seen."""
+    """`al-cxr evaluate`: trained models on data that they have not seen; those of several runs also as one."""
     shares = _prevalences(prevalences)
-    models = external.find_models(folder)
+    if len(folders) > 1 and out is None:
+        raise UserError("--out: several runs were named, so say which folder the report goes to")
+    models = external.find_all(folders)
     card = models[0].fit.card()
     run = models[0].run
     target = target or (external.target_of(run) if run else None)
@@ -51,26 +53,29 @@ def evaluate(
     notes = list(dataset.notes)
     if seen := external.seen_before(models, store):
         notes.insert(0, f"{seen:,} of {len(dataset):,} images trained or chose the models: no external test")
-    known_N = external.known_labels(run) if run else None
-    if known_N is None:
+    known_N = {run: external.known_labels(run) if run else None for run in {m.run for m in models}}
+    if any(labels is None for labels in known_N.values()):
         notes.append("the models' own validation labels cannot be read: neither a temperature nor a threshold")
     for note in notes:
         print(f"warning   {note}")
     judged, loaders = [], external.Loaders(store, runtime, default_cache())
     for model in models:
-        judged.append(external.evaluate(model, dataset, loaders, runtime, known_N))
-        tested = judged[-1].metrics
-        print(f"{model.name}: accuracy {100 * tested.accuracy:.1f} % · macro F1 {100 * tested.macro.f1:.1f} %")
+        judged.append(external.evaluate(model, dataset, loaders, runtime, known_N[model.run]))
+        _say(judged[-1])
+    if len(folders) > 1:
+        judged.append(external.together(models, judged, dataset.labels_N))
+        _say(judged[-1])
+    trained = dict.fromkeys(f"{c.data} ({c.fingerprint[:12]})" for c in (model.fit.card() for model in models))
     facts = {
         "command": provenance.command(),
         "commit": provenance.commit(),
-        "models": f"{folder}, trained on {card.data} ({card.fingerprint[:12]})",
+        "models": f"{', '.join(map(str, folders))}, trained on {', '.join(trained)}",
         "data set": f"{dataset.stamp}, fingerprint {dataset_fingerprint(dataset, store)}",
         "attribution": attribution or dataset.attribution or "none given",
     }
     names = [dataset.images.name(i) for i in range(len(dataset))]
     page = write_evaluation(
-        out or folder / "evaluations" / dataset.name,
+        out or folders[0] / "evaluations" / dataset.name,
         judged,
         names,
         dataset.labels_N,
@@ -83,6 +88,11 @@ def evaluate(
         table=dataset.table,
     )
     print(f"report    {page}")
+
+
+def _say(one: Judged) -> None:
+    tested = one.metrics
+    print(f"{one.name}: accuracy {100 * tested.accuracy:.1f} % · macro F1 {100 * tested.macro.f1:.1f} %")
 
 
 def audit(data: str, out: Path) -> None:

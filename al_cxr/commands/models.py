@@ -25,8 +25,8 @@ from al_cxr.trust.operating import Goal
 DISCLAIMER = "Research software: not a medical device, not for diagnosis."
 
 
-def bundle(models: Path, out: Path, goal: Goal, coverage: float) -> None:
-    """`al-cxr bundle`: a trained model as a folder that loads without its experiment."""
+def bundle(models: list[Path], out: Path, goal: Goal, coverage: float) -> None:
+    """`al-cxr bundle`: a trained model, or several as one, as a folder that loads without its experiment."""
     made = assemble(models, serving_runtime(), goal, coverage)
     save_bundle(made, out)
     _describe(made)
@@ -64,7 +64,7 @@ def explain(model: Path, images: list[Path], out: Path, label: str | None) -> No
     target = record.classes.index(shown)
     runtime = serving_runtime()
     networks, answer = loaded.networks(runtime), answerer(loaded, runtime)
-    how = method(networks[0])
+    how = " and ".join(dict.fromkeys(map(method, networks)))
     stamp = (
         f"{record.name}: {how}, {record.image_size} px. Shows what the network used, which is not where a finding is. "
         f"{DISCLAIMER}"
@@ -87,13 +87,13 @@ def _open(model: Path) -> Bundle:
     """A bundle; or a run, arm, seed or fit, bundled in memory."""
     if not model.is_dir():
         raise UserError(f"{model}: no such folder; give a bundle, or what `al-cxr run` or `baseline` wrote")
-    return open_bundle(model) if is_bundle(model) else assemble(model, serving_runtime())
+    return open_bundle(model) if is_bundle(model) else assemble([model], serving_runtime())
 
 
 def _describe(loaded: Bundle) -> None:
     r = loaded.record
     networks = "1 network" if r.members == 1 else f"{r.members} networks"
-    print(f"model     {r.name}: {r.arch}, {networks}, {r.image_size} px, {', '.join(r.classes)}")
+    print(f"model     {r.name}: {r.archs}, {networks}, {r.image_size} px, {', '.join(r.classes)}")
     threshold = "none" if r.decision.threshold is None else f"P({r.target}) >= {r.decision.threshold:.4f}"
     print(f"decision  {threshold}, for {r.decision.goal} on validation; temperature {r.temperature:.3f}")
     rare = 100 * (1 - r.abstention.val_coverage)

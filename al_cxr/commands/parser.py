@@ -74,7 +74,13 @@ def parser() -> argparse.ArgumentParser:
     report.set_defaults(call=calls.report)
 
     evaluate = commands.add_parser("evaluate", help="trained models on another data set (external test)")
-    evaluate.add_argument("run", type=Path, help="a run folder, or an arm, a seed or a fit below it")
+    evaluate.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="a run folder, or an arm, a seed or a fit below it; several: also as one",
+    )
     evaluate.add_argument("--data", required=True, help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER]")
     evaluate.add_argument("--out", type=Path, default=None, help="where to write; RUN/evaluations/DATA unless given")
     evaluate.add_argument("--attribution", default="", help="who made the images, printed in the report")
@@ -85,7 +91,11 @@ def parser() -> argparse.ArgumentParser:
 
     bundle = commands.add_parser("bundle", help="a trained model as a folder that loads without its experiment")
     bundle.add_argument(
-        "models", type=Path, help="a fit, a seed of an arm or a baseline, or all its seeds (an ensemble)"
+        "models",
+        type=Path,
+        nargs="+",
+        metavar="MODEL",
+        help="a fit, a seed of an arm or a baseline, or all its seeds (an ensemble); several: all as one",
     )
     bundle.add_argument("out", type=Path, help="the new folder")
     _goal_options(bundle)

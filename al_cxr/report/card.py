@@ -83,11 +83,12 @@ def _data(r: BundleRecord) -> list[str]:
 
 def _model(r: BundleRecord) -> list[str]:
     networks = "one network" if r.members == 1 else f"an ensemble of {r.members} networks; probabilities are means"
-    lines = [
-        f"{escape(r.arch)}, {networks}",
-        f"input: {r.image_size} × {r.image_size} pixels, squashed, {'grey' if r.in_channels == 1 else 'grey as RGB'}, "
-        f"0..1 minus {r.mean:g}, divided by {r.std:g}",
-    ]
+    lines = [f"{escape(r.archs)}, {networks}"]
+    lines += dict.fromkeys(
+        f"input of {escape(n.arch)}: {r.image_size} × {r.image_size} pixels, squashed, "
+        f"{'grey' if n.in_channels == 1 else 'grey as RGB'}, 0..1 minus {n.mean:g}, divided by {n.std:g}"
+        for n in r.networks
+    )
     if r.random_sites:
         lines.append(f"random sites: {escape('; '.join(r.random_sites))}")
     return lines

@@ -34,6 +34,8 @@ class Judged:
     val_probs_MC: np.ndarray | None = None
     """On its own validation images, as are the labels; None where those are not known."""
     val_labels_M: np.ndarray | None = None
+    together: bool = False
+    """All the others as one, which a reader wants to see beside the first."""
 
 
 def write_evaluation(
@@ -77,7 +79,13 @@ def write_evaluation(
     if number is None:
         page.add("No class was named as the target, so there are no thresholds, slices and calibration here.")
     else:
-        add_sections(page, tested, trial, table, {tested[0].name, file_name("baseline")})
+        add_sections(
+            page,
+            tested,
+            trial,
+            table,
+            {tested[0].name, file_name("baseline"), *(file_name(j.group) for j in judged if j.together)},
+        )
     for group, models in groups.items():
         page.add(f"## {escape(group)}")
         page.table(per_class(f"per-class-{file_name(group)}", "Class by class", [m.metrics for m in models], mark))

@@ -1,0 +1,59 @@
+"""What the networks of a bundle said of a split when they were trained, beside the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from al_cxr.comparison.images import read_images
+from al_cxr.config import DataSettings
+from al_cxr.data import sources
+from al_cxr.errors import UserError
+from al_cxr.fits import Fit
+from al_cxr.metrics import measure
+from al_cxr.records import ExperimentRecord
+from al_cxr.trust.ensemble import mean_probs
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The ensemble's uncalibrated probabilities of a split, its labels, and whose images they are (None: unknown)."""
+
+    probs_NC: np.ndarray
+    labels_N: np.ndarray
+    patients_N: np.ndarray | None
+
+
+def split(run: Path, experiment: ExperimentRecord, fits: Sequence[Fit], name: str) -> Split:
+    """What the members said of "val" or "test"; UserError where these are not the images or labels of their records."""
+    index_N = fits[0].predictions(name)[0]
+    probs_KNC = [fit.predictions(name)[1] for fit in fits]
+    if any(not np.array_equal(fit.predictions(name)[0], index_N) for fit in fits):
+        raise UserError(f"{run}: the models were measured on different {name} images; bundle them one by one")
+    classes = tuple(experiment.data.classes)
+    labels_N, patients_N = _known_images(run, experiment, index_N)
+    for fit, probs_NC in zip(fits, probs_KNC, strict=True):
+        measured = fit.record.val if name == "val" else fit.record.test
+        if measure(probs_NC, labels_N, classes).confusion != measured.confusion:
+            raise UserError(
+                f"{run}: the labels of the {name} split are not those that {fit.folder.name} was measured on; "
+                "was the data set changed since?"
+            )
+    return Split(mean_probs(probs_KNC), labels_N, patients_N if len(set(patients_N) - {""}) > 0 else None)
+
+
+def _known_images(run: Path, experiment: ExperimentRecord, index_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N,) and patients (N,) of some images: as the run noted them, else from the data set itself."""
+    frame = read_images(run)
+    if frame is None:
+        frame = sources.load(DataSettings.model_validate(experiment.settings["data"])).table
+    if index_N.max() >= len(frame) or not set(frame["label"]) <= set(experiment.data.classes):
+        raise UserError(f"{run}: the data set has other images or classes than the run; was it changed since?")
+    rows = frame.iloc[index_N]
+    labels_N = np.array([experiment.data.classes.index(label) for label in rows["label"]], np.int64)
+    # An image of an unknown patient counts as a patient of its own.
+    patients_N = [p or f"\0{i}" for p, i in zip(rows["patient_id"], index_N.tolist(), strict=True)]
+    return labels_N, np.array(patients_N)
