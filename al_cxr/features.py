@@ -8,6 +8,7 @@ part of an archive does or an archive that has grown, has its rows copied and on
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import tempfile
@@ -29,6 +30,7 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
+from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.stochastic import evaluation
 from al_cxr.seeds import digest_text, stream
@@ -38,6 +40,9 @@ VERSION = 3
 """Raised whenever a change of code changes the features of the same backbone and pixels."""
 BATCH = 8
 """Images a pass: few, so that memory is used again and not fetched anew; always as many, because bits depend on it."""
+
+PART = 1024
+"""Images after which what is computed is kept: a start that was killed loses no more."""
 
 Batches = Callable[[np.ndarray], Iterator[Tensor]]
 """The images of some rows, ready for the backbone, in batches of up to BATCH."""
@@ -57,9 +62,9 @@ def feature_loader(
 ) -> FeatureLoader:
     """Features float32 (N, K) of the store's images, from the cache, after computing those that are not there.
 
-    A file appears in `cache`/features whole or not at all, however many compute it at once. Features are computed in
-    full precision, and those of an image are the same in any data set. UserError where a feature is not finite or the
-    cache cannot be written.
+    A file appears in `cache`/features whole or not at all, however many compute it at once, and what a start that was
+    killed had computed is not computed again. Features are computed in full precision, and those of an image are the
+    same in any data set. UserError where a feature is not finite or the cache cannot be written.
     """
     weights = weights_hash(backbone.body)
     facts = _facts(backbone, weights, store.size)
@@ -166,13 +171,29 @@ def _make(
         rows_N["image"] = images_N32
         first_M, which_N = np.unique(images_N32, axis=0, return_index=True, return_inverse=True)[1:]
         to_do_M = np.sort(_copied(rows_N, first_M, path))
-        _compute(rows_N, to_do_M, backbone, batches, runtime)
+        runtime.place(backbone)
+        with evaluation(backbone), tqdm(total=len(to_do_M), desc="features", unit=" images", disable=None) as bar:
+            for start in range(0, len(to_do_M), PART):
+                part_M = to_do_M[start : start + PART]
+                _compute(rows_N, part_M, backbone, batches, bar)
+                if start + PART < len(to_do_M):
+                    _keep(rows_N[part_M], path)
         again_N = np.flatnonzero(first_M[which_N] != np.arange(len(rows_N)))
         rows_N[again_N] = rows_N[first_M[which_N[again_N]]]
         rows_N.flush()
         os.replace(draft, path)
+        for part in path.parent.glob(f"{path.stem}.part-*.npy"):
+            part.unlink(missing_ok=True)
     finally:
         Path(draft).unlink(missing_ok=True)
+
+
+def _keep(rows_M: np.ndarray, path: Path) -> None:
+    """A file of its own for some rows of one that is being made, from which another start copies them."""
+    part = path.with_name(f"{path.stem}.part-{digest_text(rows_M['image'].tobytes().hex())[:16]}.npy")
+    content = io.BytesIO()
+    np.save(content, rows_M, allow_pickle=False)
+    write_atomically(part, content.getvalue())
 
 
 def _copied(rows_N: np.ndarray, wanted_M: np.ndarray, path: Path) -> np.ndarray:
@@ -188,19 +209,17 @@ def _copied(rows_N: np.ndarray, wanted_M: np.ndarray, path: Path) -> np.ndarray:
     return np.array(list(row_of.values()), np.int64)
 
 
-def _compute(rows_N: np.ndarray, index_M: np.ndarray, backbone: Backbone, batches: Batches, runtime: Runtime) -> None:
-    runtime.place(backbone)
+def _compute(rows_N: np.ndarray, index_M: np.ndarray, backbone: Backbone, batches: Batches, bar: Any) -> None:
     done = 0
-    with evaluation(backbone), tqdm(total=len(index_M), desc="features", unit=" images", disable=None) as bar:
-        for images in batches(index_M):
-            short = BATCH - len(images)
-            filled = torch.cat([images, images[-1:].expand(short, -1, -1, -1)]) if short else images
-            features_BK = backbone.features(filled)[: len(images)]
-            if not torch.isfinite(features_BK).all():
-                raise UserError(f"{backbone.name}: NaN or infinite features; are these its weights?")
-            rows_N["features"][index_M[done : done + len(images)]] = features_BK.cpu().numpy()
-            done += len(images)
-            bar.update(len(images))
+    for images in batches(index_M):
+        short = BATCH - len(images)
+        filled = torch.cat([images, images[-1:].expand(short, -1, -1, -1)]) if short else images
+        features_BK = backbone.features(filled)[: len(images)]
+        if not torch.isfinite(features_BK).all():
+            raise UserError(f"{backbone.name}: NaN or infinite features; are these its weights?")
+        rows_N["features"][index_M[done : done + len(images)]] = features_BK.cpu().numpy()
+        done += len(images)
+        bar.update(len(images))
 
 
 def _sweep(folder: Path) -> None:

@@ -170,6 +170,33 @@ def test_images_that_another_data_set_has_are_not_computed_again(
         np.testing.assert_array_equal(grown_views._views_VMK[view][1], alone._views_VMK[view][0])
 
 
+def test_a_computation_that_was_killed_goes_on(
+    weights: Path, store: PixelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("al_cxr.features.PART", 16)
+    expected = feature_loader(network(weights), store, tmp_path / "other", RUNTIME)
+    backbone = network(weights)
+    counted, computed = Counted(backbone), backbone.features
+
+    def killed(images: torch.Tensor) -> torch.Tensor:
+        if counted.passes == 5:
+            raise KeyboardInterrupt
+        return computed(images)  # type: ignore[no-any-return]
+
+    backbone.features = killed
+    with pytest.raises(KeyboardInterrupt):
+        feature_loader(backbone, store, tmp_path, RUNTIME)
+    kept = sorted((tmp_path / FOLDER).rglob("*.*"))
+    assert len(kept) == 2 and all(".part-" in file.name for file in kept)  # 32 of 60 images; the fifth pass is lost
+
+    second = network(weights)
+    counted = Counted(second)
+    loader = feature_loader(second, store, tmp_path, RUNTIME)
+    assert counted.passes == 4  # 28 images, 8 a pass
+    np.testing.assert_array_equal(loader.features_NK, expected.features_NK)
+    assert [file.name for file in (tmp_path / FOLDER).rglob("*.*")] == [f"{loader.key.rpartition('/')[2]}.npy"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"no array", None])
 def test_damaged_features_are_computed_again(
     weights: Path, store: PixelStore, tmp_path: Path, damage: bytes | None
