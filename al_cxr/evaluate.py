@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from al_cxr import seen
+from al_cxr.adaptation import CANNOT, Moments
 from al_cxr.comparison.images import read_images
 from al_cxr.config import DataSettings, Machine, Settings
 from al_cxr.data import sources
@@ -22,13 +23,16 @@ from al_cxr.errors import UserError
 from al_cxr.features import feature_loader
 from al_cxr.fits import Fit
 from al_cxr.metrics import measure
-from al_cxr.models.backbone import Backbone
+from al_cxr.models.backbone import Backbone, Head
 from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
 from al_cxr.trust.ensemble import mean_probs
 from al_cxr.trust.truth import judged, labels_of
+
+ADAPTED = ", adapted"
+"""Added to the name of a group whose heads were adapted to the tested images."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +107,14 @@ def together(models: Sequence[Named], judged: Sequence[Judged], labels_N: np.nda
     """All the networks as one: the mean of their probabilities. It has a temperature and a threshold of its own where
     they come from the same data set, and so were validated on the same images."""
     name = f"ensemble of {len(judged)} networks"
+    name += ADAPTED if any(one.group.endswith(ADAPTED) for one in judged) else ""
     probs_NC = mean_probs([one.probs_NC for one in judged])
     known = [(j.val_probs_MC, j.val_labels_M) for j in judged if j.val_probs_MC is not None]
     val_probs_MC = val_labels_M = None
     if len(known) == len(judged) and len({model.fit.card().fingerprint for model in models}) == 1:
         val_probs_MC, val_labels_M = mean_probs([probs_MC for probs_MC, _ in known]), known[0][1]
     measured = measure(probs_NC, labels_N, tuple(c.name for c in judged[0].metrics.classes))
-    return Judged(name, name, probs_NC, measured, val_probs_MC, val_labels_M, together=True)
+    return Judged(name, name, probs_NC, measured, val_probs_MC, val_labels_M, shown=True)
 
 
 class Loaders:
@@ -136,9 +141,15 @@ class Loaders:
 
 
 def evaluate(
-    model: Named, dataset: Dataset, loaders: Loaders, runtime: Runtime, known_N: np.ndarray | None = None
+    model: Named,
+    dataset: Dataset,
+    loaders: Loaders,
+    runtime: Runtime,
+    known_N: np.ndarray | None = None,
+    adapt: bool = False,
 ) -> Judged:
-    """Run a model over all images of a data set.
+    """Run a model over all images of a data set; with `adapt` after its head was adapted to them, without their labels
+    (al_cxr.adaptation): UserError for a network that cannot be.
 
     `known_N` are the labels of the data set it was trained on (`known_labels`): with them its stored validation
     predictions give a temperature and a threshold. UserError where they are not those of its record.
@@ -146,9 +157,20 @@ def evaluate(
     validation = None if known_N is None else judged(model.fit.folder, "val", known_N, model.fit.record.val)
     val_probs_MC, val_labels_M = (None, None) if validation is None else validation[1:]
     loader = loaders.of(model.fit)
-    probs = predict(model.fit.part_for(loader, runtime), loader.batches(np.arange(len(dataset)), runtime.score_batch))
+    part = model.fit.part_for(loader, runtime)
+    if adapt:
+        if not isinstance(part, Head) or not isinstance(loader, FeatureLoader):
+            raise UserError(f"{model.name}: {CANNOT}")
+        moments = Moments()
+        moments.add(loader.features_NK)
+        part = moments.fit(part)
+    probs = predict(part, loader.batches(np.arange(len(dataset)), runtime.score_batch))
     measured = measure(probs, dataset.labels_N, dataset.classes)
-    return Judged(model.group, model.name, probs, measured, val_probs_MC, val_labels_M)
+    group, name = model.group, model.name
+    if adapt:
+        group = f"{model.group}{ADAPTED}"
+        name = f"{group}/{model.name.rpartition('/')[2]}"
+    return Judged(group, name, probs, measured, val_probs_MC, val_labels_M, shown=adapt)
 
 
 def known_labels(run: Path) -> np.ndarray | None:

@@ -21,7 +21,7 @@ from small_run import SMALL, small_run
 from tiny import write_tiny
 
 from al_cxr import models
-from al_cxr.bundles import predict
+from al_cxr.bundles import members, predict
 from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundling import abstain, assemble, discrimination
 from al_cxr.bundles.predict import answerer, serving_runtime
@@ -170,7 +170,7 @@ def test_members_on_one_backbone_answer_as_each_whole_network_would(
     monkeypatch.setattr(Backbone, "features", lambda self, x: (computed.append(len(x)), features(self, x))[1])
     shared = answerer(bundle, serving_runtime())(pixels)
     assert sum(computed) == predict.BATCH
-    monkeypatch.setattr(predict, "_kind", lambda network, sites: None)
+    monkeypatch.setattr(predict, "kind", lambda network, sites: None)
     apart = answerer(bundle, serving_runtime())(pixels)
     np.testing.assert_allclose(shared.probs_NC, apart.probs_NC, atol=1e-5)
     assert shared.mutual_information_N is not None and apart.mutual_information_N is not None
@@ -367,8 +367,8 @@ def test_members_that_look_otherwise_share_nothing() -> None:
         torch.manual_seed(0)
         return models.build("backbone", 1, 2, 32, {"name": "test_resnet", **options})
 
-    alike = predict._kind(member(chest=True), ["head.dropout"])
-    assert alike is not None and alike == predict._kind(member(chest=True), [])
-    assert alike != predict._kind(member(layers=["layer2"]), [])
-    assert predict._kind(member(chest=True), ["body.drop"]) is None
-    assert predict._kind(models.build("mlp", 1, 2, 28, {}), []) is None
+    alike = members.kind(member(chest=True), ["head.dropout"])
+    assert alike is not None and alike == members.kind(member(chest=True), [])
+    assert alike != members.kind(member(layers=["layer2"]), [])
+    assert members.kind(member(chest=True), ["body.drop"]) is None
+    assert members.kind(models.build("mlp", 1, 2, 28, {}), []) is None

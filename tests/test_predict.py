@@ -17,7 +17,7 @@ import pytest
 import torch
 from small_run import small_run, write_images
 
-from al_cxr.bundles import predict as prediction
+from al_cxr.bundles import decoding
 from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.inputs import find_inputs
@@ -111,7 +111,7 @@ def test_the_same_bytes_for_any_threads_and_chunks(
     bundle, inputs = open_bundle(single), find_inputs(images)
     made = []
     for workers, chunk, threads in ((1, 256, 1), (5, 32, 3), (3, 64, 2)):
-        monkeypatch.setattr(prediction, "CHUNK", chunk)
+        monkeypatch.setattr(decoding, "CHUNK", chunk)
         torch.set_num_threads(threads)
         out = tmp_path / f"{workers}.csv"
         predict(bundle, inputs, out, workers, quietly)
@@ -198,7 +198,7 @@ class _Stopped(Exception):
 def test_a_prediction_goes_on_where_it_was_stopped(
     single: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction, "CHUNK", 8)
+    monkeypatch.setattr(decoding, "CHUNK", 8)
     folder = tmp_path / "i"
     shutil.copytree(images, folder)
     (folder / "bad.png").write_bytes(b"x")
@@ -249,7 +249,7 @@ def test_memory_is_bounded_by_the_chunk(
     single: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At no time are more images decoded and not yet answered than two chunks hold."""
-    monkeypatch.setattr(prediction, "CHUNK", 4)
+    monkeypatch.setattr(decoding, "CHUNK", 4)
     lock, counts = threading.Lock(), {"now": 0, "most": 0}
     real = decode.decode_bytes
 

@@ -62,8 +62,7 @@ class Bundle:
 
 def save_bundle(bundle: Bundle, out: Path) -> Path:
     """Write the folder `out`, whole or not at all; UserError where it is there already."""
-    if os.path.lexists(out):
-        raise UserError(f"{out}: is there already; name a new folder, or delete it")
+    must_be_new(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
@@ -80,6 +79,11 @@ def save_bundle(bundle: Bundle, out: Path) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return out
+
+
+def must_be_new(out: Path) -> None:
+    if os.path.lexists(out):
+        raise UserError(f"{out}: is there already; name a new folder, or delete it")
 
 
 def portable(card: ModelCard) -> ModelCard:

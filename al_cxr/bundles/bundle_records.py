@@ -67,6 +67,17 @@ class Tested(Record):
     """Whether the bootstrap drew whole patients; otherwise single images."""
 
 
+class Adapted(Record):
+    """The heads standardise by the features of images from where the bundle is used (al_cxr.adaptation)."""
+
+    images: int = Field(ge=1)
+    """Without labels."""
+    skipped: int = Field(ge=0)
+    """Images there that could not be read."""
+    members: int = Field(ge=1)
+    """Members that were adapted; the others are as they were trained."""
+
+
 class Network(Record):
     """A member, and what it wants of an image: 0..1 minus `mean`, divided by `std`, in 1 channel or in 3 alike."""
 
@@ -102,6 +113,8 @@ class BundleRecord(Record):
     versions: dict[str, str]
     val_images: int
     tested: Tested
+    """Before any adaptation."""
+    adapted: Adapted | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> BundleRecord:

@@ -10,24 +10,23 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
+from al_cxr.bundles import decoding
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundle_records import BundleRecord
 from al_cxr.bundles.inputs import Inputs
-from al_cxr.checkpoint import weights_hash
+from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.config import Machine
 from al_cxr.data import chest, decode
-from al_cxr.data.files import Root
-from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.loader import Loader
 from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
 from al_cxr.provenance import versions
@@ -35,22 +34,17 @@ from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime, plain
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.passes import monte_carlo
-from al_cxr.sampling.stochastic import evaluation
 from al_cxr.scoring import predict as softmax_of
 from al_cxr.seeds import digest_text
 from al_cxr.statistics import entropy
 from al_cxr.trust.calibration import heated
 from al_cxr.trust.ensemble import mean_probs, member_statistics
 
-CHUNK = 256
-"""Images decoded ahead and then noted together: bounds the memory, and what a kill can lose."""
 BATCH = 32
 MASK_SEED = 0
 """Of the Monte-Carlo masks, so that a bundle gives the same answer everywhere."""
 
 Row = list[str]
-Kind = tuple[str, tuple[str, ...], bool]
-"""The hash of a backbone's weights, its layers, and whether it looks at the chest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,21 +78,21 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
     record = bundle.record
     networks = bundle.networks(runtime)
     sampled = record.random_sites if record.uncertainty == "passes" else []
-    kinds = [_kind(network, sampled) for network in networks]
+    kinds = [kind(network, sampled) for network in networks]
 
     def answer(pixels_NSS: np.ndarray) -> Answers:
         n = len(pixels_NSS)
         filled = np.zeros((-(-n // BATCH) * BATCH, *pixels_NSS.shape[1:]), np.uint8)
         filled[:n] = pixels_NSS
         order = np.arange(len(filled))
-        features: dict[Kind, Loader] = {}
+        shared: dict[Kind, Loader] = {}
         parts: list[tuple[nn.Module, Loader]] = []
-        for fit, network, kind in zip(bundle.fits, networks, kinds, strict=True):
+        for fit, network, what in zip(bundle.fits, networks, kinds, strict=True):
             loader = fit.loader(filled, runtime)
-            if kind is not None and isinstance(network, Backbone):
-                if kind not in features:
-                    features[kind] = _features(network, loader.batches(order, BATCH), runtime)
-                parts.append((network.head, features[kind]))
+            if what is not None and isinstance(network, Backbone):
+                if what not in shared:
+                    shared[what] = features(network, loader.batches(order, BATCH), runtime)
+                parts.append((network.head, shared[what]))
             else:
                 parts.append((network, loader))
         probs_KNC = [softmax_of(part, loader.batches(order, BATCH))[:n] for part, loader in parts]
@@ -113,20 +107,6 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
         return Answers(probs_NC, entropy(probs_NC), information_N)
 
     return answer
-
-
-def _kind(network: nn.Module, random_sites: list[str]) -> Kind | None:
-    """What the features of a backbone that is nowhere random hang on: they are computed once an image for all members
-    of one kind, and for all passes. None of any other network."""
-    if not isinstance(network, Backbone) or any(site.startswith("body") for site in random_sites):
-        return None
-    return weights_hash(network.body), network.layers, network.chest
-
-
-def _features(backbone: Backbone, batches: Iterable[tuple[np.ndarray, Tensor]], runtime: Runtime) -> FeatureLoader:
-    with evaluation(backbone):
-        features_NK = np.concatenate([backbone.features(images).cpu().numpy() for _, images in batches])
-    return FeatureLoader(features_NK, "", "", runtime.device)
 
 
 def header(record: BundleRecord) -> Row:
@@ -156,15 +136,15 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
     `workers` threads decode. After every chunk it stands in OUT.partial, from which a later start with the same bundle
     and the same files goes on; `note(n)` is told how many images are done. UserError where none could be read.
     """
-    code = f"{decode.VERSION} {chest.VERSION} {CHUNK} {BATCH} {json.dumps(versions())}"
+    code = f"{decode.VERSION} {chest.VERSION} {decoding.CHUNK} {BATCH} {json.dumps(versions())}"
     key = digest_text(f"{bundle.identity()} {inputs.fingerprint} {code}")
     partial = out.with_name(f"{out.name}.partial")
     done = _resumed(partial, key)
     reused = sum(len(chunk["rows"]) for chunk in done)
-    note(min(len(done) * CHUNK, len(inputs.names)))
-    if len(done) * CHUNK < len(inputs.names):
+    note(min(len(done) * decoding.CHUNK, len(inputs.names)))
+    if len(done) * decoding.CHUNK < len(inputs.names):
         answer = answerer(bundle, serving_runtime())
-        stream = _decoded(inputs, bundle.record.image_size, workers, len(done) * CHUNK)
+        stream = decoding.decoded(inputs, bundle.record.image_size, workers, len(done) * decoding.CHUNK)
         with open(partial, "ab") as f, closing(stream):
             for names, pixels_NSS, bad in stream:
                 made = rows(bundle.record, names, answer(pixels_NSS)) if names else []
@@ -189,41 +169,6 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
 def skipped_file(out: Path) -> Path:
     """Where the images that could not be read are listed: beside predictions.csv, predictions.skipped.csv."""
     return out.with_name(f"{out.stem}.skipped.csv")
-
-
-def _decoded(
-    inputs: Inputs, size: int, workers: int, start: int
-) -> Generator[tuple[list[str], np.ndarray, list[tuple[str, str]]], None, None]:
-    """Chunks of the inputs from `start` on: names, pixels uint8 (N, size, size), and (name, reason) of the bad ones.
-
-    While one chunk is used, the next is decoded.
-    """
-    root = Root(inputs.root)
-
-    def one(name: str) -> np.ndarray | str:
-        try:
-            root.stat(name)  # again: since it was listed it may have become a link or a pipe
-            return decode.decode_bytes(decode.read_file(inputs.root / name, name), size, name)
-        except FileNotFoundError:
-            return "no such file"
-        except UserError as error:
-            return str(error).removeprefix(f"{name}: ")
-
-    def submit(at: int) -> list[tuple[str, Future[np.ndarray | str]]]:
-        return [(name, pool.submit(one, name)) for name in inputs.names[at : at + CHUNK]]
-
-    with ThreadPoolExecutor(workers) as pool:
-        ahead = submit(start)
-        try:
-            for at in range(start, len(inputs.names), CHUNK):
-                now, ahead = ahead, submit(at + CHUNK)
-                results = [(name, future.result()) for name, future in now]
-                good = [(name, pixels) for name, pixels in results if isinstance(pixels, np.ndarray)]
-                pixels_NSS = np.stack([pixels for _, pixels in good]) if good else np.empty((0, size, size), np.uint8)
-                yield [name for name, _ in good], pixels_NSS, [(n, r) for n, r in results if isinstance(r, str)]
-        finally:
-            for _, future in ahead:
-                future.cancel()
 
 
 def _resumed(partial: Path, key: str) -> list[dict[str, Any]]:

@@ -46,13 +46,19 @@ def evaluate(options: argparse.Namespace) -> None:
     from al_cxr.commands import data
 
     o = options
-    data.evaluate(o.runs, o.data, o.out, o.attribution, o.target, _goal(o), o.prevalence)
+    data.evaluate(o.runs, o.data, o.out, o.attribution, o.target, _goal(o), o.prevalence, o.adapt)
 
 
 def bundle(options: argparse.Namespace) -> None:
     from al_cxr.commands import models
 
     models.bundle(options.models, options.out, _goal(options), options.coverage)
+
+
+def adapt(options: argparse.Namespace) -> None:
+    from al_cxr.commands import models
+
+    models.adapt(options.model, options.images, options.out)
 
 
 def predict(options: argparse.Namespace) -> None:

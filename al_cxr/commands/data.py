@@ -8,12 +8,14 @@ from pathlib import Path
 
 from al_cxr import evaluate as external
 from al_cxr import provenance
+from al_cxr.adaptation import CANNOT
 from al_cxr.config import DataSettings, Machine, MedmnistSource
 from al_cxr.data import kaggle, medmnist, sources
 from al_cxr.data.audit import audit as measure
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import dataset_fingerprint, default_cache
 from al_cxr.errors import UserError
+from al_cxr.evaluate import Named
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 from al_cxr.report.contact import show as show_images
@@ -34,12 +36,16 @@ def evaluate(
     target: str | None = None,
     goal: Goal | None = None,
     prevalences: str | None = None,
+    adapt: bool = False,
 ) -> None:
     """`al-cxr evaluate`: trained models on data that they have not seen; those of several runs also as one."""
     shares = _prevalences(prevalences)
     if len(folders) > 1 and out is None:
         raise UserError("--out: several runs were named, so say which folder the report goes to")
     models = external.find_all(folders)
+    frozen = [model.fit.card().tune == "frozen" for model in models]
+    if adapt and not any(frozen):
+        raise UserError(f"--adapt: {CANNOT}")
     card = models[0].fit.card()
     run = models[0].run
     target = target or (external.target_of(run) if run else None)
@@ -58,13 +64,24 @@ def evaluate(
         notes.append("the models' own validation labels cannot be read: neither a temperature nor a threshold")
     for note in notes:
         print(f"warning   {note}")
-    judged, loaders = [], external.Loaders(store, runtime, default_cache())
-    for model in models:
-        judged.append(external.evaluate(model, dataset, loaders, runtime, known_N[model.run]))
-        _say(judged[-1])
+    loaders = external.Loaders(store, runtime, default_cache())
+
+    def judge(model: Named, adapt: bool = False) -> Judged:
+        return _said(external.evaluate(model, dataset, loaders, runtime, known_N[model.run], adapt))
+
+    variants = [[judge(model) for model in models]]
+    if adapt:
+        variants.append(
+            [judge(m, True) if can else one for m, can, one in zip(models, frozen, variants[0], strict=True)]
+        )
     if len(folders) > 1:
-        judged.append(external.together(models, judged, dataset.labels_N))
-        _say(judged[-1])
+        variants = [[*some, _said(external.together(models, some, dataset.labels_N))] for some in variants]
+    judged = list(dict.fromkeys(one for some in variants for one in some))
+    if adapt:
+        notes.append(
+            f"models called *adapted* have standardised by the features of the {len(dataset):,} images themselves, "
+            "without their labels: what they would do where so many unlabelled images are at hand"
+        )
     trained = dict.fromkeys(f"{c.data} ({c.fingerprint[:12]})" for c in (model.fit.card() for model in models))
     facts = {
         "command": provenance.command(),
@@ -90,9 +107,10 @@ def evaluate(
     print(f"report    {page}")
 
 
-def _say(one: Judged) -> None:
+def _said(one: Judged) -> Judged:
     tested = one.metrics
-    print(f"{one.name}: accuracy {100 * tested.accuracy:.1f} % · macro F1 {100 * tested.macro.f1:.1f} %")
+    print(f"{one.name}: accuracy {100 * tested.accuracy:.1f} % · macro F1 {100 * tested.macro.f1:.1f} %", flush=True)
+    return one
 
 
 def audit(data: str, out: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from al_cxr.bundles import predict as prediction
+from al_cxr.bundles.adapt import adapt as adapted
 from al_cxr.bundles.bundle import Bundle, is_bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundle_records import CARD
 from al_cxr.bundles.bundling import assemble
@@ -31,6 +32,21 @@ def bundle(models: list[Path], out: Path, goal: Goal, coverage: float) -> None:
     save_bundle(made, out)
     _describe(made)
     print(f"bundle    {out}, with its card {out / CARD}")
+
+
+def adapt(model: Path, images: Path, out: Path) -> None:
+    """`al-cxr adapt`: a model for another hospital, from images of that hospital without labels."""
+    loaded = _open(model)
+    _describe(loaded)
+    inputs = find_inputs(images)
+    print(f"images    {len(inputs.names):,} in {images}")
+    with tqdm(total=len(inputs.names), desc="adapting", unit=" images", disable=None) as bar:
+        done = adapted(loaded, inputs, out, cores(), bar.update)
+    if done.skipped:
+        print(f"warning   {done.skipped:,} images could not be read and were skipped")
+    print(f"adapted   {done.members} of {loaded.record.members} networks to {done.images:,} images")
+    print(f"bundle    {out}, with its card {out / CARD}")
+    print(DISCLAIMER)
 
 
 def predict(model: Path, images: Path, out: Path) -> None:
@@ -96,6 +112,8 @@ def _describe(loaded: Bundle) -> None:
     print(f"model     {r.name}: {r.archs}, {networks}, {r.image_size} px, {', '.join(r.classes)}")
     threshold = "none" if r.decision.threshold is None else f"P({r.target}) >= {r.decision.threshold:.4f}"
     print(f"decision  {threshold}, for {r.decision.goal} on validation; temperature {r.temperature:.3f}")
+    if r.adapted:
+        print(f"adapted   {r.adapted.members} of {r.members} networks, to {r.adapted.images:,} images without labels")
     rare = 100 * (1 - r.abstention.val_coverage)
     print(f"abstain   where no probability reaches {r.abstention.confidence:.4f} ({rare:.1f} % of validation)")
 

@@ -87,6 +87,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--target", help="class that thresholds and slices are about; the run's own unless given")
     _goal_options(evaluate)
     evaluate.add_argument("--prevalence", help="of the target among the screened, with commas (0.005,0.02,0.1)")
+    evaluate.add_argument(
+        "--adapt", action="store_true", help="also with the heads adapted to these images, without their labels"
+    )
     evaluate.set_defaults(call=calls.evaluate)
 
     bundle = commands.add_parser("bundle", help="a trained model as a folder that loads without its experiment")
@@ -105,6 +108,12 @@ def parser() -> argparse.ArgumentParser:
     bundle.set_defaults(call=calls.bundle)
 
     model_help = "a bundle, or a fit, seed, arm or baseline of a run"
+    adapt = commands.add_parser("adapt", help="a trained model for another hospital, from its images without labels")
+    adapt.add_argument("model", type=Path, help=model_help)
+    adapt.add_argument("images", type=Path, help="a folder, searched whole, or a CSV with a column path")
+    adapt.add_argument("out", type=Path, help="the new bundle")
+    adapt.set_defaults(call=calls.adapt)
+
     predict = commands.add_parser("predict", help="a trained model's answers to images without labels, as a CSV")
     predict.add_argument("model", type=Path, help=model_help)
     predict.add_argument("images", type=Path, help="a folder, searched whole, or a CSV with a column path")

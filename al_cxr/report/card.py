@@ -35,6 +35,12 @@ def card(record: BundleRecord) -> str:
     if r.data.synthetic:
         warnings.append("Trained on synthetic images: no patient was imaged. It says nothing about radiographs.")
     warnings += [escape(note) for note in (*r.data.notes, r.decision.note, r.temperature_note) if note]
+    if a := r.adapted:
+        warnings.append(
+            f"{a.members} of its {r.members} networks were adapted to {a.images:,} images of another place, without "
+            "labels: all figures below are of the networks before that, and threshold and temperature are those that "
+            "were chosen then."
+        )
     parts = [
         f"# Model card: {escape(r.name)}",
         _list("Warnings", warnings),

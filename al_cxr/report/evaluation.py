@@ -34,8 +34,8 @@ class Judged:
     val_probs_MC: np.ndarray | None = None
     """On its own validation images, as are the labels; None where those are not known."""
     val_labels_M: np.ndarray | None = None
-    together: bool = False
-    """All the others as one, which a reader wants to see beside the first."""
+    shown: bool = False
+    """Whether its tables stand on the page, as those of the first group do, and are not only linked."""
 
 
 def write_evaluation(
@@ -84,7 +84,7 @@ def write_evaluation(
             tested,
             trial,
             table,
-            {tested[0].name, file_name("baseline"), *(file_name(j.group) for j in judged if j.together)},
+            {tested[0].name, file_name("baseline"), *(file_name(j.group) for j in judged if j.shown)},
         )
     for group, models in groups.items():
         page.add(f"## {escape(group)}")

@@ -1,0 +1,60 @@
+"""A trained head for the images of another hospital, from those images alone: nobody has to label any.
+
+Another machine moves every image's features by much the same amount, and a threshold that held where the model was
+trained then flags too many or too few. So the head standardises by the mean and the deviation of the features *there*
+instead of those of its training images: batch-norm's adaptation to a new domain (Li et al. 2017,
+https://arxiv.org/abs/1603.04779; Schneider et al. 2020, https://arxiv.org/abs/2006.16971) where all that is trained is
+one linear layer. It takes for granted that the images are a usual mix of patients there: from ill ones alone the
+threshold would move with them.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+from al_cxr.errors import UserError
+from al_cxr.models.backbone import Backbone, Head
+
+FEWEST = 64
+"""Images that an adaptation wants: thousands of means and deviations of a handful of images are mostly chance."""
+
+CANNOT = (
+    "no network in it can be adapted: that takes a frozen backbone (model.tune: frozen), whose head is trained on "
+    "standardised features"
+)
+
+
+class Moments:
+    """Mean and standard deviation of features that come in batches, in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean: np.ndarray | float = 0.0
+        self._squares: np.ndarray | float = 0.0
+
+    def add(self, features_NK: np.ndarray) -> None:
+        """Chan et al. 1979: the sums about the mean of two parts give those of both."""
+        part_NK = np.asarray(features_NK, np.float64)
+        n, mean_K = len(part_NK), part_NK.mean(axis=0)
+        delta_K, both = mean_K - self._mean, self.count + n
+        self._squares = self._squares + ((part_NK - mean_K) ** 2).sum(axis=0) + delta_K**2 * self.count * n / both
+        self._mean, self.count = self._mean + delta_K * n / both, both
+
+    def fit(self, head: Head) -> Head:
+        """A copy of the head that standardises by these features; UserError for fewer than FEWEST images."""
+        if self.count < FEWEST:
+            raise UserError(f"{self.count} images are too few to adapt to; {FEWEST} or more are needed, without labels")
+        adapted = copy.deepcopy(head)
+        mean_K, std_K = np.asarray(self._mean), np.sqrt(np.asarray(self._squares) / self.count)
+        place = head.standardise.mean
+        adapted.standardise.fit(*(torch.from_numpy(a).to(place.device, place.dtype) for a in (mean_K, std_K)))
+        return adapted
+
+
+def can_adapt(network: nn.Module) -> bool:
+    """Whether a network's head was trained on standardised features, as that of a frozen backbone is."""
+    return isinstance(network, Backbone) and bool((network.head.standardise.std != 1).any())

@@ -1,0 +1,67 @@
+"""A bundle for another hospital: its heads adapted to a folder of images from there (al_cxr.adaptation)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_cxr.adaptation import CANNOT, Moments, can_adapt
+from al_cxr.bundles.bundle import Bundle, must_be_new, portable, save_bundle
+from al_cxr.bundles.bundle_records import Adapted
+from al_cxr.bundles.decoding import decoded
+from al_cxr.bundles.inputs import Inputs
+from al_cxr.bundles.members import Kind, features, kind
+from al_cxr.bundles.predict import BATCH, serving_runtime
+from al_cxr.checkpoint import save_tensors
+from al_cxr.errors import UserError
+from al_cxr.fits import Fit
+from al_cxr.models.backbone import Backbone
+from al_cxr.records import write
+
+
+def adapt(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callable[[int], Any]) -> Adapted:
+    """The folder `out` with the bundle adapted to the images; a member without standardised features stays as it is.
+
+    Temperature, threshold and abstention stay too. `note(n)` is told how many images are done. UserError where nothing
+    can be adapted, where too few images can be read, and where `out` is there already.
+    """
+    must_be_new(out)  # before the work, not after it
+    runtime = serving_runtime()
+    networks = bundle.networks(runtime)
+    chosen: dict[Kind, tuple[Fit, Backbone]] = {}
+    for fit, network in zip(bundle.fits, networks, strict=True):
+        what = kind(network, [])
+        if what is not None and isinstance(network, Backbone) and can_adapt(network):
+            chosen.setdefault(what, (fit, network))
+    if not chosen:
+        raise UserError(f"{bundle.record.name}: {CANNOT}")
+
+    moments = {what: Moments() for what in chosen}
+    count, skipped = 0, len(inputs.skipped)
+    with closing(decoded(inputs, bundle.record.image_size, workers, 0)) as stream:
+        for names, pixels_NSS, bad in stream:
+            for what, (fit, backbone) in chosen.items() if names else ():
+                batches = fit.loader(pixels_NSS, runtime).batches(np.arange(len(names)), BATCH)
+                moments[what].add(features(backbone, batches, runtime).features_NK)
+            count, skipped = count + len(names), skipped + len(bad)
+            note(len(names) + len(bad))
+
+    made = Adapted(images=count, skipped=skipped, members=sum(map(can_adapt, networks)))
+    with tempfile.TemporaryDirectory() as folder:
+        fits = []
+        for number, (fit, network) in enumerate(zip(bundle.fits, networks, strict=True), start=1):
+            what = kind(network, [])
+            if what in moments and isinstance(network, Backbone) and can_adapt(network):
+                network.head = moments[what].fit(network.head)
+            fits.append(Fit(Path(folder, str(number)), fit.record))
+            fits[-1].folder.mkdir()
+            write(fits[-1].folder / "model.json", portable(fit.card()))
+            save_tensors(fits[-1].folder / "model.safetensors", network.state_dict())
+        record = bundle.record.model_copy(update={"adapted": made})
+        save_bundle(Bundle(record, tuple(fits), bundle.seen), out)
+    return made
