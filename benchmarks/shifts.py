@@ -2,14 +2,16 @@ r"""How much of a model's skill is left when its test images come from other mac
 
     al-cxr baseline experiments/transfer.yaml
     al-cxr baseline experiments/shenzhen_features.yaml
+    al-cxr baseline experiments/finetune.yaml --profile shenzhen
     python benchmarks/shifts.py data/cxr/shenzhen.csv runs/baseline-transfer/efficientnet_lite2 \
-        runs/baseline-shenzhen_features/efficientnet_lite0
+        runs/baseline-transfer/efficientnet_lite2+runs/baseline-finetune-shenzhen/efficientnet_lite2
 
 The published table has runs/baseline-transfer-children too, which experiments/finetune.yaml says how to make.
 
 Every test image is changed in a way that another hospital's machine would change it, and the models, ensembles of
-their seeds, answer again at the threshold that validation gave them. experiments/transfer.yaml varies the same kinds of
-things in training. A change made here is no other hospital: it shows what a model hangs on, not how it will do there.
+their seeds, answer again at the threshold that validation gave them: as they are, and after their heads were adapted to
+the changed images, without labels (al_cxr.adaptation). experiments/transfer.yaml varies the same kinds of things in
+training. A change made here is no other hospital: it shows what a model hangs on, not how it will do there.
 """
 
 from __future__ import annotations
@@ -23,14 +25,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
 from al_cxr import provenance
+from al_cxr.adaptation import Moments, can_adapt
+from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import assemble
-from al_cxr.bundles.predict import answerer, serving_runtime
+from al_cxr.bundles.members import Kind, features, kind
+from al_cxr.bundles.predict import BATCH, serving_runtime
 from al_cxr.data import sources
+from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
+from al_cxr.models.backbone import Backbone, Head
 from al_cxr.records import write_atomically
+from al_cxr.runtime import Runtime
+from al_cxr.scoring import predict
+from al_cxr.trust.calibration import heated
+from al_cxr.trust.ensemble import mean_probs
 
 Shift = Callable[[Image.Image], Image.Image]
 
@@ -74,47 +86,78 @@ SHIFTS: dict[str, Shift] = {
 }
 
 
+def probabilities(
+    bundle: Bundle, networks: list[nn.Module], pixels_NSS: np.ndarray, runtime: Runtime
+) -> list[np.ndarray]:
+    """Calibrated probabilities (N, C) of the ensemble as it is, and adapted to these images where that can be."""
+    shared: dict[Kind, FeatureLoader] = {}
+    plain, adapted = [], []
+    order = np.arange(len(pixels_NSS))
+    for fit, network in zip(bundle.fits, networks, strict=True):
+        loader: Loader = fit.loader(pixels_NSS, runtime)
+        what, part = kind(network, []), network
+        if what is not None and isinstance(network, Backbone):
+            if what not in shared:
+                shared[what] = features(network, loader.batches(order, BATCH), runtime)
+            part, loader = network.head, shared[what]
+        plain.append(predict(part, loader.batches(order, BATCH)))
+        adapted.append(plain[-1])
+        if isinstance(part, Head) and isinstance(loader, FeatureLoader) and can_adapt(network):
+            moments = Moments()
+            moments.add(loader.features_NK)
+            adapted[-1] = predict(moments.fit(part), loader.batches(order, BATCH))
+    some = [plain, adapted] if any(map(can_adapt, networks)) else [plain]
+    return [heated(mean_probs(probs_KNC), bundle.record.temperature) for probs_KNC in some]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="folder, CSV, phantom:COUNT or medmnist:FLAG")
-    parser.add_argument("models", nargs="+", type=Path, help="runs of one architecture, or parts of runs")
+    parser.add_argument("models", nargs="+", help="runs of one architecture, or parts of runs; A+B: both as one")
     parser.add_argument("--out", type=Path, help="write the table there, as markdown")
     options = parser.parse_args()
     runtime = serving_runtime()
     try:
-        bundles = [assemble(path, runtime) for path in options.models]
+        bundles = [assemble([Path(path) for path in paths.split("+")], runtime) for paths in options.models]
         first = bundles[0].record
         dataset = sources.load_for_evaluation(sources.parse(options.data), first.classes)
     except UserError as error:
         parser.error(str(error))
     pixels = {size: PixelStore.open(dataset.images, size).pixels for size in {b.record.image_size for b in bundles}}
-    positive_N = dataset.labels_N == first.classes.index(first.target)
-    names = [str(path) for path in options.models]
+    target = first.classes.index(first.target)
+    positive_N = dataset.labels_N == target
+    networks = [bundle.networks(runtime) for bundle in bundles]
+    names = []
+    for paths, some in zip(options.models, networks, strict=True):
+        names += [paths] + [f"{paths}, adapted"] * any(map(can_adapt, some))
     lines = [
         "# Test images as from other machines",
         "    " + shlex.join(["python", "benchmarks/shifts.py", *sys.argv[1:]]),
         f"{dataset.stamp}, {len(dataset)} test images; {first.target}: ROC-AUC (sensitivity / specificity in %, at the "
-        "threshold for 90 % sensitivity on validation). " + (dataset.attribution or first.data.attribution),
+        "threshold for 90 % sensitivity on validation). *adapted*: heads standardise by the features of the changed "
+        f"images, without labels. {dataset.attribution or first.data.attribution}",
         "| change | " + " | ".join(names) + " |\n| --- |" + " ---: |" * len(names),
     ]
-    answers = [answerer(bundle, runtime) for bundle in bundles]
     for name, shift in SHIFTS.items():
         cells = []
-        for bundle, answer in zip(bundles, answers, strict=True):
+        for bundle, some in zip(bundles, networks, strict=True):
             images_NSS = pixels[bundle.record.image_size]
             changed = np.stack([np.asarray(shift(Image.fromarray(np.asarray(image)))) for image in images_NSS])
-            parts = [answer(changed[i : i + 64]).probs_NC for i in range(0, len(changed), 64)]
-            p_N = np.concatenate(parts)[:, bundle.record.classes.index(first.target)]
-            threshold, rates = bundle.record.decision.threshold, "no threshold"
-            if threshold is not None:
-                yes_N = p_N >= threshold
-                rates = f"{100 * yes_N[positive_N].mean():.0f} / {100 * (~yes_N[~positive_N]).mean():.0f}"
-            cells.append(f"{roc_auc_score(positive_N, p_N):.3f} ({rates})")
+            for probs_NC in probabilities(bundle, some, changed, runtime):
+                cells.append(cell(probs_NC[:, target], positive_N, bundle.record.decision.threshold))
         lines[-1] += f"\n| {name} | " + " | ".join(cells) + " |"
         print(name, *cells, flush=True)
     stamp = f"{provenance.commit()}; " + ", ".join(f"{k} {v}" for k, v in provenance.versions().items())
     if options.out is not None:
         write_atomically(options.out, ("\n\n".join([*lines, stamp]) + "\n").encode())
+
+
+def cell(scores_N: np.ndarray, positive_N: np.ndarray, threshold: float | None) -> str:
+    rates = "no threshold"
+    if threshold is not None:
+        yes_N = scores_N >= threshold
+        rates = f"{100 * yes_N[positive_N].mean():.0f} / {100 * (~yes_N[~positive_N]).mean():.0f}"
+    return f"{roc_auc_score(positive_N, scores_N):.3f} ({rates})"
 
 
 if __name__ == "__main__":
