@@ -79,7 +79,7 @@ def evaluate(
     judged = list(dict.fromkeys(one for some in variants for one in some))
     if adapt:
         notes.append(
-            f"models called *adapted* have standardised by the features of the {len(dataset):,} images themselves, "
+            f"models called adapted standardise by the features of the {len(dataset):,} images themselves, "
             "without their labels: what they would do where so many unlabelled images are at hand"
         )
     trained = dict.fromkeys(f"{c.data} ({c.fingerprint[:12]})" for c in (model.fit.card() for model in models))
