@@ -15,7 +15,7 @@ from al_cxr.bundles.bundle_records import Abstention, BundleRecord, Decision, In
 from al_cxr.bundles.measured import Split, split
 from al_cxr.errors import UserError
 from al_cxr.evaluate import Named, find_models
-from al_cxr.fits import Fit, ModelCard
+from al_cxr.fits import Fit
 from al_cxr.metrics import measure
 from al_cxr.records import ExperimentRecord, read
 from al_cxr.runtime import Runtime
@@ -75,7 +75,9 @@ def assemble(paths: Sequence[Path], runtime: Runtime, goal: Goal = GOAL, coverag
         uncertainty="members" if len(fits) > 1 else "passes" if sites else "none",
         passes=experiment.settings["scoring"]["passes"],
         random_sites=sites,
-        data=experiment.data,
+        data=experiment.data.model_copy(
+            update={"notes": list(dict.fromkeys(n for r in runs.values() for n in r.data.notes))}
+        ),
         n_labelled=[fit.record.n_labelled for fit in fits],
         command=" ; ".join(dict.fromkeys(one.command for one in runs.values())),
         commit=", ".join(dict.fromkeys(commit for one in runs.values() for commit in one.commit.split(", "))),
@@ -189,8 +191,8 @@ def discrimination(probs_NC: np.ndarray, labels_N: np.ndarray, target: int) -> S
 def _sites(fits: Sequence[Fit], runtime: Runtime) -> list[str]:
     """The random sites of the networks; none where nothing in them is random."""
     found: list[str] = []
-    for card, fit in {fit.card().model_dump_json(): fit for fit in fits}.items():
-        size = ModelCard.model_validate_json(card).image_size
+    for fit in {fit.card().model_dump_json(): fit for fit in fits}.values():  # one of each card
+        size = fit.card().image_size
         _, image = next(fit.loader(np.zeros((1, size, size), np.uint8), runtime).batches(np.arange(1), 1))
         with contextlib.suppress(NoRandomSite):
             found += [str(site) for site in find_sites(fit.model(runtime), torch.as_tensor(image))]

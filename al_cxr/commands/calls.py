@@ -6,7 +6,7 @@ Each imports what it needs when it is called, so that --help and a mistyped opti
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from al_cxr.trust.operating import Goal
@@ -114,12 +114,9 @@ def _goal(options: argparse.Namespace) -> Goal:
 
     if options.best is not None:
         return Goal(options.best)
+    kind: Literal["sensitivity", "specificity"] = "sensitivity" if options.specificity is None else "specificity"
+    value = getattr(options, kind)
     try:
-        if options.specificity is not None:
-            return Goal("specificity", options.specificity)
-        return Goal() if options.sensitivity is None else Goal("sensitivity", options.sensitivity)
+        return Goal() if value is None else Goal(kind, value)
     except ValueError as error:
-        value = options.sensitivity if options.specificity is None else options.specificity
-        raise UserError(
-            f"--{'sensitivity' if options.specificity is None else 'specificity'} {value:g}: {error}"
-        ) from None
+        raise UserError(f"--{kind} {value:g}: {error}") from None
