@@ -87,10 +87,14 @@ SHIFTS: dict[str, Shift] = {
 
 
 def probabilities(
-    bundle: Bundle, networks: list[nn.Module], pixels_NSS: np.ndarray, runtime: Runtime
+    bundle: Bundle,
+    networks: list[nn.Module],
+    pixels_NSS: np.ndarray,
+    runtime: Runtime,
+    shared: dict[Kind, FeatureLoader],
 ) -> list[np.ndarray]:
-    """Calibrated probabilities (N, C) of the ensemble as it is, and adapted to these images where that can be."""
-    shared: dict[Kind, FeatureLoader] = {}
+    """Calibrated probabilities (N, C) of the ensemble as it is, and adapted to these images where that can be. `shared`
+    keeps what frozen backbones make of them."""
     plain, adapted = [], []
     order = np.arange(len(pixels_NSS))
     for fit, network in zip(bundle.fits, networks, strict=True):
@@ -139,11 +143,12 @@ def main() -> None:
         "| change | " + " | ".join(names) + " |\n| --- |" + " ---: |" * len(names),
     ]
     for name, shift in SHIFTS.items():
-        cells = []
+        cells: list[str] = []
+        shared: dict[int, dict[Kind, FeatureLoader]] = {size: {} for size in pixels}
         for bundle, some in zip(bundles, networks, strict=True):
             images_NSS = pixels[bundle.record.image_size]
             changed = np.stack([np.asarray(shift(Image.fromarray(np.asarray(image)))) for image in images_NSS])
-            for probs_NC in probabilities(bundle, some, changed, runtime):
+            for probs_NC in probabilities(bundle, some, changed, runtime, shared[bundle.record.image_size]):
                 cells.append(cell(probs_NC[:, target], positive_N, bundle.record.decision.threshold))
         lines[-1] += f"\n| {name} | " + " | ".join(cells) + " |"
         print(name, *cells, flush=True)
