@@ -131,3 +131,12 @@ def test_class_accuracy_is_recall() -> None:
     frame = class_accuracy("t", "T", {"m": [test]}, "s").frame.set_index("model")
     assert [frame.loc["m", f"class_{c}"] for c in CLASSES] == pytest.approx([c.recall for c in test.classes])
     assert frame.loc["always normal", "accuracy"] == pytest.approx(0.5)
+
+
+def test_a_class_without_an_image_has_no_figures() -> None:
+    y = labels()
+    test = measure(fake_probs(y, 1.0, 3)[y != 2], y[y != 2], CLASSES)
+    row = per_class("t", "T", [test], "s").frame.set_index("row").loc[CLASSES[2]]
+    assert row["support"] == 0 and row[["precision", "recall", "f1", "roc_auc"]].isna().all()
+    frame = class_accuracy("t", "T", {"m": [test]}, "s").frame.set_index("model")
+    assert np.isnan(frame.loc["m", f"class_{CLASSES[2]}"]) and frame.loc["m", "balanced"] > 0

@@ -10,7 +10,7 @@ import pandas as pd
 from al_cxr.comparison.baselines import Baselines
 from al_cxr.config import Figures, Publication
 from al_cxr.metrics import Metrics
-from al_cxr.report.classes import always, majority, mean_sd
+from al_cxr.report.classes import always, majority, mean_sd, of_class
 from al_cxr.report.tables import Column, Kind, Table, escape
 from al_cxr.report.trivial import by_source
 
@@ -76,7 +76,7 @@ def _measured(tests: Sequence[Metrics]) -> Row:
         "macro_f1": [t.macro.f1 for t in tests],
         "weighted_f1": [t.weighted.f1 for t in tests],
     }
-    values |= {f"{f}_{c.name}": [getattr(t.of(c.name), f) for t in tests] for c in tests[0].classes for f in FIELDS}
+    values |= {f"{f}_{c.name}": [of_class(t, c.name, f) for t in tests] for c in tests[0].classes for f in FIELDS}
     row: Row = {}
     for key, of_seeds in values.items():
         row[key], row[f"{key}_sd"] = mean_sd(of_seeds)

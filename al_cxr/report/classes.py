@@ -29,6 +29,13 @@ def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
     return float(known.mean()) if len(known) else np.nan, float(known.std(ddof=1)) if len(known) > 1 else np.nan
 
 
+def of_class(metrics: Metrics, name: str, field: str) -> float | None:
+    """A figure of one class; None where the test set has no image of it, of which there is nothing to say."""
+    found = metrics.of(name)
+    value: float | None = getattr(found, field)
+    return value if found.support else None
+
+
 def _report(tests: Sequence[Metrics]) -> dict[str, dict[str, object]]:
     """Rows of scikit-learn's report, each a mean over models with its standard deviation."""
     first, fields = tests[0], ("precision", "recall", "f1", "roc_auc")
@@ -40,8 +47,8 @@ def _report(tests: Sequence[Metrics]) -> dict[str, dict[str, object]]:
         return cells
 
     rows = {
-        c.name: row(c.support, **{name: [getattr(t.classes[i], name) for t in tests] for name in fields})
-        for i, c in enumerate(first.classes)
+        c.name: row(c.support, **{field: [of_class(t, c.name, field) for t in tests] for field in fields})
+        for c in first.classes
     }
     rows["accuracy"] = row(first.n, f1=[t.accuracy for t in tests])
     for kind in ("macro", "weighted"):
@@ -94,8 +101,8 @@ def class_accuracy(
         trivial["predict the source"] = [source]
     for model, tests in {**models, **trivial}.items():
         row: dict[str, object] = {"model": model, "seeds": len(tests) if model in models else np.nan}
-        for i, c in enumerate(classes):
-            row[f"class_{c}"], row[f"class_{c}_sd"] = mean_sd([t.classes[i].accuracy for t in tests])
+        for c in classes:
+            row[f"class_{c}"], row[f"class_{c}_sd"] = mean_sd([of_class(t, c, "accuracy") for t in tests])
         row["balanced"], row["balanced_sd"] = mean_sd([t.balanced_accuracy for t in tests])
         row["accuracy"], row["accuracy_sd"] = mean_sd([t.accuracy for t in tests])
         rows.append(row)
