@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 from al_cxr import models
@@ -15,6 +16,7 @@ from al_cxr.errors import Unavailable, UserError
 from al_cxr.explanations import explainer
 from al_cxr.records import read, write
 from al_cxr.report.baseline import write_baseline_report
+from al_cxr.report.folds import write_folds_report
 from al_cxr.sweeps import sweep
 from al_cxr.workspace import note_commit
 
@@ -40,6 +42,26 @@ def baseline(request: Request, archs: str | None) -> None:
     explain = explainer(workspace.store.pixels, workspace.runtime)
     images = pixels_of(workspace), dataset.labels_N, named(workspace)
     say_pages(write_baseline_report(folder, request.results / run, *images, explain=explain), folder)
+
+
+def cross_validate(request: Request, archs: str | None, folds: int) -> None:
+    """`al-cxr baseline --folds K`: the same with K test sets that together hold every image, and a page over all."""
+    if folds < 2:
+        raise UserError(f"--folds {folds}: 2 or more")
+    own = request.name or request.run_name()
+    whole = f"{request.run_name('baseline')}-{folds}folds"
+    done = []
+    for fold in range(folds):
+        print(f"fold      {fold + 1} of {folds}")
+        of_fold = replace(
+            request,
+            name=f"{own}-fold{fold + 1}of{folds}",
+            overrides=(*request.overrides, f"data.folds={folds}", f"data.fold={fold}"),
+            results=request.results / whole,
+        )
+        baseline(of_fold, archs)
+        done.append(request.runs / of_fold.run_name("baseline"))
+    print(f"folds     {write_folds_report(done, request.results / whole, whole)}")
 
 
 def _asked(request: Request, settings: Settings, archs: str | None) -> list[str]:

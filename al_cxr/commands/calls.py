@@ -21,7 +21,10 @@ def run(options: argparse.Namespace) -> None:
 def baseline(options: argparse.Namespace) -> None:
     from al_cxr.commands import baseline
 
-    baseline.baseline(_request(options), options.arch)
+    if options.folds is None:
+        baseline.baseline(_request(options), options.arch)
+    else:
+        baseline.cross_validate(_request(options), options.arch, options.folds)
 
 
 def search(options: argparse.Namespace) -> None:

@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     baseline.add_argument(
         "--arch", help="architecture or one of baseline.models, several with commas, or all; the YAML's own"
     )
+    baseline.add_argument("--folds", type=int, help="cross-validation: test every image once, in so many folds")
     _settings_options(baseline)
     baseline.set_defaults(call=calls.baseline)
 

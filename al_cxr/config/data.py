@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from al_cxr.config.section import Section
 
@@ -56,4 +56,14 @@ class DataSettings(Section):
     val_source: str = Field("", description="source whose images alone are the validation set; the rest is trained on")
     val_fraction: float = Field(0.1, gt=0, lt=0.5, description="of the patients, where the source has no val split")
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="of the patients, where the source has no test split")
+    folds: int = Field(0, ge=0, le=20, description="cross-validation: test sets the images are dealt into; 0 = none")
+    fold: int = Field(0, ge=0, description="which of the folds is the test set, from 0")
     split_seed: int = Field(0, ge=0, description="which patients go where, when a split has to be made")
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> DataSettings:
+        if self.folds == 1 or self.fold >= max(self.folds, 1):
+            raise ValueError(f"fold {self.fold} of {self.folds}: folds are 2 or more (0 = none), fold is below them")
+        if self.folds and (self.test_source or self.val_source):
+            raise ValueError("folds deal all images out anew; leave test_source and val_source empty")
+        return self

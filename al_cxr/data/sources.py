@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
 from al_cxr.data import checks, folder, manifest, medmnist, phantom
 from al_cxr.data.dataset import Dataset, take
+from al_cxr.data.folds import deal
 from al_cxr.data.held_out import hold_out
 from al_cxr.errors import UserError
 
@@ -26,7 +27,7 @@ def load(settings: DataSettings) -> Dataset:
     """
     for source in settings.sources:
         if exists(source):
-            dataset = hold_out(_load(source, settings), settings)
+            dataset = deal(hold_out(_load(source, settings), settings), settings)
             return dataset.with_notes(*checks.warnings(dataset))
     tried = "\n  ".join(describe(source) for source in settings.sources)
     raise UserError(f"none of the data sources is there:\n  {tried}\nname another with --data, or fetch one")

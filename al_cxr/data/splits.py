@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from al_cxr.config import DataSettings
 from al_cxr.data.dataset import SPLITS, Dataset
@@ -51,6 +52,12 @@ def assign(labels_N: np.ndarray, patients_N: list[str], fractions: Mapping[str, 
     return np.array([chosen.get(p, "train") for p in patients_N])
 
 
+def patients_of(table: pd.DataFrame) -> list[str]:
+    """The patient of each image; one of an unknown patient is a patient of its own, whose name begins with a tab, which
+    no real patient_id does."""
+    return [p or f"\t{image}" for p, image in zip(table["patient_id"], table["image"], strict=True)]
+
+
 def complete(dataset: Dataset, settings: DataSettings) -> Dataset:
     """The data set with all three splits, each holding every class.
 
@@ -92,8 +99,7 @@ def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 def _cut(dataset: Dataset, fractions: Mapping[str, float], seed: int) -> Dataset:
     rows = np.flatnonzero(np.isin(dataset.split_N, ["", "train"]))
     table = dataset.table.iloc[rows]
-    # An image of an unknown patient is a patient of its own; a tab cannot stand in a real patient_id's first place.
-    patients = [p or f"\t{image}" for p, image in zip(table["patient_id"], table["image"], strict=True)]
+    patients = patients_of(table)
     split_N = dataset.split_N.astype("<U5")
     split_N[rows] = assign(dataset.labels_N[rows], patients, fractions, seed)
     unknown = sum(p.startswith("\t") for p in patients)
