@@ -55,6 +55,7 @@ def test_the_readme_shows_the_main_commands() -> None:
     assert shown == {
         "run",
         "search",
+        "adapt",
         "baseline",
         "compare",
         "report",
