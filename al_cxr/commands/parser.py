@@ -22,6 +22,7 @@ examples:
   al-cxr evaluate runs/tb_entropy --data other_hospital.csv       trained models on another data set
   al-cxr bundle runs/tb_entropy/baseline my_model                 a trained model that loads without its experiment
   al-cxr predict my_model my_images/                              its answers to any folder of images, as a CSV
+  al-cxr adapt my_model their_images/ their_model                 for another hospital, from its images without labels
   al-cxr explain my_model image.png                               where it looked
   al-cxr data audit my_images.csv                                 what is in a data set, and what is wrong with it
 
