@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import string
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -131,15 +132,17 @@ def main() -> None:
     target = first.classes.index(first.target)
     positive_N = dataset.labels_N == target
     networks = [bundle.networks(runtime) for bundle in bundles]
-    names = []
-    for paths, some in zip(options.models, networks, strict=True):
-        names += [paths] + [f"{paths}, adapted"] * any(map(can_adapt, some))
+    names, legend = [], []
+    for letter, paths, some in zip(string.ascii_uppercase, options.models, networks, strict=False):
+        names += [letter] + [f"{letter}, adapted"] * any(map(can_adapt, some))
+        legend.append(f"- **{letter}**: {len(some)} networks of {' and '.join(paths.split('+'))}")
     lines = [
         "# Test images as from other machines",
         "    " + shlex.join(["python", "benchmarks/shifts.py", *sys.argv[1:]]),
         f"{dataset.stamp}, {len(dataset)} test images; {first.target}: ROC-AUC (sensitivity / specificity in %, at the "
         "threshold for 90 % sensitivity on validation). *adapted*: heads standardise by the features of the changed "
         f"images, without labels. {dataset.attribution or first.data.attribution}",
+        "\n".join(legend),
         "| change | " + " | ".join(names) + " |\n| --- |" + " ---: |" * len(names),
     ]
     for name, shift in SHIFTS.items():
