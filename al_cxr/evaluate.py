@@ -162,7 +162,8 @@ def evaluate(
         if not isinstance(part, Head) or not isinstance(loader, FeatureLoader):
             raise UserError(f"{model.name}: {CANNOT}")
         moments = Moments()
-        moments.add(loader.features_NK)
+        for _, features in loader.batches(np.arange(len(dataset)), runtime.score_batch):
+            moments.add(features.cpu().numpy())
         part = moments.fit(part)
     probs = predict(part, loader.batches(np.arange(len(dataset)), runtime.score_batch))
     measured = measure(probs, dataset.labels_N, dataset.classes)

@@ -33,8 +33,8 @@ from al_cxr.seeds import digest_text
 from al_cxr.seen import SEEN, read_seen, write_seen
 
 MEMBER_FILES = ("fit.json", "model.json", "model.safetensors")
-MAX_TEXT, MAX_WEIGHTS = 16 * 2**20, 2 * 2**30
-"""Bytes of one file: JSON or markdown, weights."""
+MAX_TEXT, MAX_SEEN, MAX_WEIGHTS = 16 * 2**20, 256 * 2**20, 2 * 2**30
+"""Bytes of one file: JSON or markdown, four million digests, weights."""
 
 _LINE = re.compile(rf"([0-9a-f]{{64}})  ((?:{MEMBERS}/[1-9][0-9]?/)?[A-Za-z0-9_.]+)")
 
@@ -164,7 +164,8 @@ def _check_files(path: Path, sums: dict[str, str]) -> None:
             f"{path}: {odd[0]}: {'in the manifest, but missing' if odd[0] in sums else 'not in the manifest'}; refused"
         )
     for name, expected in sums.items():
-        _regular(path / name, MAX_WEIGHTS if name.endswith((".safetensors", SEEN)) else MAX_TEXT)
+        limit = MAX_SEEN if name == SEEN else MAX_WEIGHTS if name.endswith(".safetensors") else MAX_TEXT
+        _regular(path / name, limit)
         if file_hash(path / name) != expected:
             raise UserError(f"{path}: {name}: changed since the bundle was written (its hash differs); refused")
 
