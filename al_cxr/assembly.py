@@ -13,7 +13,7 @@ from al_cxr.config import Settings
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, default_cache
-from al_cxr.features import Views, feature_loader
+from al_cxr.features import Views, feature_loader, missing
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.models.tuning import tuned
 from al_cxr.runtime import Runtime
@@ -46,15 +46,28 @@ def build_head(settings: Settings, dataset: Dataset, loader: FeatureLoader, seed
 def build_loader(settings: Settings, dataset: Dataset, store: PixelStore, runtime: Runtime) -> Loader:
     """Batches of pixels, or of the features of a frozen backbone."""
     if settings.model.tune == "frozen":
-        backbone = _network(settings, dataset, 0)
-        assert isinstance(backbone, Backbone)  # `tuned` has refused all others
-        cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
-        train, views = settings.train, None
-        if train.augment is not None:
-            views = Views(train.views, dataset.indices("train"), train.augment)
+        backbone, cache, views = _frozen(settings, dataset)
         return feature_loader(backbone, store, cache, runtime, views)
     mean, std = scale(settings)
     return Loader(store.pixels, runtime.device, settings.model.in_channels, mean, std, runtime.memory_format)
+
+
+def features_missing(settings: Settings, dataset: Dataset, store: PixelStore) -> int:
+    """How many features `build_loader` would have to compute first: those of images and of their varied copies."""
+    if settings.model.tune != "frozen":
+        return 0
+    backbone, cache, views = _frozen(settings, dataset)
+    return missing(backbone, store, cache, views)
+
+
+def _frozen(settings: Settings, dataset: Dataset) -> tuple[Backbone, Path, Views | None]:
+    """A frozen backbone, where its features are kept, and which copies of images are wanted too."""
+    backbone = _network(settings, dataset, 0)
+    assert isinstance(backbone, Backbone)  # `tuned` has refused all others
+    cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
+    augment = settings.train.augment
+    views = None if augment is None else Views(settings.train.views, dataset.indices("train"), augment)
+    return backbone, cache, views
 
 
 def scale(settings: Settings) -> tuple[float, float]:

@@ -67,28 +67,46 @@ def feature_loader(
     same in any data set. UserError where a feature is not finite or the cache cannot be written.
     """
     weights = weights_hash(backbone.body)
-    facts = _facts(backbone, weights, store.size)
+    first, *varied = _kinds(backbone, weights, store, views)
     pixels = Loader(store.pixels, runtime.device, mean=0.0, std=1.0, memory_format=runtime.memory_format)
     root = cache.expanduser() / FOLDER
 
-    def kept(facts: dict[str, Any], batches: Batches, digests: list[str]) -> tuple[str, np.ndarray]:
-        kind = digest_text(json.dumps(facts, sort_keys=True))[:40]
+    def kept(kind: str, digests: list[str], batches: Batches) -> tuple[str, np.ndarray]:
         images = digest_text("\n".join(digests))[:40]
         return f"{kind}/{images}", _kept(root / kind / f"{images}.npy", digests, backbone, batches, runtime)
 
     def plain(index_M: np.ndarray) -> Iterator[Tensor]:
         return (images for _, images in pixels.batches(index_M, BATCH))
 
-    key, features_NK = kept(facts, plain, store.digests)
+    key, features_NK = kept(*first, plain)
     if views is None:
         return FeatureLoader(features_NK, key, weights, runtime.device)
-    viewed = [store.digests[i] for i in views.index_M]
-    changed = facts | {"augment": views.augment.model_dump(mode="json")}
-    made = [
-        kept({**changed, "view": view}, _varied(pixels, views, viewed, view), viewed) for view in range(views.count)
-    ]
+    made = [kept(kind, viewed, _varied(pixels, views, viewed, view)) for view, (kind, viewed) in enumerate(varied)]
     key = digest_text("\n".join([key, *(key for key, _ in made)]))[:40]
     return FeatureLoader(features_NK, key, weights, runtime.device, [view for _, view in made], views.index_M)
+
+
+def missing(backbone: Backbone, store: PixelStore, cache: Path, views: Views | None = None) -> int:
+    """How many images, and varied copies of images, `feature_loader` would have to compute."""
+    width, total = backbone.head.linear.in_features, 0
+    for kind, digests in _kinds(backbone, weights_hash(backbone.body), store, views):
+        left = set(digests)
+        for file in (cache.expanduser() / FOLDER / kind).glob("*.npy"):
+            rows_N = _read(file, width)
+            left -= set() if rows_N is None else {image.tobytes().hex() for image in rows_N["image"]}
+        total += len(left)
+    return total
+
+
+def _kinds(backbone: Backbone, weights: str, store: PixelStore, views: Views | None) -> list[tuple[str, list[str]]]:
+    """Folders in the cache, and the digests of the images that are wanted in each: as they are, then each view."""
+    facts = _facts(backbone, weights, store.size)
+    wanted: list[tuple[dict[str, Any], list[str]]] = [(facts, store.digests)]
+    if views is not None:
+        viewed = [store.digests[i] for i in views.index_M]
+        changed = facts | {"augment": views.augment.model_dump(mode="json")}
+        wanted += [({**changed, "view": view}, viewed) for view in range(views.count)]
+    return [(digest_text(json.dumps(of_kind, sort_keys=True))[:40], digests) for of_kind, digests in wanted]
 
 
 def _varied(pixels: Loader, views: Views, digests: list[str], view: int) -> Batches:

@@ -17,6 +17,7 @@ from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from al_cxr import experiment, models
+from al_cxr.cli import main
 from al_cxr.config import AugmentSettings, ScannerSettings, Settings
 from al_cxr.data import sources
 from al_cxr.data.augment import augment
@@ -24,7 +25,7 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.evaluate import Loaders, evaluate, find_models
-from al_cxr.features import FOLDER, Views, feature_loader
+from al_cxr.features import FOLDER, Views, feature_loader, missing
 from al_cxr.fits import Fit, obtain
 from al_cxr.models.looks import chests, summary
 from al_cxr.records import QueryRecord, read
@@ -195,6 +196,33 @@ def test_a_computation_that_was_killed_goes_on(
     assert counted.passes == 4  # 28 images, 8 a pass
     np.testing.assert_array_equal(loader.features_NK, expected.features_NK)
     assert [file.name for file in (tmp_path / FOLDER).rglob("*.*")] == [f"{loader.key.rpartition('/')[2]}.npy"]
+
+
+def test_what_is_missing_is_what_would_be_computed(weights: Path, store: PixelStore, tmp_path: Path) -> None:
+    def part(rows: list[int]) -> PixelStore:
+        return PixelStore(store.pixels[rows], [store.digests[i] for i in rows])
+
+    views = Views(2, np.array([0, 1]), AugmentSettings())
+    assert missing(network(weights), part([3, 9, 4, 4]), tmp_path, views) == 3 + 2 * 2
+    feature_loader(network(weights), part([3, 9, 4, 4]), tmp_path, RUNTIME, views)
+    assert missing(network(weights), part([3, 9, 4, 4]), tmp_path, views) == 0
+    assert missing(network(weights), part([3, 9, 7]), tmp_path, replace(views, index_M=np.array([0, 2]))) == 1 + 2
+    assert missing(network(weights, layers=["layer2"]), part([3]), tmp_path) == 1
+
+
+def test_a_plan_computes_no_features(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = settings(weights, tmp_path / "cache").model_dump(mode="json", exclude_unset=True)
+    (tmp_path / "frozen.yaml").write_text(yaml.safe_dump(wanted))
+    assert main(["run", "frozen.yaml", "--plan"]) == 0
+    assert "to do     features of 60 images and varied copies first" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "cache" / FOLDER).exists()
+    assert main(["baseline", "frozen.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["run", "frozen.yaml", "--plan"]) == 0
+    assert "models to train" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", [b"", b"no array", None])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from al_cxr import experiment, models, provenance, stopping, strategies
+from al_cxr.assembly import build_model, features_missing
 from al_cxr.comparison.baselines import RECORD as BASELINES
 from al_cxr.comparison.baselines import BaselinesRecord
 from al_cxr.comparison.finished import Finished
@@ -17,6 +18,7 @@ from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config import Arm, FolderSource, ManifestSource, MedmnistSource, Settings, Source, Stop
 from al_cxr.data import sources
 from al_cxr.data.dataset import SPLITS, Dataset
+from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.errors import UserError
 from al_cxr.explanations import explainer
 from al_cxr.records import read
@@ -113,7 +115,11 @@ def _regimes(request: Request, settings: Settings) -> list[str]:
 def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> None:
     """One budget of an experiment: what is missing of it, and its report."""
     name = request.run_name()
-    workspace = open_run(name, settings, load_data(settings), request.runs / name / regime, regime)
+    dataset = load_data(settings)
+    if plan_only and (count := _features_missing(settings, dataset)):
+        print(f"to do     features of {count:,} images and varied copies first; with them the rest can be planned")
+        return
+    workspace = open_run(name, settings, dataset, request.runs / name / regime, regime)
     todo = sweep.announce(workspace, print)
     if plan_only:
         return
@@ -127,6 +133,16 @@ def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> 
     page = write_report(workspace.folder, results, pixels_of(workspace), labels_N, named(workspace), explain=explain)
     print(comparison_text(load_finished(workspace.folder)))
     say_pages(page, workspace.folder)
+
+
+def _features_missing(settings: Settings, dataset: Dataset) -> int:
+    """How many features of a frozen backbone are not in the cache: to compute them is no planning."""
+    if settings.model.tune != "frozen":
+        return 0
+    build_model(settings, dataset, 0)  # says what is wrong with the settings
+    cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
+    store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers)
+    return features_missing(settings, dataset, store)
 
 
 def compare(folder: Path, results: Path) -> None:
