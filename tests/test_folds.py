@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from al_cxr.config import DataSettings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.errors import UserError
+from al_cxr.report.folds import write_folds_report
 from al_cxr.trust.truth import predictions
 
 pytestmark = pytest.mark.usefixtures("undrawn_module")
@@ -89,6 +91,24 @@ def test_the_page_pools_what_the_folds_said(here: Path) -> None:
     assert folds.loc["mean of folds", "accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-5)
     assert folds.loc["mean of folds", "images"] == 90
     assert (page / "baseline-tiny-fold2of3/README.md").is_file()
+
+
+def test_warnings_of_the_folds_stand_on_the_page_of_all(here: Path) -> None:
+    """What is true of one fold alone is left out; what a reader must know of the data or the weights is not."""
+    folders = [here / f"runs/baseline-tiny-fold{k}of3" for k in (1, 2, 3)]
+    record = folders[1] / "cnn" / "experiment.json"
+    before = record.read_text()
+    try:
+        said = json.loads(before)
+        said["data"]["notes"].append(
+            "4 of 30 test images were seen by the weights w: what is measured on them is memory"
+        )
+        record.write_text(json.dumps(said))
+        text = write_folds_report(folders, here / "again", "again").read_text()
+    finally:
+        record.write_text(before)
+    assert "4 of 30 test images were seen by the weights w" in text and "fold 2 of 3:" not in text
+    assert "have not seen its patient." in text
 
 
 def test_it_goes_on_and_mistakes_are_told(

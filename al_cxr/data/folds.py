@@ -15,6 +15,9 @@ from al_cxr.data import splits
 from al_cxr.data.dataset import Dataset
 from al_cxr.errors import UserError
 
+NOTE = "fold "
+"""What the note of a fold begins with: it is true of that fold alone."""
+
 
 def deal(dataset: Dataset, settings: DataSettings) -> Dataset:
     """The data set with the splits of one fold; unchanged where `data.folds` is 0.
@@ -35,7 +38,7 @@ def deal(dataset: Dataset, settings: DataSettings) -> Dataset:
     of_rest = [patients[i] for i in rest.tolist()]
     split_N[rest] = splits.assign(labels_N[rest], of_rest, {"val": settings.val_fraction}, settings.split_seed)
     note = (
-        f"fold {settings.fold + 1} of {settings.folds}: the data set's own splits are not used; its images were dealt "
+        f"{NOTE}{settings.fold + 1} of {settings.folds}: the data set's own splits are not used; its images were dealt "
         f"out by patient where known, stratified by class, seed {settings.split_seed}"
     )
     dealt = dataclasses.replace(dataset, split_N=split_N, table=table.assign(split=split_N)).with_notes(note)

@@ -11,6 +11,7 @@ import pandas as pd
 from al_cxr import provenance
 from al_cxr.comparison.baselines import Baselines, load_baselines
 from al_cxr.comparison.finished import Finished
+from al_cxr.data.folds import NOTE
 from al_cxr.errors import UserError
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.page import LIMITS, Page, warnings
@@ -34,7 +35,8 @@ def write_folds_report(folders: Sequence[Path], results_dir: Path, name: str) ->
                 f"{folder}: {', '.join(fold.gaps) or 'other models than in the first fold'}; finish it first"
             )
     record, seeds = folds[0].first.experiment, folds[0].seeds
-    data = record.data.model_copy(update={"notes": []})  # what they say of its splits is true of one fold
+    notes = dict.fromkeys(n for fold in folds for run in fold.runs.values() for n in run.experiment.data.notes)
+    data = record.data.model_copy(update={"notes": [note for note in notes if not note.startswith(NOTE)]})
     tested = {model: _pooled([fold.runs[model] for fold in folds], seeds) for model in folds[0].runs}
     table = next(iter(tested.values()))[1]
     if table["index"].duplicated().any():
@@ -58,8 +60,10 @@ def write_folds_report(folders: Sequence[Path], results_dir: Path, name: str) ->
     groups = [group for group, _ in tested.values()]
     trial = Trial(data.classes, None, mark, clusters_N=patients)
     page.table(performance_table(groups, trial, "models", "All folds as one test set"))
+    known = (table["patient_id"].fillna("") != "").all()
     page.add(
-        "Each image was tested on once, by models that have not seen its patient. The ROC-AUC ranks the images of all "
+        f"Each image was tested on once, by models that have not seen {'its patient' if known else 'it'}"
+        f"{'' if known else ' (patients are not known, or not all)'}. The ROC-AUC ranks the images of all "
         "folds together, although other models scored them: that of single folds is a little higher as a rule."
     )
     page.table(_by_fold(folds, mark))
