@@ -44,10 +44,11 @@ def backbone(
     layers: Layers = (),
     chest: bool = False,
 ) -> Backbone:
-    """Any model of timm, by its name there, which must be given.
+    """Any model of timm, by its name there, which must be given; and resnet50_v1 (al_cxr.models.resnet_v1).
 
-    `weights` is 'none' or a .pth, .pt or .safetensors file of it with or without its classifier. A torchvision ResNet's
-    file fits the model of the same name. The normalisation is the one that timm states.
+    `weights` is 'none' or a .pth, .pt or .safetensors file of it with or without its classifier, for resnet50_v1 also
+    the .tgz of a package. A torchvision ResNet's file fits the model of the same name. The normalisation is the one
+    that timm states.
     """
     key = "model.options.backbone.weights"
     if weights == "imagenet":
@@ -146,6 +147,7 @@ def _timm(arch: str) -> ModuleType:
         import timm
     except ImportError:
         raise Unavailable(f"model.arch: {arch} wants the package timm; {INSTALL}") from None
+    importlib.import_module("al_cxr.models.resnet_v1")  # one model more than timm has
     return timm
 
 
@@ -171,6 +173,10 @@ def _fill(body: Any, state: dict[str, Tensor], where: str) -> None:
     Those of a whole `Backbone`, as experiments and bundles have them, are taken for what they are.
     """
     state = {n.removeprefix("body."): t for n, t in state.items() if n.startswith("body.")} or state
+    if "conv1/kernel" in state:
+        from al_cxr.models.resnet_v1 import from_keras
+
+        state = from_keras(state, where)
     classifiers = body.pretrained_cfg["classifier"]
     classifiers = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
     prefixes = tuple(f"{name}." for name in classifiers)

@@ -15,20 +15,21 @@ from pydantic import Field
 from torch import nn
 
 from al_cxr.errors import Unavailable, UserError
+from al_cxr.models import tfjs
 
 # Options that several architectures share.
 Weights = Annotated[str, Field(min_length=1, description="'none', 'imagenet' or a file")]
 Hash = Annotated[str, Field(pattern=r"^([0-9a-f]{8,64})?$", description="first hex digits of the file's SHA-256")]
 
 MAX_BYTES = 2**30
-SUFFIXES = (".pth", ".pt", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".safetensors", ".tgz")
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})$")
 
 
 def read_weights(path: Path, sha256: str, key: str) -> dict[str, torch.Tensor]:
-    """Tensors of a .pth, .pt (torch.load with weights_only) or .safetensors file, by name, on the CPU.
+    """Tensors of a .pth, .pt (torch.load with weights_only), .safetensors or .tgz file (`tfjs`), by name, on the CPU.
 
     The file's SHA-256 must start with `sha256`, or, if that is "", with the hex digits that its name ends in
     (resnet18-f37072fd.pth, as torchvision names its files); a name without digits is not checked. `key` is the setting
@@ -37,7 +38,8 @@ def read_weights(path: Path, sha256: str, key: str) -> dict[str, torch.Tensor]:
     if path.suffix not in SUFFIXES:
         raise UserError(f"{key}: {path}: weights are 'none', 'imagenet' or a file that ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
-        raise Unavailable(f"{key}: {path}: no such file; put the weights there, or name another file")
+        how = f" ({tfjs.fetch(path)})" if path.suffix == ".tgz" else ""
+        raise Unavailable(f"{key}: {path}: no such file; put the weights there{how}, or name another file")
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{key}: {path}: larger than {MAX_BYTES:,} bytes; is this a file of weights?")
     content = path.read_bytes()  # read once, so that what was hashed is what is loaded
@@ -67,6 +69,8 @@ def _tensors(path: Path, content: bytes, key: str) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             state = safetensors.torch.load(content)
+        elif path.suffix == ".tgz":
+            state = tfjs.read(content)
         else:
             _refuse_zip_bomb(content)
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
