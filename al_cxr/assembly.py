@@ -65,8 +65,10 @@ def _frozen(settings: Settings, dataset: Dataset) -> tuple[Backbone, Path, Views
     backbone = _network(settings, dataset, 0)
     assert isinstance(backbone, Backbone)  # `tuned` has refused all others
     cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
-    augment = settings.train.augment
-    views = None if augment is None else Views(settings.train.views, dataset.indices("train"), augment)
+    train = settings.train
+    views = None
+    if train.augment is not None:
+        views = Views(train.views, dataset.indices("train"), train.augment, train.originals)
     return backbone, cache, views
 
 

@@ -50,11 +50,12 @@ Batches = Callable[[np.ndarray], Iterator[Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Varied copies of some images: `count` of each, made by `augment`."""
+    """Varied copies of some images: `count` of each, made by `augment`; `originals` is of `FeatureLoader`."""
 
     count: int
     index_M: np.ndarray
     augment: AugmentSettings
+    originals: float | None = None
 
 
 def feature_loader(
@@ -83,7 +84,8 @@ def feature_loader(
         return FeatureLoader(features_NK, key, weights, runtime.device)
     made = [kept(kind, viewed, _varied(pixels, views, viewed, view)) for view, (kind, viewed) in enumerate(varied)]
     key = digest_text("\n".join([key, *(key for key, _ in made)]))[:40]
-    return FeatureLoader(features_NK, key, weights, runtime.device, [view for _, view in made], views.index_M)
+    copies = [view for _, view in made]
+    return FeatureLoader(features_NK, key, weights, runtime.device, copies, views.index_M, views.originals)
 
 
 def missing(backbone: Backbone, store: PixelStore, cache: Path, views: Views | None = None) -> int:

@@ -354,15 +354,18 @@ def test_views_are_features_of_varied_images(weights: Path, store: PixelStore, t
         loader.varied(np.array([0]), torch.zeros(1, 96), VIEWS.augment, torch.Generator())
 
 
-def test_an_epoch_draws_one_of_the_views_or_the_image_itself(weights: Path, store: PixelStore, tmp_path: Path) -> None:
-    loader = feature_loader(network(weights), store, tmp_path, RUNTIME, VIEWS)
+@pytest.mark.parametrize(("originals", "shares"), [(None, [1 / 4] * 4), (0.7, [0.7, 0.1, 0.1, 0.1]), (1, [1, 0, 0, 0])])
+def test_an_epoch_draws_one_of_the_views_or_the_image_itself(
+    weights: Path, store: PixelStore, tmp_path: Path, originals: float | None, shares: list[float]
+) -> None:
+    loader = feature_loader(network(weights), store, tmp_path, RUNTIME, replace(VIEWS, originals=originals))
     index_B, generator = np.repeat(VIEWS.index_M, 200), torch.Generator().manual_seed(0)
     (_, features), *_ = loader.raw(index_B, len(index_B))
     got = loader.varied(index_B, features, VIEWS.augment, generator).numpy()
     choices = [loader.features_NK[VIEWS.index_M], *loader._views_VMK]
     which = np.array([[np.array_equal(row, c[i // 200]) for c in choices] for i, row in enumerate(got)])
     assert (which.sum(axis=1) == 1).all()
-    assert np.abs(which.mean(axis=0) - 1 / 4).max() < 0.05
+    assert np.abs(which.mean(axis=0) - shares).max() < 0.05
     mean, std = loader.moments(VIEWS.index_M)
     np.testing.assert_allclose(mean, np.concatenate(choices).mean(axis=0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(std, np.concatenate(choices).std(axis=0), rtol=1e-4, atol=1e-6)
@@ -467,6 +470,7 @@ def test_tuning_all_or_the_last_stage_goes_through_pixels(weights: Path, tmp_pat
         ({"train": {"augment": {}}}, r"train\.augment: model\.tune frozen .*set it to null, or .*train\.views"),
         ({"train": {"views": 2}}, r"train\.augment: model\.tune frozen "),
         ({"train": {"views": 2, "augment": {}}, "model": {"tune": "all"}}, r"train\.views: model\.tune all .*to 0"),
+        ({"train": {"originals": 0.5}}, r"train: .*originals is how often .*set views"),
         ({"train": {"cutmix": 1.0}}, r"train\.cutmix: .*set it to 0"),
         ({"train": {"layer_decay": 0.5}}, r"train\.layer_decay: .*set it to 1"),
         ({"model": {"tune": "froze"}}, r"model\.tune: "),

@@ -89,6 +89,17 @@ class TrainSettings(Section):
     views: int = Field(
         0, ge=0, le=100, description="model.tune frozen only: copies of each training image, varied by augment, kept"
     )
+    originals: float | None = Field(
+        None, gt=0, le=1, description="with views: how often the image itself is seen; null = as often as each copy"
+    )
+
+    @model_validator(mode="after")
+    def _has_copies_beside_originals(self) -> TrainSettings:
+        if self.originals is not None and not self.views:
+            raise ValueError(
+                "originals is how often an image itself is seen beside its views; set views, or it to null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _stops_by_what_it_watches(self) -> TrainSettings:

@@ -79,7 +79,8 @@ class FeatureLoader(Loader):
     """The same for features (N, K), float32, that stand for the radiographs: batches (B, K), as they are.
 
     `key` names all that they were computed from, `backbone` is the hash of the weights. `views_VMK` are the features of
-    V varied copies of the images `viewed_M`.
+    V varied copies of the images `viewed_M`; `originals` is the probability that `varied` takes the image itself and
+    not a copy, None as often as each of the copies.
     """
 
     def __init__(
@@ -90,10 +91,11 @@ class FeatureLoader(Loader):
         device: str = "cpu",
         views_VMK: Sequence[np.ndarray] = (),
         viewed_M: np.ndarray | None = None,
+        originals: float | None = None,
     ):
         super().__init__(features_NK, device)
         self.features_NK, self.key, self.backbone = features_NK, key, backbone
-        self._views_VMK = views_VMK
+        self._views_VMK, self._originals = views_VMK, originals
         self._row_N = np.full(len(features_NK), -1)
         if viewed_M is not None:
             self._row_N[viewed_M] = np.arange(len(viewed_M))
@@ -116,7 +118,12 @@ class FeatureLoader(Loader):
         self, index_B: np.ndarray, images: Tensor, settings: AugmentSettings, generator: torch.Generator
     ) -> Tensor:
         """The features of one of the varied copies of each image, or of the image itself."""
-        drawn_B = torch.randint(len(self._views_VMK) + 1, (len(index_B),), generator=generator).numpy() - 1
+        views, images_B = len(self._views_VMK), (len(index_B),)
+        if self._originals is None or not views:
+            drawn_B = torch.randint(views + 1, images_B, generator=generator).numpy() - 1
+        else:
+            copies_B = torch.randint(views, images_B, generator=generator).numpy()
+            drawn_B = np.where(torch.rand(images_B, generator=generator).numpy() < self._originals, -1, copies_B)
         rows_B, out = self._rows(index_B), images.clone()
         for view in np.unique(drawn_B[drawn_B >= 0]):
             at = np.flatnonzero(drawn_B == view)
