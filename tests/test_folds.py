@@ -104,7 +104,7 @@ def test_warnings_of_the_folds_stand_on_the_page_of_all(here: Path) -> None:
             "4 of 30 test images were seen by the weights w: what is measured on them is memory"
         )
         record.write_text(json.dumps(said))
-        text = write_folds_report(folders, here / "again", "again").read_text()
+        text = write_folds_report([folders], here / "again").read_text()
     finally:
         record.write_text(before)
     assert "4 of 30 test images were seen by the weights w" in text and "fold 2 of 3:" not in text
@@ -121,3 +121,53 @@ def test_it_goes_on_and_mistakes_are_told(
     capsys.readouterr()
     assert "--folds 1: 2 or more" in fails(capsys, "baseline", "tiny.yaml", "--folds", "1")
     assert "folds are 2 or more" in fails(capsys, "baseline", "tiny.yaml", "--set", "data.fold=2")
+
+
+def test_several_cross_validations_are_also_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(here)
+    assert main(["baseline", "tiny.yaml", "--folds", "3", "--name", "other", "--set", "train.lr=0.01"]) == 0
+    assert main(["folds", "runs/baseline-tiny", "runs/baseline-other", "--out", "results/both"]) == 0
+    assert "results/both/README.md" in capsys.readouterr().out
+    models = pd.read_csv("results/both/tables/models.csv").set_index("model")
+    for name in ("tiny", "other"):
+        alone = pd.read_csv(f"results/baseline-{name}-3folds/tables/models.csv").set_index("model")
+        assert models.loc[f"{name}: cnn", "accuracy"] == alone.loc["cnn", "accuracy"]
+    probs, labels = [], []
+    for fold in (1, 2, 3):
+        of_fold = []
+        for name in ("tiny", "other"):
+            run = load_baseline(Path(f"runs/baseline-{name}-fold{fold}of3/cnn"))
+            assert run.images is not None
+            for record in run.baselines.values():
+                index, one = predictions(run.fit_folder(record.fit), "test")
+                of_fold.append(one.astype(np.float64) / one.sum(axis=1, keepdims=True, dtype=np.float64))
+        assert len(of_fold) == 4
+        probs.append(np.mean(of_fold, axis=0))
+        labels += [run.experiment.data.classes.index(label) for label in run.images["label"].iloc[index]]
+    together, y = models.loc["ensemble of 4 networks a fold"], np.array(labels)
+    pooled = np.concatenate(probs)
+    assert together["accuracy"] == pytest.approx((pooled.argmax(1) == y).mean(), abs=1e-5)
+    assert together["roc_auc"] == pytest.approx(roc_auc_score(y, pooled, multi_class="ovr"), abs=1e-5)
+    folds = pd.read_csv("results/both/tables/folds.csv")
+    assert (folds["fold"] == "mean of folds").sum() == 3 and len(folds) == 12
+
+
+def test_cross_validations_that_do_not_fit_are_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(here)
+    out = ("--out", "results/odd")
+    assert "are wanted, and there is no tiny-fold1ofK" in fails(capsys, "folds", "runs/tiny", *out)
+    assert "name each cross-validation once" in fails(
+        capsys, "folds", "runs/baseline-tiny", "runs/baseline-tiny/", *out
+    )
+    dealt = ("--folds", "3", "--name", "dealt", "--set", "data.split_seed=7")
+    assert main(["baseline", "tiny.yaml", *dealt]) == 0
+    capsys.readouterr()
+    wanted = "dealt: cnn: other images, or dealt out otherwise, than in tiny: cnn"
+    assert wanted in fails(capsys, "folds", "runs/baseline-tiny", "runs/baseline-dealt", *out)
+    Path("runs/baseline-dealt-fold2of3").rename("runs/elsewhere")
+    assert "fold 2 of 3 is missing; finish it first" in fails(capsys, "folds", "runs/baseline-dealt", *out)
+    assert not Path("results/odd").exists()

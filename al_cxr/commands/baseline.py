@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from al_cxr.errors import Unavailable, UserError
 from al_cxr.explanations import explainer
 from al_cxr.records import read, write
 from al_cxr.report.baseline import write_baseline_report
-from al_cxr.report.folds import write_folds_report
+from al_cxr.report.folds import fold_folders, write_folds_report
 from al_cxr.sweeps import sweep
 from al_cxr.workspace import note_commit
 
@@ -61,7 +62,14 @@ def cross_validate(request: Request, archs: str | None, folds: int) -> None:
         )
         baseline(of_fold, archs)
         done.append(request.runs / of_fold.run_name("baseline"))
-    print(f"folds     {write_folds_report(done, request.results / whole, whole)}")
+    print(f"folds     {write_folds_report([done], request.results / whole)}")
+
+
+def folds(runs: Sequence[Path], out: Path) -> None:
+    """`al-cxr folds`: one page over cross-validations of the same images, and over all their networks as one."""
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise UserError(f"{', '.join(map(str, runs))}: name each cross-validation once")
+    print(f"folds     {write_folds_report([fold_folders(run) for run in runs], out)}")
 
 
 def _asked(request: Request, settings: Settings, archs: str | None) -> list[str]:

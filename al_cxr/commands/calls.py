@@ -27,6 +27,12 @@ def baseline(options: argparse.Namespace) -> None:
         baseline.cross_validate(_request(options), options.arch, options.folds)
 
 
+def folds(options: argparse.Namespace) -> None:
+    from al_cxr.commands import baseline
+
+    baseline.folds(options.runs, options.out)
+
+
 def search(options: argparse.Namespace) -> None:
     from al_cxr.commands import search
 

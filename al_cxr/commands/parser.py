@@ -16,6 +16,7 @@ examples:
   al-cxr run experiments/tb_entropy.yaml --data my_images.csv     the same on your own radiographs
   al-cxr baseline --arch cnn                                      one fully labelled model
   al-cxr baseline --arch all experiments/pneumonia.yaml           one table of all architectures
+  al-cxr baseline experiments/transfer.yaml --folds 5             cross-validation: every image tested on once
   al-cxr search experiments/cxr3_features.yaml                    hyper-parameters, chosen on validation data
   al-cxr compare runs/tb_entropy                                  every round against the cross-entropy baseline
   al-cxr report runs/tb_entropy                                   its page again: results/tb_entropy/report.html
@@ -57,6 +58,17 @@ def parser() -> argparse.ArgumentParser:
     baseline.add_argument("--folds", type=int, help="cross-validation: test every image once, in so many folds")
     _settings_options(baseline)
     baseline.set_defaults(call=calls.baseline)
+
+    folds = commands.add_parser("folds", help="one page over cross-validations of baseline --folds, also all as one")
+    folds.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="a run folder without its -fold1ofK, e.g. runs/baseline-transfer",
+    )
+    folds.add_argument("--out", type=Path, required=True, help="folder of the page")
+    folds.set_defaults(call=calls.folds)
 
     search = commands.add_parser("search", help="choose hyper-parameters on validation data, with a stated budget")
     search.add_argument("experiment", type=Path, help="the experiment file (YAML), with a section search")

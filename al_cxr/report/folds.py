@@ -1,7 +1,8 @@
-"""The report of a cross-validation: every image tested on once, all folds as one test set and each by itself."""
+"""The report of cross-validations: every image tested on once, all folds as one test set and each by itself."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,43 +14,68 @@ from al_cxr.comparison.baselines import Baselines, load_baselines
 from al_cxr.comparison.finished import Finished
 from al_cxr.data.folds import NOTE
 from al_cxr.errors import UserError
+from al_cxr.metrics import measure
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.page import LIMITS, Page, warnings
 from al_cxr.report.tables import Column, Table, escape, file_name
 from al_cxr.report.trust_tables import performance_table
+from al_cxr.trust.ensemble import mean_probs
 from al_cxr.trust.intervals import clusters
 from al_cxr.trust.predicted import Group, Predicted
 from al_cxr.trust.trial import Trial
 from al_cxr.trust.truth import labels_of, predicted
 
 
-def write_folds_report(folders: Sequence[Path], results_dir: Path, name: str) -> Path:
-    """README.md and tables of the folds of `al-cxr baseline --folds`, a folder each; the path of the page.
+def fold_folders(run: Path) -> list[Path]:
+    """The folders RUN-fold1ofK to RUN-foldKofK that `al-cxr baseline --folds` has made; UserError if one is missing."""
+    numbered = re.compile(re.escape(run.name) + r"-fold(\d+)of(\d+)")
+    found = {(int(m[2]), int(m[1])): f for f in run.parent.glob("*") if (m := numbered.fullmatch(f.name))}
+    counts = {folds for folds, _ in found}
+    if len(counts) != 1:
+        there = " and ".join(f"{run.name}-fold1of{folds}" for folds in sorted(counts)) or f"no {run.name}-fold1ofK"
+        raise UserError(f"{run}: the folders of one cross-validation are wanted, and there is {there}")
+    folds = counts.pop()
+    if missing := [k for k in range(1, folds + 1) if (folds, k) not in found]:
+        raise UserError(f"{run}: fold {', '.join(map(str, missing))} of {folds} is missing; finish it first")
+    return [found[folds, k] for k in range(1, folds + 1)]
 
-    UserError where a fold lacks a model or a seed that another has, or an image was tested on twice.
+
+def write_folds_report(validations: Sequence[Sequence[Path]], results_dir: Path) -> Path:
+    """README.md and tables of one or more cross-validations of the same images, each the folders of its folds in order;
+    several also as one ensemble. The path of the page.
+
+    UserError where a fold lacks a model or a seed that another has, an image was tested on twice, or the
+    cross-validations have dealt out their images differently.
     """
-    folds = [load_baselines(folder) for folder in folders]
-    for folder, fold in zip(folders, folds, strict=True):
-        if fold.gaps or list(fold.runs) != list(folds[0].runs):
-            raise UserError(
-                f"{folder}: {', '.join(fold.gaps) or 'other models than in the first fold'}; finish it first"
-            )
-    record, seeds = folds[0].first.experiment, folds[0].seeds
-    notes = dict.fromkeys(n for fold in folds for run in fold.runs.values() for n in run.experiment.data.notes)
+    loaded = [_loaded(folders) for folders in validations]
+    every = [fold for folds in loaded for fold in folds]
+    record, folds = every[0].first.experiment, len(loaded[0])
+    notes = dict.fromkeys(n for fold in every for run in fold.runs.values() for n in run.experiment.data.notes)
     data = record.data.model_copy(update={"notes": [note for note in notes if not note.startswith(NOTE)]})
-    tested = {model: _pooled([fold.runs[model] for fold in folds], seeds) for model in folds[0].runs}
-    table = next(iter(tested.values()))[1]
+    pooled = [
+        _pooled(f"{_name(done)}: " * (len(loaded) > 1) + model, [fold.runs[model] for fold in done])
+        for done in loaded
+        for model in done[0].runs
+    ]
+    groups, table = [group for group, _ in pooled], pooled[0][1]
     if table["index"].duplicated().any():
-        raise UserError(f"{folders[0].parent}: an image was tested on in two folds; are these of one cross-validation?")
-    plural = f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
+        raise UserError(f"{validations[0][0].parent}: an image was tested on in two folds; are these of one deal?")
+    for group, other in pooled[1:]:
+        if not other[["name", "label", "fold"]].equals(table[["name", "label", "fold"]]):
+            raise UserError(f"{group.label}: other images, or dealt out otherwise, than in {groups[0].label}")
+    fold_N = table["fold"].to_numpy()
+    if len(validations) > 1:
+        groups.append(_together(groups))
+    most = max(len(group.models) for group in groups)
+    plural = f"{most} seed{'s' * (most != 1)}"
     mark = f"{data.name}{' (synthetic: no patient was imaged)' * data.synthetic} · {len(table):,} images · {plural}"
-    page = Page(results_dir, f"{escape(name)}: {len(folds)}-fold cross-validation on {escape(data.name)}")
-    page.add(warnings(data, record.commit, len(seeds), []))
+    page = Page(results_dir, f"{escape(results_dir.name)}: {folds}-fold cross-validation on {escape(data.name)}")
+    page.add(warnings(data, record.commit, most, []))
     page.add("## Where the numbers come from", f"    {' '.join(provenance.command().split())}")
     page.facts(
         {
-            "commit": ", ".join(dict.fromkeys(fold.first.experiment.commit for fold in folds)),
-            "seeds": ", ".join(map(str, seeds)),
+            "commit": ", ".join(dict.fromkeys(fold.first.experiment.commit for fold in every)),
+            "seeds": ", ".join(map(str, every[0].seeds)),
             "data set": mark,
             "attribution": data.attribution or "none given",
             "versions": ", ".join(f"{package} {version}" for package, version in record.versions.items()),
@@ -57,7 +83,6 @@ def write_folds_report(folders: Sequence[Path], results_dir: Path, name: str) ->
     )
     page.add(LIMITS, "## Results")
     patients = clusters(table["patient_id"].fillna("").astype(str).tolist())
-    groups = [group for group, _ in tested.values()]
     trial = Trial(data.classes, None, mark, clusters_N=patients)
     page.table(performance_table(groups, trial, "models", "All folds as one test set"))
     known = (table["patient_id"].fillna("") != "").all()
@@ -66,46 +91,75 @@ def write_folds_report(folders: Sequence[Path], results_dir: Path, name: str) ->
         f"{'' if known else ' (patients are not known, or not all)'}. The ROC-AUC ranks the images of all "
         "folds together, although other models scored them: that of single folds is a little higher as a rule."
     )
-    page.table(_by_fold(folds, mark))
+    page.table(_by_fold(groups, fold_N, tuple(data.classes), mark))
     return page.write()
 
 
-def _pooled(runs: Sequence[Finished], seeds: Sequence[int]) -> tuple[Group, pd.DataFrame]:
-    """A model's predictions of the test sets of all folds, a `Predicted` a seed, and the images' rows in that order."""
+def _loaded(folders: Sequence[Path]) -> list[Baselines]:
+    folds = [load_baselines(folder) for folder in folders]
+    for folder, fold in zip(folders, folds, strict=True):
+        if fold.gaps or list(fold.runs) != list(folds[0].runs):
+            raise UserError(
+                f"{folder}: {', '.join(fold.gaps) or 'other models than in the first fold'}; finish it first"
+            )
+    return folds
+
+
+def _name(folds: Sequence[Baselines]) -> str:
+    """The cross-validation's, as its run folders have it."""
+    return re.sub(r"-fold\d+of\d+$", "", folds[0].record.name).removeprefix("baseline-")
+
+
+def _pooled(label: str, runs: Sequence[Finished]) -> tuple[Group, pd.DataFrame]:
+    """A model's predictions of the test sets of all folds, a `Predicted` a seed, and the images' rows in that order,
+    with the number of their `fold`."""
+    seeds = list(runs[0].baselines)
     tables: list[pd.DataFrame] = []
     parts: dict[int, list[Predicted]] = {seed: [] for seed in seeds}
-    for run in runs:
+    for number, run in enumerate(runs, start=1):
         if run.images is None:
             raise UserError(f"{run.folder}: made before runs kept images.csv; run it again")
+        if list(run.baselines) != seeds:
+            raise UserError(f"{run.folder}: other seeds than in the first fold; finish it first")
         labels_N = labels_of(run.images, run.experiment.data.classes)
         for seed in seeds:
             record = run.baselines[seed]
             index_N, one = predicted(run.fit_folder(record.fit), f"seed {seed}", labels_N, record.val, record.test)
             parts[seed].append(one)
-        tables.append(run.images.iloc[index_N])
+        tables.append(run.images.iloc[index_N].assign(fold=number))
     whole = [
         Predicted(
             f"seed {seed}", np.concatenate([p.probs_NC for p in some]), np.concatenate([p.labels_N for p in some])
         )
         for seed, some in parts.items()
     ]
-    label = runs[0].folder.name
     return Group(file_name(label), label, whole), pd.concat(tables, ignore_index=True)
 
 
-def _by_fold(folds: Sequence[Baselines], mark: str) -> Table:
+def _together(groups: Sequence[Group]) -> Group:
+    """All networks as one: the mean of what those of a fold say of its images."""
+    networks = [model for group in groups for model in group.models]
+    name = f"ensemble of {len(networks)} networks a fold"
+    one = Predicted(name, mean_probs([model.probs_NC for model in networks]), groups[0].labels_N)
+    return Group(file_name(name), name, [one])
+
+
+def _by_fold(groups: Sequence[Group], fold_N: np.ndarray, classes: tuple[str, ...], mark: str) -> Table:
     """A row a model and fold, the mean over seeds, and a row for the mean over folds."""
     rows: list[dict[str, object]] = []
-    for model in folds[0].runs:
-        of_folds = [[b.test for b in fold.runs[model].baselines.values()] for fold in folds]
-        means = [(mean_sd([t.accuracy for t in tests]), mean_sd([t.roc_auc for t in tests])) for tests in of_folds]
-        for number, (tests, (accuracy, area)) in enumerate(zip(of_folds, means, strict=True), start=1):
-            row = {"model": model, "fold": str(number), "images": tests[0].n}
+    for group in groups:
+        means: list[tuple[float, float]] = []
+        for number in np.unique(fold_N):
+            in_N = fold_N == number
+            tests = [measure(m.probs_NC[in_N], m.labels_N[in_N], classes) for m in group.models]
+            accuracy, area = mean_sd([t.accuracy for t in tests]), mean_sd([t.roc_auc for t in tests])
+            means.append((accuracy[0], area[0]))
+            row = {"model": group.label, "fold": str(number), "images": tests[0].n}
             row |= {"accuracy": accuracy[0], "accuracy_sd": accuracy[1], "roc_auc": area[0], "roc_auc_sd": area[1]}
             rows.append(row)
-        row = {"model": model, "fold": "mean of folds", "images": sum(tests[0].n for tests in of_folds)}
-        row["accuracy"], row["accuracy_sd"] = mean_sd([accuracy[0] for accuracy, _ in means])
-        row["roc_auc"], row["roc_auc_sd"] = mean_sd([area[0] for _, area in means])
+        row = {"model": group.label, "fold": "mean of folds", "images": len(fold_N)}
+        row["accuracy"], row["accuracy_sd"] = mean_sd([accuracy for accuracy, _ in means])
+        row["roc_auc"], row["roc_auc_sd"] = mean_sd([area for _, area in means])
         rows.append(row)
     shown = (
         Column("model", "model"),
