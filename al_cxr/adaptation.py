@@ -28,6 +28,12 @@ CANNOT = (
 )
 
 
+def require_enough(images: int) -> None:
+    """UserError for fewer than FEWEST."""
+    if images < FEWEST:
+        raise UserError(f"{images} images are too few to adapt to; {FEWEST} or more are needed, without labels")
+
+
 class Moments:
     """Mean and standard deviation of features that come in batches, in float64."""
 
@@ -46,8 +52,7 @@ class Moments:
 
     def fit(self, head: Head) -> Head:
         """A copy of the head that standardises by these features; UserError for fewer than FEWEST images."""
-        if self.count < FEWEST:
-            raise UserError(f"{self.count} images are too few to adapt to; {FEWEST} or more are needed, without labels")
+        require_enough(self.count)
         adapted = copy.deepcopy(head)
         mean_K, std_K = np.asarray(self._mean), np.sqrt(np.asarray(self._squares) / self.count)
         place = head.standardise.mean

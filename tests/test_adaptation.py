@@ -159,7 +159,9 @@ def test_mistakes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["adapt", frozen, "few", "new"], "1 images are too few"),
         (["adapt", frozen, "other", "taken"], "is there already"),
         (["evaluate", "runs/baseline-tiny/cnn", "--data", "other/other.csv", "--adapt"], "--adapt: no network"),
+        (["evaluate", frozen, "--data", "phantom:30", "--adapt", "--out", "new"], "4 images are too few to adapt to"),
     ):
         assert main(arguments) == 2
-        assert message in capsys.readouterr().err
+        said = capsys.readouterr()
+        assert message in said.err and "accuracy" not in said.out
     assert not (here / "new").exists()

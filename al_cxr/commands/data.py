@@ -8,7 +8,7 @@ from pathlib import Path
 
 from al_cxr import evaluate as external
 from al_cxr import provenance
-from al_cxr.adaptation import CANNOT
+from al_cxr.adaptation import CANNOT, require_enough
 from al_cxr.config import DataSettings, Machine, MedmnistSource
 from al_cxr.data import kaggle, medmnist, sources
 from al_cxr.data.audit import audit as measure
@@ -52,6 +52,8 @@ def evaluate(
     if target is not None and target not in card.classes:
         raise UserError(f"--target: the models know no class {target!r}, but {', '.join(card.classes)}")
     dataset = sources.load_for_evaluation(sources.parse(data), card.classes)
+    if adapt:
+        require_enough(len(dataset))
     print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
     machine = Machine()
     runtime = plain(machine).activate()
