@@ -62,6 +62,7 @@ def test_the_readme_shows_the_main_commands() -> None:
         "evaluate",
         "bundle",
         "predict",
+        "folds",
         "explain",
         "data",
     }
