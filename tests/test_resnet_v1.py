@@ -115,6 +115,7 @@ def group(model: dict[str, Any]) -> dict[str, Any]:
         lambda model: model.pop("weightsManifest"),
         lambda model: group(model)["paths"].append("../../../etc/passwd"),
         lambda model: group(model)["paths"].pop(),
+        lambda model: group(model).update(paths=group(model)["paths"] * 2),
         lambda model: group(model)["weights"].pop(),
         lambda model: group(model)["weights"][0].update(dtype="uint8"),
         lambda model: group(model)["weights"][0].update(quantization={"scale": 1}),

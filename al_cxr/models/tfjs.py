@@ -39,7 +39,7 @@ def read(content: bytes) -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = {}
     for group in json.loads(files[models[0]])["weightsManifest"]:
         shards = [models[0].parent / str(path) for path in group["paths"]]
-        blob, start = b"".join(files[shard] for shard in shards), 0
+        blob, start = b"".join(files.pop(shard) for shard in shards), 0  # once each, or a short list fills the memory
         for entry in group["weights"]:
             shape = _shape(entry)
             end = start + 4 * math.prod(shape)
