@@ -94,16 +94,19 @@ def parse_override(text: str) -> dict[str, Any]:
 
 
 def load(path: Path, profile: str | None = None, overrides: Iterable[Mapping[str, Any]] = ()) -> Settings:
-    """Settings of an experiment file, with one of its profiles and then the overrides laid on top."""
+    """Settings of an experiment file, with its profiles (names joined by commas) and then the overrides laid on top.
+
+    Each profile lies on those before it: where two of them say different things, the later one holds.
+    """
     data = _extended(path)
     profiles = data.pop("profiles", None) or {}
     if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
         raise UserError(f"{path}: profiles wants a mapping from a name to settings")
-    if profile is not None:
-        if profile not in profiles:
+    for name in profile.split(",") if profile is not None else ():
+        if name not in profiles:
             known = ", ".join(sorted(profiles)) or "none"
-            raise UserError(f"{path}: no profile {profile!r}; the file has: {known}")
-        data = lay(profiles[profile], data)
+            raise UserError(f"{path}: no profile {name!r}; the file has: {known}")
+        data = lay(profiles[name], data)
     return validate(lay(functools.reduce(merge, overrides, {}), data), str(path))
 
 

@@ -106,6 +106,17 @@ def test_unknown_profile(tmp_path: Path) -> None:
         load(path, "papr")
 
 
+def test_of_several_profiles_each_lies_on_those_before(tmp_path: Path) -> None:
+    profiles = "profiles: {big: {train: {epochs: 50, lr: 1e-4}}, quick: {train: {epochs: 2}, seeds: [7]}}\n"
+    path = write(tmp_path, MINIMAL + profiles)
+    assert (load(path, "big,quick").train.epochs, load(path, "quick,big").train.epochs) == (2, 50)
+    both = load(path, "quick,big")
+    assert (both.train.lr, both.seeds) == (1e-4, [7])
+    for wrong in ("big,papr", "big,", ",big", "big, quick"):
+        with pytest.raises(UserError, match=r"no profile.*big, quick"):
+            load(path, wrong)
+
+
 def test_overrides_win_over_profile_and_file(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL + "train: {epochs: 3}\nprofiles: {p: {train: {epochs: 5, lr: 1e-4}}}\n")
     settings = load(path, "p", [parse_override("train.epochs=7")])

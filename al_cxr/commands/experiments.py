@@ -53,13 +53,14 @@ class Request:
         return experiment.load(self.experiment, self.profile, [*over, *more])
 
     def run_name(self, *prefix: str) -> str:
-        """The run folder's name: given, or made of the experiment file, the profile and the data set."""
+        """The run folder's name: given, or made of the experiment file, the profiles and the data set."""
         if self.name is not None:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name):
                 raise UserError(f"--name {self.name}: letters, digits and . _ + - only; it becomes a folder")
             return "-".join([*prefix, self.name])
+        profile = (self.profile or "").replace(",", "-")
         data = _short(sources.parse(self.data)) if self.data else ""
-        return "-".join(part for part in (*prefix, self.experiment.stem, self.profile or "", data) if part)
+        return "-".join(part for part in (*prefix, self.experiment.stem, profile, data) if part)
 
 
 def run(request: Request, plan_only: bool = False) -> None:

@@ -166,7 +166,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _settings_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER] instead of the YAML's")
-    parser.add_argument("--profile", help="a profile of the experiment file, e.g. paper")
+    parser.add_argument(
+        "--profile", help="a profile of the experiment file, e.g. paper; of several (a,b) each lies on those before it"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. train.epochs=3; repeatable"
     )
