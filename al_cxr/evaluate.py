@@ -21,7 +21,7 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
 from al_cxr.features import feature_loader
-from al_cxr.fits import Fit
+from al_cxr.fits import Fit, ModelCard
 from al_cxr.metrics import measure
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
@@ -193,20 +193,19 @@ def target_of(run: Path) -> str:
     return Settings.model_validate(read(run / "experiment.json", ExperimentRecord).settings).data.target
 
 
-def open_store(models: list[Named], dataset: Dataset, machine: Machine) -> PixelStore:
+def open_store(cards: Sequence[ModelCard], dataset: Dataset, machine: Machine) -> PixelStore:
     """The data set's pixels at the size that all the models were trained at."""
-    sizes = {m.fit.card().image_size for m in models}
+    sizes = {card.image_size for card in cards}
     if len(sizes) != 1:
         raise UserError(f"the models were trained at different image sizes ({sorted(sizes)}); evaluate them one by one")
     cache = Path(machine.cache) if machine.cache else None
     return PixelStore.open(dataset.images, sizes.pop(), cache, machine.workers)
 
 
-def seen_before(models: list[Named], store: PixelStore) -> int:
-    """How many of the images the models, or the weights they started from, were trained on or chosen by: 0 where the
-    test is an external one."""
+def seen_by(models: Sequence[Named]) -> frozenset[str]:
+    """Digests of the images that the models, or the weights they started from, were trained on or chosen by."""
     runs = {m.fit.folder.parent.parent for m in models}
-    return seen.count(store, frozenset().union(*(seen.of_run(run) for run in runs)))
+    return frozenset().union(*(seen.of_run(run) for run in runs))
 
 
 def _named(run: Path, group: str, name: str, key: str) -> Named:

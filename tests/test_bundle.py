@@ -315,6 +315,19 @@ def _option(bundle: Path) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | {"options": {"width": "os.system"}}))
 
 
+def _validation(**changed: torch.Tensor) -> Callable[[Path], None]:
+    def attack(bundle: Path) -> None:
+        file = bundle / "validation.safetensors"
+        save_file(load_file(file) | changed, file)
+
+    return attack
+
+
+def _cut_validation(bundle: Path) -> None:
+    file = bundle / "validation.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+
+
 @pytest.mark.parametrize(
     ("attack", "signed", "message"),
     [
@@ -335,6 +348,13 @@ def _option(bundle: Path) -> None:
         (_missing, True, "missing"),
         (_option, True, "width"),
         (_foreign_weights, True, "weights from outside"),
+        (_validation(labels=torch.zeros(3, dtype=torch.int64)), False, "its hash differs"),
+        (_validation(labels=torch.zeros(3, dtype=torch.int64)), True, "with a label each"),
+        (_validation(labels=torch.tensor(3)), True, "with a label each"),
+        (_validation(probs=torch.full((20, 3), 1 / 3)), True, "not float64 probabilities"),
+        (_validation(probs=torch.full((20, 3), torch.nan, dtype=torch.float64)), True, "not float64|add up to 1"),
+        (_validation(more=torch.zeros(1)), True, "instead of probs and labels"),
+        (_cut_validation, True, "not a safetensors file"),
     ],
 )
 def test_a_hostile_bundle_is_refused(saved: Path, attack: Callable[[Path], None], signed: bool, message: str) -> None:

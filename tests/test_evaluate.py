@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -94,8 +95,61 @@ def test_several_runs_are_tested_side_by_side_and_as_one(here: Path, capsys: pyt
     assert validated["threshold"].notna().all()
     assert capsys.readouterr().out.count("accuracy") >= 5
 
-    assert "--out: several runs" in fails(capsys, "evaluate", *runs, "--data", "other.csv")
+    assert "--out: several models" in fails(capsys, "evaluate", *runs, "--data", "other.csv")
     assert "the same models" in fails(capsys, "evaluate", runs[0], f"{runs[0]}/baseline", *asked)
+
+
+def test_a_bundle_is_tested_with_the_answers_that_it_gives(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = "runs/baseline-tiny/cnn"
+    assert main(["bundle", f"{run}/baseline", "hospital", "--specificity", "0.7"]) == 0
+    assert main(["predict", "hospital", "other.csv", "--out", "answers.csv"]) == 0
+    assert main(["evaluate", "hospital", run, "--data", "other.csv", "--out", "bundled"]) == 0
+    assert "bundle hospital: accuracy" in capsys.readouterr().out
+
+    answers = pd.read_csv(here / "answers.csv").set_index("path")
+    tested = pd.read_csv(here / "bundled/predictions/bundle_hospital.csv").set_index("name")
+    columns = [column for column in tested if column.startswith("p_")]
+    np.testing.assert_allclose(tested[columns], answers.loc[tested.index, columns], atol=1.1e-6)
+    ill = tested["true"] == "tuberculosis"
+    flagged = answers.loc[tested.index, "is_tuberculosis"] == 1
+    models = pd.read_csv(here / "bundled/tables/models.csv").set_index("model")
+    row = models.loc["bundle hospital"]
+    assert row["sensitivity"] == pytest.approx(flagged[ill].mean(), abs=1e-5)
+    assert row["specificity"] == pytest.approx((~flagged)[~ill].mean(), abs=1e-5)
+    # as the networks of its run together, but for a temperature, which changes no class
+    assert row["accuracy"] == pytest.approx(models.loc["baseline, ensemble of 2", "accuracy"], abs=1e-5)
+    text = (here / "bundled/README.md").read_text()
+    for said in ("specificity 70 % on validation", "2 networks (cnn)", "calibrated, with its temperature"):
+        assert said in text
+    asked = ["--out", "asked", "--sensitivity", "0.8"]
+    assert main(["evaluate", "hospital", "--data", "other.csv", *asked]) == 0
+    assert "sensitivity 80 % on validation" in (here / "asked/README.md").read_text()
+
+
+def test_a_bundle_brings_what_it_has_seen_and_an_older_one_no_threshold(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", "runs/baseline-tiny/cnn/baseline", "now"]) == 0
+    shutil.copytree("now", "older")
+    (here / "older/validation.safetensors").unlink()
+    with open(here / "older/seen.sha256", "a") as f:
+        f.write(f"{hashlib.sha256((here / '7.png').read_bytes()).hexdigest()}\n")
+    files = sorted(p for p in (here / "older").rglob("*") if p.is_file() and p.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(here / 'older')}\n" for p in files]
+    (here / "older/SHA256SUMS").write_text("".join(lines))
+
+    other = ["--data", "other.csv"]
+    assert main(["evaluate", "now", "older", *other, "--out", "two"]) == 0
+    text = (here / "two/README.md").read_text()
+    assert "1 of 60 images trained or chose the models" in text and "bundle older holds no validation answers" in text
+    models = pd.read_csv(here / "two/tables/models.csv").set_index("model")
+    assert models.loc["bundle older", "accuracy"] == models.loc["bundle now", "accuracy"]
+    assert np.isnan(models.loc["bundle older", "sensitivity"]) and models.loc["bundle now", "sensitivity"] >= 0
+
+    assert "--out: a bundle holds nothing but itself" in fails(capsys, "evaluate", "now", *other)
+    assert "the same bundle" in fails(capsys, "evaluate", "now", "./now", *other, "--out", "x")
+    assert "adapted by `al-cxr adapt`" in fails(capsys, "evaluate", "now", *other, "--out", "x", "--adapt")
+    assert not (here / "x").exists()
 
 
 def test_thresholds_come_from_the_validation_split_of_the_run(here: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from al_cxr.trust.operating import Goal, choose, per_thousand
+from al_cxr.trust.operating import BEST, GOALS, Goal, choose, goal_from, per_thousand
 
 SCORES = np.array([0.9, 0.8, 0.7, 0.2, 0.75, 0.5, 0.3, 0.1, 0.05])
 ILL = np.array([True] * 4 + [False] * 5)
@@ -21,6 +23,17 @@ def test_thresholds_by_hand() -> None:
     assert (every.value, every.sensitivity, every.specificity) == (0.2, 1.0, 0.4)
     specific = choose(SCORES, ILL, Goal("specificity", 0.8))
     assert 0.5 < (specific.value or 0) <= 0.7 and (specific.sensitivity, specific.specificity) == (0.75, 0.8)
+
+
+@given(st.sampled_from(GOALS), st.integers(1, 1000))
+def test_a_goal_is_known_by_its_words(goal: Goal, thousandths: int) -> None:
+    goal = replace(goal, value=thousandths / 1000 if goal.kind not in BEST else goal.value)
+    assert goal_from(str(goal)) == goal
+
+
+@pytest.mark.parametrize("words", ["", "sensitivity 0 %", "sensitivity 900 %", "luck 90 %", "f1", "sensitivity nan %"])
+def test_other_words_are_no_goal(words: str) -> None:
+    assert goal_from(words) is None
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["sensitivity", "specificity"]), st.floats(0.05, 1.0))

@@ -13,11 +13,12 @@ import pytest
 from fake_run import fake_run
 from tiny import TINY, write_tiny
 
+from al_cxr import seen
 from al_cxr.cli import main
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.data import sources
 from al_cxr.errors import UserError
-from al_cxr.evaluate import find_models, seen_before
+from al_cxr.evaluate import find_models, seen_by
 from al_cxr.experiment import load, parse_override
 from al_cxr.records import RoundRecord
 from al_cxr.report.regimes import write_regimes
@@ -150,7 +151,9 @@ def test_several_regimes_of_the_same_labels_share_their_models(
     workspace = opened(tmp_path)
     (runs / "seen.sha256").unlink()  # as where only regimes were run
     n = sum(len(workspace.dataset.indices(split)) for split in ("train", "val"))
-    assert seen_before(find_models(runs / "low"), workspace.store) >= n, "a regime's training was not recognised"
+    assert seen.count(workspace.store, seen_by(find_models(runs / "low"))) >= n, (
+        "a regime's training was not recognised"
+    )
 
 
 def test_each_loss_needs_an_arm_that_samples_at_random(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

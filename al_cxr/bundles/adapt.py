@@ -63,5 +63,5 @@ def adapt(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callabl
             write(fits[-1].folder / "model.json", portable(fit.card()))
             save_tensors(fits[-1].folder / "model.safetensors", network.state_dict())
         record = bundle.record.model_copy(update={"adapted": made})
-        save_bundle(Bundle(record, tuple(fits), bundle.seen), out)
+        save_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation), out)
     return made

@@ -21,7 +21,17 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from al_cxr import models
-from al_cxr.bundles.bundle_records import BUNDLE, CARD, MEMBERS, MOST_MEMBERS, SUMS, BundleRecord, Network
+from al_cxr.bundles.bundle_records import (
+    BUNDLE,
+    CARD,
+    MEMBERS,
+    MOST_MEMBERS,
+    SUMS,
+    VALIDATION,
+    BundleRecord,
+    Network,
+)
+from al_cxr.bundles.validation import Validation, read_validation, write_validation
 from al_cxr.checkpoint import save_tensors
 from al_cxr.config import Machine
 from al_cxr.errors import UserError
@@ -47,6 +57,8 @@ class Bundle:
     fits: tuple[Fit, ...]
     seen: frozenset[str] = frozenset()
     """Digests of the images that the networks were trained on or chosen by (al_cxr.seen)."""
+    validation: Validation | None = None
+    """None of a bundle that was made before bundles kept it."""
 
     def networks(self, runtime: Runtime) -> list[nn.Module]:
         """The members with their weights, in eval mode on the device."""
@@ -69,6 +81,8 @@ def save_bundle(bundle: Bundle, out: Path) -> Path:
         write(draft / BUNDLE, bundle.record)
         write_atomically(draft / CARD, page(bundle.record).encode())
         write_seen(draft, bundle.seen)
+        if bundle.validation is not None:
+            write_validation(draft / VALIDATION, bundle.validation)
         for number, fit in enumerate(bundle.fits, start=1):
             _save_member(fit, draft / MEMBERS / str(number))
         files = sorted(p.relative_to(draft).as_posix() for p in draft.rglob("*") if p.is_file())
@@ -115,7 +129,7 @@ def open_bundle(path: Path) -> Bundle:
     _check_files(path, sums)
     record = read(path / BUNDLE, BundleRecord)
     expected = {BUNDLE, CARD} | {f"{MEMBERS}/{i + 1}/{name}" for i in range(record.members) for name in MEMBER_FILES}
-    if odd := sorted(expected ^ (set(sums) - {SEEN})):  # older bundles have not noted it
+    if odd := sorted(expected ^ (set(sums) - {SEEN, VALIDATION})):  # older bundles lack these
         raise UserError(f"{path}: {odd[0]}: {'missing' if odd[0] in expected else 'no file of a bundle'}; refused")
     fits = []
     for number in range(1, record.members + 1):
@@ -123,7 +137,8 @@ def open_bundle(path: Path) -> Bundle:
         fit = Fit(folder, read(folder / "fit.json", FitRecord))
         _check_network(fit, record, number)
         fits.append(fit)
-    return Bundle(record, tuple(fits), read_seen(path))
+    validation = read_validation(path / VALIDATION, len(record.classes)) if VALIDATION in sums else None
+    return Bundle(record, tuple(fits), read_seen(path), validation)
 
 
 def file_hash(path: Path) -> str:
@@ -143,7 +158,7 @@ def _sums(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         parsed = _LINE.fullmatch(line)
-        if parsed is None or parsed[2] in found or len(lines) > 3 * MOST_MEMBERS + 3:
+        if parsed is None or parsed[2] in found or len(lines) > 3 * MOST_MEMBERS + 4:
             raise UserError(f"{file}: line {number}: not a hash and the name of a file in a bundle; refused")
         found[parsed[2]] = parsed[1]
     return found

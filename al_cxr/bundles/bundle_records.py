@@ -4,6 +4,7 @@ BUNDLE/bundle.json                 BundleRecord
 BUNDLE/README.md                   the model card, for people
 BUNDLE/members/1/                  one network: fit.json, model.json, model.safetensors; more in an ensemble
 BUNDLE/seen.sha256                 hashes of the images it was trained on or chosen by
+BUNDLE/validation.safetensors      what it said of the validation images, and their labels: thresholds come from these
 BUNDLE/SHA256SUMS                  a hash of every other file, as `sha256sum -c` reads it
 """
 
@@ -17,6 +18,7 @@ from al_cxr.metrics import Metrics
 from al_cxr.records import DataCard, Record
 
 BUNDLE, CARD, SUMS, MEMBERS = "bundle.json", "README.md", "SHA256SUMS", "members"
+VALIDATION = "validation.safetensors"
 MOST_MEMBERS = 64
 SIDES = (28, 1024)
 """Smallest and largest image side, pixels, as in the settings of an experiment."""

@@ -13,6 +13,7 @@ import torch
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundle_records import Abstention, BundleRecord, Decision, Interval, Network, Tested
 from al_cxr.bundles.measured import Split, split
+from al_cxr.bundles.validation import Validation
 from al_cxr.errors import UserError
 from al_cxr.evaluate import Named, find_models
 from al_cxr.fits import Fit
@@ -85,7 +86,8 @@ def assemble(paths: Sequence[Path], runtime: Runtime, goal: Goal = GOAL, coverag
         val_images=len(val.labels_N),
         tested=judge(test, temperature.value, decision, abstention, tuple(card.classes), t),
     )
-    return Bundle(record, fits, frozenset().union(*map(of_run, runs)))
+    seen = frozenset().union(*map(of_run, runs))
+    return Bundle(record, fits, seen, Validation(val.probs_NC, val.labels_N))
 
 
 def _found(paths: Sequence[Path]) -> list[Named]:

@@ -52,10 +52,12 @@ def report(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    from al_cxr.commands import data
+    from al_cxr.commands.evaluate import evaluate
 
     o = options
-    data.evaluate(o.runs, o.data, o.out, o.attribution, o.target, _goal(o), o.prevalence, o.adapt)
+    asked = any(value is not None for value in (o.best, o.sensitivity, o.specificity))
+    goal = _goal(o) if asked else None
+    evaluate(o.runs, o.data, o.out, o.attribution, o.target, goal, o.prevalence, o.adapt)
 
 
 def bundle(options: argparse.Namespace) -> None:

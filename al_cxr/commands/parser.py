@@ -20,7 +20,7 @@ examples:
   al-cxr search experiments/cxr3_features.yaml                    hyper-parameters, chosen on validation data
   al-cxr compare runs/tb_entropy                                  every round against the cross-entropy baseline
   al-cxr report runs/tb_entropy                                   its page again: results/tb_entropy/report.html
-  al-cxr evaluate runs/tb_entropy --data other_hospital.csv       trained models on another data set
+  al-cxr evaluate runs/tb_entropy --data other_hospital.csv       trained models, or bundles, on another data set
   al-cxr bundle runs/tb_entropy/baseline my_model                 a trained model that loads without its experiment
   al-cxr predict my_model my_images/                              its answers to any folder of images, as a CSV
   al-cxr adapt my_model their_images/ their_model                 for another hospital, from its images without labels
@@ -92,8 +92,8 @@ def parser() -> argparse.ArgumentParser:
         "runs",
         type=Path,
         nargs="+",
-        metavar="RUN",
-        help="a run folder, or an arm, a seed or a fit below it; several: also as one",
+        metavar="MODEL",
+        help="a run folder, or an arm, a seed or a fit below it (several: also as one), or a bundle",
     )
     evaluate.add_argument("--data", required=True, help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER]")
     evaluate.add_argument("--out", type=Path, default=None, help="where to write; RUN/evaluations/DATA unless given")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,15 @@ class Goal:
 
 GOALS = (Goal("sensitivity"), Goal("specificity"), Goal("f1"), Goal("accuracy"))
 """What people ask of a threshold, with the usual 90 %."""
+
+
+def goal_from(text: str) -> Goal | None:
+    """The goal that `str` put into these words; None for other words."""
+    number = re.fullmatch(r"[a-z]+ (\d{1,3}(?:\.\d+)?) %", text)
+    share = float(f"{number[1]}e-2") if number else Goal.value
+    if not 0 < share <= 1:
+        return None
+    return next((goal for goal in (replace(one, value=share) for one in GOALS) if str(goal) == text), None)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""A bundle on images whose labels are known: its answers are those that `predict` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_cxr.bundles.bundle import Bundle, open_bundle
+from al_cxr.bundles.predict import BATCH, answerer, serving_runtime
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.store import PixelStore
+from al_cxr.errors import UserError
+from al_cxr.metrics import measure
+from al_cxr.report.evaluation import Judged
+from al_cxr.trust.calibration import heated
+
+
+@dataclass(frozen=True)
+class Named:
+    """A bundle and what to call it."""
+
+    name: str
+    bundle: Bundle
+
+
+def find_bundles(paths: Sequence[Path]) -> list[Named]:
+    """The bundles in these folders, called after them; UserError where one is none, or is named twice."""
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UserError(f"{', '.join(map(str, paths))}: some of these are the same bundle; name each once")
+    short = [path.resolve().name for path in paths]
+    names = short if len(set(short)) == len(short) else [str(path) for path in paths]
+    return [Named(f"bundle {name}", open_bundle(path)) for name, path in zip(names, paths, strict=True)]
+
+
+def described(bundle: Bundle) -> str:
+    """What a page has to say of a bundle: its networks, and what was done to their answers."""
+    r = bundle.record
+    said = f"{r.members} network{'s' * (r.members != 1)} ({r.archs})"
+    if r.adapted:
+        said += f", {r.adapted.members} of them adapted to {r.adapted.images:,} images without labels"
+    return f"{said}, {bundle.identity()[:12]}; probabilities are calibrated, with its temperature {r.temperature:.3f}"
+
+
+def evaluate(model: Named, dataset: Dataset, store: PixelStore, note: Callable[[int], Any]) -> Judged:
+    """A bundle's calibrated probabilities of all images of a data set with the bundle's classes, whose `store` holds
+    them at its size, beside those of its validation images. `note(n)` is told how many images are done.
+    """
+    bundle = model.bundle
+    answer = answerer(bundle, serving_runtime())
+    some: list[np.ndarray] = []
+    for start in range(0, len(dataset), BATCH):
+        pixels_NSS = np.asarray(store.pixels[start : start + BATCH])
+        some.append(answer(pixels_NSS).probs_NC)
+        note(len(pixels_NSS))
+    probs_NC = np.concatenate(some)
+    measured = measure(probs_NC, dataset.labels_N, dataset.classes)
+    if bundle.validation is None:
+        return Judged(model.name, model.name, probs_NC, measured)
+    val_probs_MC = heated(bundle.validation.probs_MC, bundle.record.temperature)
+    return Judged(model.name, model.name, probs_NC, measured, val_probs_MC, bundle.validation.labels_M, shown=True)
