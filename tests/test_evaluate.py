@@ -118,6 +118,8 @@ def test_a_bundle_is_tested_with_the_answers_that_it_gives(here: Path, capsys: p
     assert row["specificity"] == pytest.approx((~flagged)[~ill].mean(), abs=1e-5)
     # as the networks of its run together, but for a temperature, which changes no class
     assert row["accuracy"] == pytest.approx(models.loc["baseline, ensemble of 2", "accuracy"], abs=1e-5)
+    calibrated = pd.read_csv(here / "bundled/tables/calibration.csv")
+    assert list(calibrated["model"]).count("bundle hospital") == 1, "calibrated twice"
     text = (here / "bundled/README.md").read_text()
     for said in ("specificity 70 % on validation", "2 networks (cnn)", "calibrated, with its temperature"):
         assert said in text

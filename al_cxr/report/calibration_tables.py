@@ -19,13 +19,15 @@ from al_cxr.trust.trial import Trial
 
 
 def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: str) -> Table:
-    """Two rows a group and two its ensemble: as trained, and with the temperature from validation."""
+    """Two rows a group and two its ensemble: as trained, and with the temperature from validation where it is not 1, as
+    it is of a bundle's answers, which are calibrated."""
     rows: list[dict[str, object]] = []
     n = len(groups[0].labels_N)
     for group in groups:
         for label, models in with_ensemble(group):
             found = [m.temperature for m in models]
-            for heated in (False, True):
+            needed = any(abs(t.value - 1) >= 0.0005 for t in found)
+            for heated in (False, True)[: 1 + needed]:
                 warm = [t.value if heated else 1.0 for t in found]
                 probs = [calibration.heated(m.probs_NC, t) for m, t in zip(models, warm, strict=True)]
                 statistics = [calibration.calibration(p, group.labels_N) for p in probs]
@@ -45,8 +47,9 @@ def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: s
         Ranged("log-likelihood, nats", "nll", "area"),
     )
     notes = (
-        "Rows without a temperature are the probabilities as trained; the others' logits are divided by the "
-        "temperature with the smallest negative log-likelihood on validation (Guo et al. 2017), each model by its own.",
+        "Rows without a temperature are the probabilities as they are given; the others' logits are divided by the "
+        "temperature with the smallest negative log-likelihood on validation (Guo et al. 2017), each model by its own. "
+        "Where that would be 1.000 there is no such row: a bundle's probabilities are calibrated as they are.",
         f"Expected calibration error of the predicted class in {calibration.BINS} bins of equally many images. It is "
         "never below 0, so chance alone lifts it; what resampling adds is taken off its interval. *Log-likelihood* is "
         "the negative one, a mean.",
