@@ -30,13 +30,15 @@ def baseline(request: Request, archs: str | None) -> None:
     """
     settings = request.settings()
     asked = _asked(request, settings, archs)
+    known = {*asked, *_all(settings)}
     dataset = load_data(settings)
     unavailable = _unavailable(settings, asked, dataset)
     run = request.run_name("baseline")
     folder = request.runs / run
     for name in (name for name in asked if name not in unavailable):
         workspace = open_run(f"{run}-{name}", settings.of_model(name), dataset, folder / name)
-        _note(folder, BaselinesRecord(name=run, unavailable=unavailable, published=settings.baseline.published), asked)
+        record = BaselinesRecord(name=run, unavailable=unavailable, published=settings.baseline.published)
+        _note(folder, record, known - {*asked})
         if sweep.announce(workspace, print):
             note_commit(workspace)
             sweep.run_all(workspace, print)
@@ -90,12 +92,19 @@ def _asked(request: Request, settings: Settings, archs: str | None) -> list[str]
                 where = f"{request.experiment}: baseline.published.{column}.models.{name}"
                 raise UserError(f"{where}: no architecture and none of baseline.models{_nearest(name, every)}")
     if archs == "all":
-        return every
+        return _all(settings)
     asked = [name.strip() for name in (settings.model.arch if archs is None else archs).split(",")]
     for name in asked:
         if name not in every:
             raise UserError(f"--arch {name}: no architecture and none of baseline.models{_nearest(name, every)}")
     return list(dict.fromkeys(asked))
+
+
+def _all(settings: Settings) -> list[str]:
+    """Every architecture and variant but those whose option `name` is left empty: which network would it be?"""
+    names = sorted({*models.names(), *settings.baseline.models})
+    chosen = {name: settings.of_model(name).model for name in names}
+    return [n for n in names if {**models.defaults(chosen[n].arch), **chosen[n].arguments()}.get("name") != ""]
 
 
 def _nearest(word: str, known: list[str]) -> str:
@@ -132,10 +141,10 @@ def _build(settings: Settings, name: str, dataset: Dataset) -> None:
         raise type(error)(text) from None
 
 
-def _note(folder: Path, record: BaselinesRecord, asked: list[str]) -> None:
-    """Write what the models' own records do not say; what is known of models that were not asked for stays."""
+def _note(folder: Path, record: BaselinesRecord, others: set[str]) -> None:
+    """Write what the models' own records do not say; what is known of `others`, which were not asked for, stays."""
     path = folder / RECORD
     before = read(path, BaselinesRecord).unavailable if path.exists() else {}
-    kept = {name: why for name, why in before.items() if name not in asked}
+    kept = {name: why for name, why in before.items() if name in others}
     both = dict(sorted((kept | record.unavailable).items()))
     write(path, record.model_copy(update={"unavailable": both}))
