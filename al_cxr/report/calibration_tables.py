@@ -26,8 +26,7 @@ def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: s
     for group in groups:
         for label, models in with_ensemble(group):
             found = [m.temperature for m in models]
-            needed = any(abs(t.value - 1) >= 0.0005 for t in found)
-            for heated in (False, True)[: 1 + needed]:
+            for heated in (False, True)[: 1 + any(t.matters for t in found)]:
                 warm = [t.value if heated else 1.0 for t in found]
                 probs = [calibration.heated(m.probs_NC, t) for m, t in zip(models, warm, strict=True)]
                 statistics = [calibration.calibration(p, group.labels_N) for p in probs]

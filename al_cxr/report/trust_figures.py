@@ -18,14 +18,16 @@ BINS = 15
 
 
 def reliability_diagram(models: Sequence[Predicted], title: str, stamp: str) -> Figure:
-    """Accuracy against confidence of the predicted class in bins of equal width, as trained and with each model's
-    temperature, all models' predictions together; below, how many predictions a bin holds."""
+    """Accuracy against confidence of the predicted class in bins of equal width, as given and, where there is
+    one, with each model's temperature, all models' predictions together; below, how many predictions a bin holds."""
+    variants = (False, True)[: 1 + any(m.temperature.matters for m in models)]
     with mpl.rc_context(STYLE):
-        figure = new_figure(9.0, 5.2, stamp, 1)
-        grid = figure.subplots(2, 2, sharex=True, sharey="row", gridspec_kw={"height_ratios": (3, 1)})
+        figure = new_figure(9.0 if len(variants) > 1 else 6.5, 5.2, stamp, 1)
+        ratios = {"height_ratios": (3, 1)}
+        grid = figure.subplots(2, len(variants), sharex=True, sharey="row", squeeze=False, gridspec_kw=ratios)
         temperature = np.mean([m.temperature.value for m in models])
         highest = 0
-        for column, hot in enumerate((False, True)):
+        for column, hot in enumerate(variants):
             probs = [heated(m.probs_NC, m.temperature.value) if hot else m.probs_NC for m in models]
             bins = reliability(np.concatenate(probs), np.concatenate([m.labels_N for m in models]), BINS, False)
             above, below = grid[:, column]
@@ -41,7 +43,7 @@ def reliability_diagram(models: Sequence[Predicted], title: str, stamp: str) -> 
             above.plot([], [], color=ORANGE, lw=2.4, label="mean confidence")
             above.set_ylim(0, 1)
             above.set_xlim(0, 1)
-            above.set_title(f"temperature {temperature:.2f}" if hot else "as trained")
+            above.set_title(f"temperature {temperature:.2f}" if hot else "as given")
             below.bar(middles, bins.count_B, width * 0.92, color=GREY, lw=0)
             top = bins.count_B.max()
             for at, count in zip(middles[full], bins.count_B[full], strict=True):

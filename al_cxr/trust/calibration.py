@@ -28,6 +28,11 @@ class Temperature:
     value: float
     note: str = ""
 
+    @property
+    def matters(self) -> bool:
+        """Whether it is not 1 to three decimals, as it is of probabilities that were calibrated on the same images."""
+        return abs(self.value - 1) >= 0.0005
+
 
 @dataclass(frozen=True, eq=False)
 class Bins:
