@@ -151,6 +151,10 @@ def test_a_bundle_brings_what_it_has_seen_and_an_older_one_no_threshold(
     assert "--out: a bundle holds nothing but itself" in fails(capsys, "evaluate", "now", *other)
     assert "the same bundle" in fails(capsys, "evaluate", "now", "./now", *other, "--out", "x")
     assert "adapted by `al-cxr adapt`" in fails(capsys, "evaluate", "now", *other, "--out", "x", "--adapt")
+    assert main(["baseline", "tiny.yaml", "--data", "other.csv", "--arch", "mlp", "--name", "two"]) == 0
+    assert main(["bundle", "runs/baseline-two/mlp/baseline", "binary"]) == 0
+    said = fails(capsys, "evaluate", "now", "binary", *other, "--out", "x")
+    assert "bundle binary: its classes are normal, tuberculosis, those of the first model normal, pneumonia" in said
     assert not (here / "x").exists()
 
 

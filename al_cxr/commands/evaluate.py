@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from al_cxr import evaluate as external
@@ -14,12 +16,49 @@ from al_cxr.bundles import evaluate as bundled
 from al_cxr.bundles.bundle import is_bundle
 from al_cxr.config import Machine
 from al_cxr.data import sources
-from al_cxr.data.store import dataset_fingerprint, default_cache
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.errors import UserError
+from al_cxr.fits import ModelCard
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.runtime import plain
 from al_cxr.trust.operating import Goal, goal_from
 from al_cxr.trust.trial import PREVALENCES
+
+
+@dataclass(frozen=True)
+class Models:
+    """What was named: the models of runs, and bundles."""
+
+    runs: list[Path]
+    single: list[external.Named]
+    bundles: list[bundled.Named]
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """One each; at least one."""
+        return [m.fit.card() for m in self.single] + [named.bundle.fits[0].card() for named in self.bundles]
+
+    @property
+    def frozen(self) -> list[bool]:
+        """Which of the runs' models have a head that can be adapted."""
+        return [model.fit.card().tune == "frozen" for model in self.single]
+
+    @property
+    def target(self) -> str | None:
+        """The class that the first model is about; None of a fit that was taken out of its run."""
+        if not self.single:
+            return self.bundles[0].bundle.record.target
+        run = self.single[0].run
+        return external.target_of(run) if run else None
+
+    @property
+    def goal(self) -> Goal | None:
+        """What the first bundle's threshold was made for."""
+        return next((goal_from(named.bundle.record.decision.goal) for named in self.bundles), None)
+
+    def seen(self) -> frozenset[str]:
+        return external.seen_by(self.single).union(*(named.bundle.seen for named in self.bundles))
 
 
 def evaluate(
@@ -37,65 +76,21 @@ def evaluate(
     Without a `goal` thresholds are those that the first bundle was made for, or the usual ones.
     """
     shares = _prevalences(prevalences)
-    bundles = bundled.find_bundles([folder for folder in folders if is_bundle(folder)])
-    runs = [folder for folder in folders if not is_bundle(folder)]
-    models = external.find_all(runs) if runs else []
-    if out is None and len(folders) > 1:
-        raise UserError("--out: several models were named, so say which folder the report goes to")
-    if out is None and bundles:
-        raise UserError("--out: a bundle holds nothing but itself, so say which folder the report goes to")
-    frozen = [model.fit.card().tune == "frozen" for model in models]
-    if adapt and not any(frozen):
-        own = "; a bundle is adapted by `al-cxr adapt`, and then named here beside the first" if bundles else ""
-        raise UserError(f"--adapt: {CANNOT}{own}")
-    cards = [model.fit.card() for model in models] + [named.bundle.fits[0].card() for named in bundles]
+    models = _found(folders, out, adapt)
+    cards, target = models.cards, target or models.target
     card = cards[0]
-    for named in bundles:
-        if (found := named.bundle.record.classes) != card.classes:
-            what = f"its classes are {', '.join(found)}, those of the first model {', '.join(card.classes)}"
-            raise UserError(f"{named.name}: {what}; evaluate them one by one")
-    if target is None:
-        target = _target(models, bundles)
-    elif target not in card.classes:
+    if target is not None and target not in card.classes:
         raise UserError(f"--target: the models know no class {target!r}, but {', '.join(card.classes)}")
     dataset = sources.load_for_evaluation(sources.parse(data), card.classes)
     if adapt:
         require_enough(len(dataset))
     print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
-    machine = Machine()
-    store = external.open_store(cards, dataset, machine)
-    notes = list(dataset.notes)
-    known = external.seen_by(models).union(*(named.bundle.seen for named in bundles))
-    if seen_before := seen.count(store, known):
-        notes.insert(0, f"{seen_before:,} of {len(dataset):,} images trained or chose the models: no external test")
-    known_N = {run: external.known_labels(run) if run else None for run in {m.run for m in models}}
-    if any(labels is None for labels in known_N.values()):
-        notes.append("the models' own validation labels cannot be read: neither a temperature nor a threshold")
-    notes += [
-        f"{named.name} holds no validation answers, as older bundles do: no threshold; make it anew with al-cxr bundle"
-        for named in bundles
-        if named.bundle.validation is None
-    ]
+    store = external.open_store(cards, dataset, Machine())
+    known_N = {run: external.known_labels(run) if run else None for run in {m.run for m in models.single}}
+    notes = [*_warnings(models, store, known_N), *dataset.notes]
     for note in notes:
         print(f"warning   {note}")
-    runtime = plain(machine).activate()
-    loaders = external.Loaders(store, runtime, default_cache())
-
-    def judge(model: external.Named, adapt: bool = False) -> Judged:
-        return _said(external.evaluate(model, dataset, loaders, runtime, known_N[model.run], adapt))
-
-    variants = [[judge(model) for model in models]]
-    if adapt:
-        variants.append(
-            [judge(m, True) if can else one for m, can, one in zip(models, frozen, variants[0], strict=True)]
-        )
-    if len(runs) > 1:
-        variants = [[*some, _said(external.together(models, some, dataset.labels_N))] for some in variants]
-    judged = list(dict.fromkeys(one for some in variants for one in some))
-    for named in bundles:
-        with tqdm(total=len(dataset), desc=named.name, unit=" images", disable=None, leave=False) as bar:
-            judged.append(bundled.evaluate(named, dataset, store, bar.update))
-        _said(judged[-1])
+    judged = _judged(models, dataset, store, known_N, adapt)
     if adapt:
         notes.append(
             f"models called adapted standardise by the features of the {len(dataset):,} images themselves, "
@@ -109,29 +104,78 @@ def evaluate(
         "data set": f"{dataset.stamp}, fingerprint {dataset_fingerprint(dataset, store)}",
         "attribution": attribution or dataset.attribution or "none given",
     }
-    facts |= {named.name: bundled.described(named.bundle) for named in bundles}
-    names = [dataset.images.name(i) for i in range(len(dataset))]
+    facts |= {named.name: bundled.described(named.bundle) for named in models.bundles}
     page = write_evaluation(
         out or folders[0] / "evaluations" / dataset.name,
         judged,
-        names,
+        [dataset.images.name(i) for i in range(len(dataset))],
         dataset.labels_N,
         dataset.stamp,
         facts,
         notes,
         target=target,
-        goal=goal or next((goal_from(named.bundle.record.decision.goal) for named in bundles), None),
+        goal=goal or models.goal,
         prevalences=shares,
         table=dataset.table,
     )
     print(f"report    {page}")
 
 
-def _target(models: Sequence[external.Named], bundles: Sequence[bundled.Named]) -> str | None:
-    """The class that the first model is about; None of a fit that was taken out of its run."""
-    if models:
-        return external.target_of(models[0].run) if models[0].run else None
-    return bundles[0].bundle.record.target
+def _found(folders: Sequence[Path], out: Path | None, adapt: bool) -> Models:
+    """The models in these folders; UserError where they cannot be tested together, or not in this way."""
+    bundles = bundled.find_bundles([folder for folder in folders if is_bundle(folder)])
+    runs = [folder for folder in folders if not is_bundle(folder)]
+    models = Models(runs, external.find_all(runs) if runs else [], bundles)
+    if out is None and len(folders) > 1:
+        raise UserError("--out: several models were named, so say which folder the report goes to")
+    if out is None and bundles:
+        raise UserError("--out: a bundle holds nothing but itself, so say which folder the report goes to")
+    if adapt and not any(models.frozen):
+        own = "; a bundle is adapted by `al-cxr adapt`, and then named here beside the first" if bundles else ""
+        raise UserError(f"--adapt: {CANNOT}{own}")
+    first = models.cards[0].classes
+    for named in bundles:
+        if (classes := named.bundle.record.classes) != first:
+            what = f"its classes are {', '.join(classes)}, those of the first model {', '.join(first)}"
+            raise UserError(f"{named.name}: {what}; evaluate them one by one")
+    return models
+
+
+def _warnings(models: Models, store: PixelStore, known_N: Mapping[Path | None, np.ndarray | None]) -> list[str]:
+    notes = []
+    if known := seen.count(store, models.seen()):
+        notes.append(f"{known:,} of {len(store.digests):,} images trained or chose the models: no external test")
+    if any(labels is None for labels in known_N.values()):
+        notes.append("the models' own validation labels cannot be read: neither a temperature nor a threshold")
+    return notes + [
+        f"{named.name} holds no validation answers, as older bundles do: no threshold; make it anew with al-cxr bundle"
+        for named in models.bundles
+        if named.bundle.validation is None
+    ]
+
+
+def _judged(
+    models: Models, dataset: Dataset, store: PixelStore, known_N: Mapping[Path | None, np.ndarray | None], adapt: bool
+) -> list[Judged]:
+    """Each model on the images; with `adapt` those that can be also adapted to them, and several runs also as one."""
+    runtime = plain(Machine()).activate()
+    loaders = external.Loaders(store, runtime, default_cache())
+
+    def judge(model: external.Named, adapt: bool = False) -> Judged:
+        return _said(external.evaluate(model, dataset, loaders, runtime, known_N[model.run], adapt))
+
+    variants = [[judge(model) for model in models.single]]
+    if adapt:
+        both = zip(models.single, models.frozen, variants[0], strict=True)
+        variants.append([judge(model, True) if can else one for model, can, one in both])
+    if len(models.runs) > 1:
+        variants = [[*some, _said(external.together(models.single, some, dataset.labels_N))] for some in variants]
+    judged = list(dict.fromkeys(one for some in variants for one in some))
+    for named in models.bundles:
+        with tqdm(total=len(dataset), desc=named.name, unit=" images", disable=None, leave=False) as bar:
+            judged.append(bundled.evaluate(named, dataset, store, bar.update))
+        _said(judged[-1])
+    return judged
 
 
 def _said(one: Judged) -> Judged:
