@@ -4,8 +4,9 @@ Another machine moves every image's features by much the same amount, and a thre
 trained then flags too many or too few. So the head standardises by the mean and the deviation of the features *there*
 instead of those of its training images: batch-norm's adaptation to a new domain (Li et al. 2017,
 https://arxiv.org/abs/1603.04779; Schneider et al. 2020, https://arxiv.org/abs/2006.16971) where all that is trained is
-one linear layer. It takes for granted that the images are a usual mix of patients there: from ill ones alone the
-threshold would move with them.
+one linear layer. It takes for granted that about as many of the images show each class as in training: the mean of
+another mix lies elsewhere, and the threshold moves with it. Adapted to 98 healthy people and 2 ill ones instead of as
+many of each, a model of tuberculosis fell from 78 to 27 % specificity.
 """
 
 from __future__ import annotations

@@ -119,9 +119,14 @@ def test_a_bundle_for_another_hospital(here: Path, capsys: pytest.CaptureFixture
     assert main(["adapt", f"{run}/baseline", "other", "there"]) == 0
     out = capsys.readouterr().out
     assert "adapted   2 of 2 networks to 80 images" in out and "1 images could not be read" in out
-    assert "2 of its 2 networks were adapted to 80 images of another place" in (here / "there/README.md").read_text()
+    card = (here / "there/README.md").read_text()
+    assert "2 of its 2 networks were adapted to 80 images of another place" in card
 
     opened = open_bundle(here / "there")
+    train = opened.record.data.counts["train"]
+    share = round(100 * train["tuberculosis"] / sum(train.values()))
+    for said in (out, card):
+        assert f"as many of the images show tuberculosis as in training ({share} %)" in said
     pixels = np.stack([decode(here / "other" / f"{i}.png", 28) for i in range(80)])
     for network in opened.networks(serving_runtime()):
         features = network.features(torch.from_numpy(pixels)[:, None].float() / 255)  # type: ignore[operator]
@@ -139,7 +144,8 @@ def test_both_rows_stand_in_an_evaluation(here: Path) -> None:
     assert main(["evaluate", runs[0], "--data", "other/other.csv", "--adapt", "--out", "one"]) == 0
     models = pd.read_csv(here / "one/tables/models.csv").set_index("model")
     assert list(models.index)[:4:2] == ["baseline", "baseline, adapted"]
-    assert "without their labels" in (here / "one/README.md").read_text()
+    text = (here / "one/README.md").read_text()
+    assert "without their labels" in text and "of whom few are ill" in text
     assert main(["evaluate", *runs, "--data", "other/other.csv", "--adapt", "--out", "two"]) == 0
     both = pd.read_csv(here / "two/tables/models.csv")["model"].tolist()
     assert [name for name in both if name.startswith("ensemble")] == [

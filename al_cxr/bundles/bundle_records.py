@@ -131,6 +131,17 @@ class BundleRecord(Record):
         return len(self.networks)
 
     @property
+    def mix(self) -> str:
+        """What an adaptation takes for granted of the images, in words (al_cxr.adaptation)."""
+        counts = self.data.counts.get("train", {})
+        share = counts.get(self.target, 0) / max(sum(counts.values()), 1)
+        return (
+            f"Adapting takes for granted that about as many of the images show {self.target} as in training "
+            f"({100 * share:.0f} %). Adapted to people who are screened, of whom few are ill, a model flags many who "
+            "are well: then do not adapt it, or adapt it to images of which as many are ill"
+        )
+
+    @property
     def archs(self) -> str:
         """The different architectures, in words."""
         return ", ".join(dict.fromkeys(network.arch for network in self.networks))

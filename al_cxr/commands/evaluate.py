@@ -94,7 +94,9 @@ def evaluate(
     if adapt:
         notes.append(
             f"models called adapted standardise by the features of the {len(dataset):,} images themselves, "
-            "without their labels: what they would do where so many unlabelled images are at hand"
+            "without their labels: what they would do where so many unlabelled images are at hand, of which about as "
+            "many show each class as in training; adapted to people of whom few are ill they would flag many of the "
+            "others"
         )
     trained = dict.fromkeys(f"{c.data} ({c.fingerprint[:12]})" for c in cards)
     facts = {

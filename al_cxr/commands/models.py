@@ -40,6 +40,7 @@ def adapt(model: Path, images: Path, out: Path) -> None:
     _describe(loaded)
     inputs = find_inputs(images)
     print(f"images    {len(inputs.names):,} in {images}")
+    print(f"warning   {loaded.record.mix}")
     with tqdm(total=len(inputs.names), desc="adapting", unit=" images", disable=None) as bar:
         done = adapted(loaded, inputs, out, cores(), bar.update)
     if done.skipped:

@@ -39,7 +39,7 @@ def card(record: BundleRecord) -> str:
         warnings.append(
             f"{a.members} of its {r.members} networks were adapted to {a.images:,} images of another place, without "
             "labels: all figures below are of the networks before that, and threshold and temperature are those that "
-            "were chosen then."
+            f"were chosen then. {escape(r.mix)}."
         )
     parts = [
         f"# Model card: {escape(r.name)}",
