@@ -5,8 +5,8 @@ trained then flags too many or too few. So the head standardises by the mean and
 instead of those of its training images: batch-norm's adaptation to a new domain (Li et al. 2017,
 https://arxiv.org/abs/1603.04779; Schneider et al. 2020, https://arxiv.org/abs/2006.16971) where all that is trained is
 one linear layer. It takes for granted that about as many of the images show each class as in training: the mean of
-another mix lies elsewhere, and the threshold moves with it. Adapted to 98 healthy people and 2 ill ones instead of as
-many of each, a model of tuberculosis fell from 78 to 27 % specificity.
+another mix lies elsewhere, and the threshold moves with it. Trained on as many ill as healthy people and adapted to 98
+healthy ones and 2 ill, a model of tuberculosis fell from 78 to 27 % specificity on them.
 """
 
 from __future__ import annotations

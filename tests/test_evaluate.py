@@ -123,9 +123,12 @@ def test_a_bundle_is_tested_with_the_answers_that_it_gives(here: Path, capsys: p
     text = (here / "bundled/README.md").read_text()
     for said in ("specificity 70 % on validation", "2 networks (cnn)", "calibrated, with its temperature"):
         assert said in text
+    assert "was made for" not in text
     asked = ["--out", "asked", "--sensitivity", "0.8"]
     assert main(["evaluate", "hospital", "--data", "other.csv", *asked]) == 0
-    assert "sensitivity 80 % on validation" in (here / "asked/README.md").read_text()
+    text = (here / "asked/README.md").read_text()
+    assert "sensitivity 80 % on validation" in text
+    assert "was made for specificity 70 %, and is judged here at the threshold for sensitivity 80 %" in text
 
 
 def test_a_bundle_brings_what_it_has_seen_and_an_older_one_no_threshold(

@@ -20,20 +20,20 @@ from al_cxr.trust.calibration import heated
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedBundle:
     """A bundle and what to call it."""
 
     name: str
     bundle: Bundle
 
 
-def find_bundles(paths: Sequence[Path]) -> list[Named]:
+def find_bundles(paths: Sequence[Path]) -> list[NamedBundle]:
     """The bundles in these folders, called after them; UserError where one is none, or is named twice."""
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError(f"{', '.join(map(str, paths))}: some of these are the same bundle; name each once")
     short = [path.resolve().name for path in paths]
     names = short if len(set(short)) == len(short) else [str(path) for path in paths]
-    return [Named(f"bundle {name}", open_bundle(path)) for name, path in zip(names, paths, strict=True)]
+    return [NamedBundle(f"bundle {name}", open_bundle(path)) for name, path in zip(names, paths, strict=True)]
 
 
 def described(bundle: Bundle) -> str:
@@ -45,7 +45,7 @@ def described(bundle: Bundle) -> str:
     return f"{said}, {bundle.identity()[:12]}; probabilities are calibrated, with its temperature {r.temperature:.3f}"
 
 
-def evaluate(model: Named, dataset: Dataset, store: PixelStore, note: Callable[[int], Any]) -> Judged:
+def evaluate(model: NamedBundle, dataset: Dataset, store: PixelStore, note: Callable[[int], Any]) -> Judged:
     """A bundle's calibrated probabilities of all images of a data set with the bundle's classes, whose `store` holds
     them at its size, beside those of its validation images. `note(n)` is told how many images are done.
     """

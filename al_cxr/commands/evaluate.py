@@ -32,7 +32,7 @@ class Models:
 
     runs: list[Path]
     single: list[external.Named]
-    bundles: list[bundled.Named]
+    bundles: list[bundled.NamedBundle]
 
     @property
     def cards(self) -> list[ModelCard]:
@@ -87,7 +87,8 @@ def evaluate(
     print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
     store = external.open_store(cards, dataset, Machine())
     known_N = {run: external.known_labels(run) if run else None for run in {m.run for m in models.single}}
-    notes = [*_warnings(models, store, known_N), *dataset.notes]
+    goal = goal or models.goal
+    notes = [*_warnings(models, store, known_N, goal or Goal()), *dataset.notes]
     for note in notes:
         print(f"warning   {note}")
     judged = _judged(models, dataset, store, known_N, adapt)
@@ -116,7 +117,7 @@ def evaluate(
         facts,
         notes,
         target=target,
-        goal=goal or models.goal,
+        goal=goal,
         prevalences=shares,
         table=dataset.table,
     )
@@ -143,12 +144,19 @@ def _found(folders: Sequence[Path], out: Path | None, adapt: bool) -> Models:
     return models
 
 
-def _warnings(models: Models, store: PixelStore, known_N: Mapping[Path | None, np.ndarray | None]) -> list[str]:
+def _warnings(
+    models: Models, store: PixelStore, known_N: Mapping[Path | None, np.ndarray | None], goal: Goal
+) -> list[str]:
     notes = []
     if known := seen.count(store, models.seen()):
         notes.append(f"{known:,} of {len(store.digests):,} images trained or chose the models: no external test")
     if any(labels is None for labels in known_N.values()):
         notes.append("the models' own validation labels cannot be read: neither a temperature nor a threshold")
+    notes += [
+        f"{named.name} was made for {made}, and is judged here at the threshold for {goal}: `predict` has another one"
+        for named in models.bundles
+        if (made := named.bundle.record.decision.goal) != str(goal)
+    ]
     return notes + [
         f"{named.name} holds no validation answers, as older bundles do: no threshold; make it anew with al-cxr bundle"
         for named in models.bundles
