@@ -1,0 +1,8 @@
+"""`python -m al_cxr` is `al-cxr`."""
+
+import sys
+
+from al_cxr.cli import main
+
+if __name__ == "__main__":  # a process that is spawned imports this file too
+    sys.exit(main())
