@@ -79,11 +79,11 @@ def lay(layer: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_override(text: str) -> dict[str, Any]:
-    """`train.epochs=3` -> {"train": {"epochs": 3}}; the value is YAML."""
+    """`train.steps=200` -> {"train": {"steps": 200}}; the value is YAML."""
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise UserError(f"--set {text}: write it as section.key=value, e.g. --set train.epochs=3")
+        raise UserError(f"--set {text}: write it as section.key=value, e.g. --set train.steps=200")
     try:
         out: Any = yaml.safe_load(value)
     except yaml.YAMLError:

@@ -35,7 +35,7 @@ from al_cxr.workspace import Workspace
 CHECKPOINT = "training.safetensors"
 LOCK = ".lock"
 OTHER_WEIGHTS = "other weights than the head was trained on"
-VERSION = 2
+VERSION = 3
 """Raised whenever a change of code changes the weights that the same settings give."""
 
 
@@ -123,7 +123,7 @@ def fit_key(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray) ->
         "model": {**s.model.model_dump(mode="json", exclude_defaults=True), "options": s.model.arguments()},
         "features": workspace.loader.key if isinstance(workspace.loader, FeatureLoader) else "",
         "image_size": s.data.image_size,
-        "train": s.train.model_dump(mode="json", exclude_defaults=True),
+        "train": s.train.model_dump(mode="json", exclude_defaults=True) | {"length": s.train.length},
         "loss": s.losses[loss].model_dump(mode="json", exclude_defaults=True),
         "seed": seed,
         "labelled": digest(np.sort(labelled)),
@@ -175,6 +175,7 @@ def _train(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, fol
         labelled_hash=digest(labelled),
         initial_weights_hash=initial,
         final_weights_hash=weights_hash(fitted.model),
+        steps=fitted.steps,
         best_epoch=fitted.best_epoch,
         history=fitted.history,
         val=measured["val"],

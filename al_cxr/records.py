@@ -66,7 +66,13 @@ class ExperimentRecord(Record):
 
 
 class Epoch(Record):
+    """A part of a training and what validation said after it: a pass over the labelled images where `train.epochs` is
+    set, an equal share of `train.steps` otherwise."""
+
     epoch: int
+    """Which part, from 1 on."""
+    steps: int | None = None
+    """Optimizer steps up to here; None in records of older versions."""
     lr: float
     train_loss: float
     train_accuracy: float
@@ -88,7 +94,10 @@ class FitRecord(Record):
     labelled_hash: str
     initial_weights_hash: str
     final_weights_hash: str
+    steps: int | None = None
+    """Optimizer steps of the whole training; None in records of older versions."""
     best_epoch: int
+    """The part whose weights were kept."""
     history: list[Epoch]
     val: Metrics
     test: Metrics
@@ -107,6 +116,8 @@ class RoundRecord(Record):
     hashes: dict[str, str]
     """seed_set, initial_weights, loader, masks, test_set, data: equal for all arms of a seed."""
     fit: str
+    steps: int | None = None
+    """Optimizer steps of the round's training; None in records of older versions."""
     val: Metrics
     test: Metrics
 
@@ -160,6 +171,8 @@ class BaselineRecord(Record):
     hashes: dict[str, str]
     """initial_weights, loader, test_set, data: equal to those of the arms of the seed."""
     fit: str
+    steps: int | None = None
+    """Optimizer steps of the training; None in records of older versions."""
     val: Metrics
     test: Metrics
 

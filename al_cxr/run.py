@@ -108,12 +108,13 @@ def _round(
         hashes={
             "seed_set": seed_hash,
             "initial_weights": fit.record.initial_weights_hash,
-            "loader": loader_hash(seed, workspace.settings.train.epochs),
+            "loader": loader_hash(seed, workspace.settings.train.parts),
             "masks": masks_hash(seed, number, workspace.settings.scoring.passes),
             "test_set": digest(workspace.dataset.indices("test")),
             "data": workspace.card.fingerprint,
         },
         fit=fit.record.key,
+        steps=fit.record.steps,
         val=fit.record.val,
         test=fit.record.test,
     )

@@ -41,9 +41,10 @@ def digest_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def loader_hash(seed: int, epochs: int) -> str:
-    """Digest of what decides the order, the augmentation and the dropout of every epoch of a training."""
-    keys = [stream(seed, purpose, epoch) for epoch in range(epochs) for purpose in ("order", "augment", "dropout")]
+def loader_hash(seed: int, parts: int) -> str:
+    """Digest of what decides the augmentation and the dropout of every part of a training, and the order of as many
+    passes over its images."""
+    keys = [stream(seed, purpose, part) for part in range(parts) for purpose in ("order", "augment", "dropout")]
     return digest(np.array(keys, np.int64))
 
 

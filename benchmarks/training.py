@@ -35,8 +35,9 @@ from al_cxr.data.loader import Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime
+from al_cxr.training.length import part_steps
 from al_cxr.training.losses import build as build_loss
-from al_cxr.training.trainer import Task, _train_epoch
+from al_cxr.training.trainer import Task, _train_part
 from al_cxr.training.training_state import TrainingState
 
 
@@ -101,7 +102,7 @@ def main() -> None:
         torch.manual_seed(0)
         return runtime.place(models.build("cnn", 1, classes, options.size, {"width": options.width}))
 
-    settings = TrainSettings(batch_size=options.batch, augment=None)
+    settings = TrainSettings(epochs=1, batch_size=options.batch, augment=None)
     task = Task(
         loader,
         dataset.labels_N,
@@ -120,7 +121,7 @@ def main() -> None:
 
     def trainer(t: Task) -> int:
         state = TrainingState.start(model(), t.settings, runtime)
-        return _train_epoch(state, t, tqdm(disable=True))[2]
+        return _train_part(state, t, 0, sum(part_steps(t.settings, len(t.train_index))), tqdm(disable=True))[2]
 
     def reports_pipeline() -> int:
         files = Files(encoded, dataset.labels_N[index[: len(encoded)]], options.size, augment=True)

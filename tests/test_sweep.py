@@ -29,7 +29,7 @@ from al_cxr.sweeps.plan import Job, Step, label_counts, phases, plan, steps
 from al_cxr.sweeps.progress import Progress, duration
 from al_cxr.sweeps.shards import sampling_of, score_part
 from al_cxr.sweeps.sweep import perform, run_all
-from al_cxr.training import trainer
+from al_cxr.training import length, trainer
 from al_cxr.training.trainer import fit
 from al_cxr.workspace import Workspace, open_workspace
 
@@ -61,12 +61,12 @@ def test_the_hashes_are_of_the_streams_that_training_and_scoring_use(
     workspace = opened(tmp_path)
     keys: list[tuple] = []
     monkeypatch.setattr(trainer, "stream", noting(keys, trainer.stream))
-    monkeypatch.setattr(trainer, "rng", noting(keys, trainer.rng))
+    monkeypatch.setattr(length, "rng", noting(keys, length.rng))
     fitted = fit(workspace.build_model(7), workspace.task("focal", 7, workspace.train_index))
     order = ["order", "augment", "dropout"]
     keys.sort(key=lambda key: (key[2], order.index(key[1])))
-    assert len(set(keys)) == len(keys) == 3 * workspace.settings.train.epochs
-    assert digest(np.array([stream(*key) for key in keys])) == loader_hash(7, workspace.settings.train.epochs)
+    assert len(set(keys)) == len(keys) == 3 * workspace.settings.train.parts
+    assert digest(np.array([stream(*key) for key in keys])) == loader_hash(7, workspace.settings.train.parts)
 
     keys.clear()
     monkeypatch.setattr(masks, "rng", noting(keys, masks.rng))

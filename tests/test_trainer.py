@@ -15,7 +15,9 @@ from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_
 from al_cxr.config import AugmentSettings, LossSettings, TrainSettings
 from al_cxr.data.loader import Loader
 from al_cxr.errors import UserError
+from al_cxr.metrics import measure
 from al_cxr.runtime import Runtime
+from al_cxr.scoring import predict
 from al_cxr.seeds import rng, stream
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.trainer import Task, fit, train_step
@@ -32,7 +34,8 @@ def make_task(n: int = 90, **settings: object) -> Task:
     for i, c in enumerate(labels):
         pixels[i, 3 + 8 * c : 11 + 8 * c, 8:20] += 150
     index = r.permutation(n)
-    given = {"epochs": 4, "batch_size": 16, "lr": 3e-3, "augment": AugmentSettings(horizontal_flip=0.5), **settings}
+    length = {} if "steps" in settings else {"epochs": 4}
+    given = {**length, "batch_size": 16, "lr": 3e-3, "augment": AugmentSettings(horizontal_flip=0.5), **settings}
     return Task(
         loader=Loader(pixels, memory_format=RUNTIME.memory_format),
         labels_N=labels,
@@ -84,12 +87,13 @@ class Stopped(Exception):
     pass
 
 
+@pytest.mark.parametrize("length", [{"epochs": 4}, {"steps": 10, "validations": 4}])
 @pytest.mark.parametrize("schedule", ["plateau", "cosine", "constant"])
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_going_on_from_a_checkpoint_ends_with_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str, after: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str, after: int, length: dict[str, int]
 ) -> None:
-    task = make_task(n=45, epochs=4, schedule=schedule, plateau_patience=0, lr=0.01)
+    task = make_task(n=45, **length, schedule=schedule, plateau_patience=0, lr=0.01)
     whole = fit(make_model(), task)
     path, saves = tmp_path / "training.safetensors", 0
     save = TrainingState.save
@@ -171,11 +175,15 @@ def test_clipping_bounds_the_gradient() -> None:
     assert norm <= 1e-3 * 1.001
 
 
-def test_bf16_trains_too() -> None:
-    task = replace(make_task(epochs=3), runtime=replace(RUNTIME, precision="bf16"))
+def test_bf16_trains_too_and_validates_in_full_precision() -> None:
+    task = replace(make_task(epochs=3, monitor="loss"), runtime=replace(RUNTIME, precision="bf16"))
     fitted = fit(make_model(), task)
     assert next(fitted.model.parameters()).dtype is torch.float32
     assert fitted.history[-1].train_loss < fitted.history[0].train_loss
+    # What chose the weights is what is reported of them.
+    probs_NC = predict(fitted.model, task.loader.batches(task.val_index, 64))
+    reported = measure(probs_NC, task.labels_N[task.val_index], ["a", "b", "c"])
+    assert fitted.history[fitted.best_epoch - 1].val_loss == pytest.approx(reported.log_loss, rel=1e-12)
 
 
 def test_loader_values_order_and_channels() -> None:

@@ -170,7 +170,7 @@ def _settings_options(parser: argparse.ArgumentParser) -> None:
         "--profile", help="a profile of the experiment file, e.g. paper; of several (a,b) each lies on those before it"
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. train.epochs=3; repeatable"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. train.steps=200; repeatable"
     )
     parser.add_argument("--name", help="of the run folder; made from the file, --profile and --data unless given")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs go (%(default)s)")

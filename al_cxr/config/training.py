@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from al_cxr.config.section import Section
 
+STEPS = 1000
+"""Optimizer steps of a training whose settings name no length."""
+
 
 class ModelSettings(Section):
     arch: str = Field("cnn", description="name in the registry of al_cxr.models")
@@ -67,7 +70,15 @@ class LossSettings(Section):
 
 
 class TrainSettings(Section):
-    epochs: int = Field(12, ge=1, description="most passes over the labelled images")
+    """How a network is trained. Its length is `steps`, the same for any number of labels, or `epochs`, never both.
+
+    With a fixed number of epochs a network of few labels is also trained for fewer steps, so that what more labels
+    bring and what longer training brings cannot be told apart.
+    """
+
+    steps: int | None = Field(None, ge=1, description="optimizer steps, whatever the number of labels; null: epochs")
+    epochs: int | None = Field(None, ge=1, description="passes over the labelled images instead; null: steps")
+    validations: int = Field(20, ge=1, description="with steps: how often validation is looked at, evenly spaced")
     batch_size: int = Field(64, ge=2, description="images a step")
     optimizer: Literal["adam", "adamw"] = Field("adam")
     lr: float = Field(1e-3, gt=0, description="learning rate at the start")
@@ -75,11 +86,11 @@ class TrainSettings(Section):
     layer_decay: float = Field(1.0, gt=0, le=1, description="backbones: factor on the rate a block nearer to the input")
     schedule: Literal["plateau", "cosine", "constant"] = Field("plateau")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="factor on the rate when val loss stalls")
-    plateau_patience: int = Field(3, ge=0, description="epochs without a better val loss before that")
+    plateau_patience: int = Field(3, ge=0, description="validations without a better val loss before that")
     monitor: Literal["macro_f1", "accuracy", "loss", "none"] = Field(
-        "macro_f1", description="val metric whose best epoch is taken; none = the last epoch, whatever the metrics"
+        "macro_f1", description="val metric whose best epoch or validation is taken; none = the last weights"
     )
-    patience: int = Field(0, ge=0, description="epochs without a better val metric before stopping; 0 = never")
+    patience: int = Field(0, ge=0, description="validations without a better val metric before stopping; 0 = never")
     mixup: float = Field(0.0, ge=0, description="Beta(a, a) of mixup; 0 = off")
     cutmix: float = Field(0.0, ge=0, description="Beta(a, a) of cutmix; 0 = off")
     clip_norm: float = Field(0.0, ge=0, description="largest gradient norm; 0 = no clipping")
@@ -92,6 +103,25 @@ class TrainSettings(Section):
     originals: float | None = Field(
         None, gt=0, le=1, description="with views: how often the image itself is seen; null = as often as each copy"
     )
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> TrainSettings:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(
+                f"steps is {self.steps} and epochs is {self.epochs}, and a training has one length; set one to null"
+            )
+        return self
+
+    @property
+    def length(self) -> tuple[Literal["steps", "epochs"], int]:
+        """The unit in which a training is measured, and how many."""
+        return ("epochs", self.epochs) if self.epochs is not None else ("steps", self.steps or STEPS)
+
+    @property
+    def parts(self) -> int:
+        """How often validation is looked at: after each epoch, or `validations` times."""
+        unit, count = self.length
+        return count if unit == "epochs" else min(self.validations, count)
 
     @model_validator(mode="after")
     def _has_copies_beside_originals(self) -> TrainSettings:

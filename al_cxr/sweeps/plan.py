@@ -13,6 +13,7 @@ from al_cxr.pool import query_size, seed_size
 from al_cxr.records import BaselineRecord, RoundRecord
 from al_cxr.run import STOPPED, arm_folder, seed_labels
 from al_cxr.seeds import member_seed
+from al_cxr.training.length import images_trained
 from al_cxr.workspace import Workspace
 
 TRAINED_COSTS = 3
@@ -39,7 +40,7 @@ class Job:
 class Step:
     """A part of a job. It is done when its file is there; `kind` is the record in it that a person wants to hear of.
 
-    `trained` counts every image of every epoch, `scored` every pass over an image.
+    `trained` counts every image as often as it is trained on, `scored` every pass over an image.
     """
 
     path: Path
@@ -68,7 +69,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is still to be computed. `train_images` counts every image of every epoch, `score_images` every pass."""
+    """What is still to be computed. `train_images` counts an image as often as it is trained on."""
 
     steps: int
     fits: int
@@ -167,6 +168,6 @@ def baseline_path(workspace: Workspace, seed: int) -> Path:
 
 
 def _training(workspace: Workspace, path: Path, labels: int, kind: type[RoundRecord] | None = None) -> Step:
-    epochs = workspace.settings.train.epochs
+    train = workspace.settings.train
     val, test = (len(workspace.dataset.indices(split)) for split in ("val", "test"))
-    return Step(path, kind, fits=1, trained=labels * epochs, scored=val * (epochs + 1) + test)
+    return Step(path, kind, fits=1, trained=images_trained(train, labels), scored=val * (train.parts + 1) + test)

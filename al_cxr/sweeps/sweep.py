@@ -78,11 +78,12 @@ def run_baseline(workspace: Workspace, seed: int) -> BaselineRecord:
         n_labelled=len(workspace.train_index),
         hashes={
             "initial_weights": fit.record.initial_weights_hash,
-            "loader": loader_hash(seed, settings.train.epochs),
+            "loader": loader_hash(seed, settings.train.parts),
             "test_set": digest(workspace.dataset.indices("test")),
             "data": workspace.card.fingerprint,
         },
         fit=fit.record.key,
+        steps=fit.record.steps,
         val=fit.record.val,
         test=fit.record.test,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from al_cxr.metrics import macro_f1
 from al_cxr.records import Epoch
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
-from al_cxr.seeds import rng, stream
+from al_cxr.seeds import stream
+from al_cxr.training.length import orders, part_steps
 from al_cxr.training.mixing import mix
 from al_cxr.training.training_state import TrainingState
 
@@ -43,11 +44,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Fitted:
-    """`model` carries the weights of the best epoch (1-based), in eval mode."""
+    """`model` carries the weights of the best part (1-based), in eval mode; `steps` are all that were taken."""
 
     model: nn.Module
     history: list[Epoch]
     best_epoch: int
+    steps: int
     seconds: float
     images_per_second: float
 
@@ -55,32 +57,34 @@ class Fitted:
 def fit(model: nn.Module, task: Task, checkpoint: Path | None = None, title: str = "training") -> Fitted:
     """Train on `task.train_index`, watch `task.val_index`, return the model with its best weights.
 
-    Every random number of an epoch follows from (seed, epoch), so that a training that was killed and goes on from
-    `checkpoint` ends with the same bits as one that was not. A final batch of a single image is left out: batch-norm
-    cannot train on it. Raises UserError where training diverges or there are fewer than two images.
+    Validation is looked at after every part of the training (`al_cxr.training.length`). Every random number of a part
+    follows from (seed, part), so that a training that was killed and goes on from `checkpoint` ends with the same bits
+    as one that was not. A final batch of a single image is left out: batch-norm cannot train on it. Raises UserError
+    where training diverges or there are fewer than two images.
     """
     settings, runtime = task.settings, task.runtime
     if len(task.train_index) < 2:
         raise UserError(f"{title}: {len(task.train_index)} labelled image(s); training wants 2 or more (budget.seed)")
-    state = TrainingState.start(model, settings, runtime)
+    steps = part_steps(settings, len(task.train_index))
+    state = TrainingState.start(model, settings, runtime, settings.parts)
     if checkpoint is not None and checkpoint.is_file():
         state.restore(checkpoint)
     progress, saved = state.progress, time.monotonic()
-    steps = -(-_usable(len(task.train_index), settings.batch_size) // settings.batch_size)
-    with tqdm(
-        total=settings.epochs * steps, initial=progress.epoch * steps, desc=title, leave=False, disable=None
-    ) as bar:
-        while progress.epoch < settings.epochs and not _stalled(state, settings.patience):
+    done = sum(steps[: progress.epoch])
+    with tqdm(total=sum(steps), initial=done, desc=title, leave=False, disable=None) as bar:
+        while progress.epoch < len(steps) and not _stalled(state, settings.patience):
             started, lr = time.perf_counter(), state.optimizer.param_groups[0]["lr"]
-            train_loss, train_accuracy, seen = _train_epoch(state, task, bar)
+            train_loss, train_accuracy, seen = _train_part(state, task, done, steps[progress.epoch], bar)
+            done += steps[progress.epoch]
             if not np.isfinite(train_loss):
                 raise UserError(
-                    f"{title}: the loss became {train_loss} in epoch {progress.epoch + 1}; "
+                    f"{title}: the loss became {train_loss} by step {done:,}; "
                     f"lower train.lr ({settings.lr:g}) or set train.clip_norm"
                 )
             val_loss, val_accuracy, val_f1 = _validate(model, task)
             row = Epoch(
                 epoch=progress.epoch + 1,
+                steps=done,
                 lr=lr,
                 train_loss=train_loss,
                 train_accuracy=train_accuracy,
@@ -96,7 +100,7 @@ def fit(model: nn.Module, task: Task, checkpoint: Path | None = None, title: str
                 saved = time.monotonic()
     model.load_state_dict(state.best)
     speed = progress.images / max(progress.seconds, 1e-9)
-    return Fitted(model.eval(), state.history, progress.best_epoch + 1, progress.seconds, speed)
+    return Fitted(model.eval(), state.history, progress.best_epoch + 1, done, progress.seconds, speed)
 
 
 def train_step(state: TrainingState, images: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
@@ -114,18 +118,16 @@ def train_step(state: TrainingState, images: Tensor, targets: Tensor, task: Task
     return value.detach(), logits.detach()
 
 
-def _train_epoch(state: TrainingState, task: Task, bar: Any) -> tuple[float, float, int]:
-    """Mean loss and accuracy over the epoch's images, and how many there were."""
-    settings, epoch = task.settings, state.progress.epoch
-    torch.manual_seed(stream(task.seed, "dropout", epoch))
-    generator = torch.Generator().manual_seed(stream(task.seed, "augment", epoch))
-    order = rng(task.seed, "order", epoch).permutation(task.train_index)
-    order = order[: _usable(len(order), settings.batch_size)]
+def _train_part(state: TrainingState, task: Task, first: int, steps: int, bar: Any) -> tuple[float, float, int]:
+    """Train for so many steps from step `first` on: mean loss and accuracy over the images, and how many there were."""
+    settings, part = task.settings, state.progress.epoch
+    torch.manual_seed(stream(task.seed, "dropout", part))
+    generator = torch.Generator().manual_seed(stream(task.seed, "augment", part))
     labels = torch.from_numpy(task.labels_N).to(task.runtime.device)
     total = torch.zeros(2, dtype=torch.float64, device=task.runtime.device)
     shown, seen = time.monotonic(), 0
     state.model.train()
-    for index_B, images in task.loader.raw(order, settings.batch_size):
+    for index_B, images in _batches(task, first, steps):
         if settings.augment is not None:
             images = task.loader.varied(index_B, images, settings.augment, generator)
         truth = target = labels[torch.from_numpy(index_B).to(task.runtime.device)]
@@ -133,29 +135,34 @@ def _train_epoch(state: TrainingState, task: Task, bar: Any) -> tuple[float, flo
             one_hot = F.one_hot(truth, task.classes).float()
             images, target = mix(images, one_hot, settings.mixup, settings.cutmix, generator)
         value, logits = train_step(state, task.loader.prepare(images), target, task)
-        # Summed on the device and read once an epoch, so that a GPU is never waited for in between.
+        # Summed on the device and read once a part, so that a GPU is never waited for in between.
         total += torch.stack([value.double() * len(index_B), (logits.argmax(1) == truth).sum().double()])
         seen += len(index_B)
         bar.update()
         if not bar.disable and time.monotonic() - shown > 0.5:
             loss, accuracy = (total / seen).tolist()
-            bar.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", accuracy=f"{100 * accuracy:.1f}%", refresh=False)
+            bar.set_postfix(part=part + 1, loss=f"{loss:.3f}", accuracy=f"{100 * accuracy:.1f}%", refresh=False)
             shown = time.monotonic()
     loss, accuracy = (total / seen).tolist()
     return loss, accuracy, seen
 
 
 def _validate(model: nn.Module, task: Task) -> tuple[float, float, float]:
-    """(mean negative log-likelihood in nats, accuracy, macro F1) on the validation images."""
-    with task.runtime.autocast():
-        probs_NC = predict(model, task.loader.batches(task.val_index, task.runtime.score_batch))
+    """(mean negative log-likelihood in nats, accuracy, macro F1) on the validation images.
+
+    In full precision, whatever is trained in: the weights are chosen by the very figures that are reported of them.
+    """
+    probs_NC = predict(model, task.loader.batches(task.val_index, task.runtime.score_batch))
     truth, guess = task.labels_N[task.val_index], probs_NC.argmax(1)
     likelihood = np.clip(probs_NC[np.arange(len(truth)), truth].astype(np.float64), np.finfo(np.float32).tiny, 1)
     return float(-np.log(likelihood).mean()), float((truth == guess).mean()), macro_f1(truth, guess)
 
 
-def _usable(n: int, batch_size: int) -> int:
-    return n - 1 if n % batch_size == 1 else n
+def _batches(task: Task, first: int, steps: int) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """The images of the steps from number `first` on, as the loader gives them."""
+    batch_size = task.settings.batch_size
+    for order in orders(task.train_index, batch_size, task.seed, first, steps):
+        yield from task.loader.raw(order, batch_size)
 
 
 def _stalled(state: TrainingState, patience: int) -> bool:

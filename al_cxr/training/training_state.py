@@ -21,7 +21,7 @@ WORST = -1e300
 
 @dataclass
 class Progress:
-    """What is neither weights nor optimizer state. `epoch` counts finished epochs; `best_epoch` is zero-based."""
+    """What is neither weights nor optimizer state. `epoch` counts finished parts; `best_epoch` is zero-based."""
 
     epoch: int = 0
     best_epoch: int = 0
@@ -41,17 +41,18 @@ class TrainingState:
     history: list[Epoch] = field(default_factory=list)
 
     @classmethod
-    def start(cls, model: nn.Module, settings: TrainSettings, runtime: Runtime) -> TrainingState:
-        """A fresh state; parameters that do not require a gradient are left alone by the optimizer."""
+    def start(cls, model: nn.Module, settings: TrainSettings, runtime: Runtime, parts: int = 1) -> TrainingState:
+        """A fresh state of a training in so many parts; parameters that do not require a gradient are left alone by
+        the optimizer."""
         runtime.place(model)
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
         trained = parameter_groups(model, settings.lr, settings.layer_decay)
         optimizer = kind(trained, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         scaler = torch.amp.GradScaler(torch.device(runtime.device).type, enabled=runtime.precision == "fp16")
-        return cls(model, optimizer, _scheduler(optimizer, settings), scaler, _copy(model))
+        return cls(model, optimizer, _scheduler(optimizer, settings, parts), scaler, _copy(model))
 
     def note_epoch(self, row: Epoch, value: float, images: int, seconds: float) -> None:
-        """Enter a finished epoch; `value` is the monitored one, larger = better, the earlier epoch wins a tie."""
+        """Enter a finished part; `value` is the monitored one, larger = better, the earlier part wins a tie."""
         self.history.append(row)
         if value > self.progress.best_value:
             self.progress.best_value, self.progress.best_epoch = value, self.progress.epoch
@@ -99,12 +100,13 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _scheduler(optimizer: torch.optim.Optimizer, settings: TrainSettings) -> Any:
+def _scheduler(optimizer: torch.optim.Optimizer, settings: TrainSettings, parts: int) -> Any:
+    """What sets the learning rate after each part of a training."""
     schedules = torch.optim.lr_scheduler
     if settings.schedule == "plateau":
         return schedules.ReduceLROnPlateau(
             optimizer, "min", factor=settings.plateau_factor, patience=settings.plateau_patience
         )
     if settings.schedule == "cosine":
-        return schedules.CosineAnnealingLR(optimizer, T_max=settings.epochs)
+        return schedules.CosineAnnealingLR(optimizer, T_max=parts)
     return schedules.ConstantLR(optimizer, factor=1.0)
