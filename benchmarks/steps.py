@@ -139,10 +139,11 @@ def page(frame: pd.DataFrame, workspace: Workspace) -> str:
     ]
     for (share, steps), group in frame.groupby(["share", "steps"]):
         gain, f1, loss = doubled(frame, share, steps), 100 * group["macro_f1"], group["log_loss"]
+        seen = images_trained(settings.train.model_copy(update={"steps": steps, "epochs": None}), counted[share])
         cells = (
             f"{counted[share]:,} ({100 * share:.0f} %)",
             f"{steps:,}",
-            f"{images_trained(settings.train.model_copy(update={'steps': steps}), counted[share]) / counted[share]:.0f}",
+            f"{seen / counted[share]:.0f}",
             f"{f1.mean():.1f} ± {f1.std(ddof=1):.1f}",
             "—" if gain is None else f"{100 * gain[0]:+.1f} ± {100 * gain[1]:.1f}",
             f"{loss.mean():.3f} ± {loss.std(ddof=1):.3f}",
