@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
+import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +14,14 @@ from pydantic import BaseModel, ValidationError
 
 from al_cxr.config import Settings
 from al_cxr.errors import UserError
+from al_cxr.invalid import reasons
+from al_cxr.layers import Layer, chain
+from al_cxr.layers import profile as profile_layers
+from al_cxr.nearest import hint
 
-MAX_BYTES = 1_000_000
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key that stands twice is an error instead of silently winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise UserError(
-                    f"{self.name}, line {key_node.start_mark.line + 1}: key {key!r} stands twice; delete one of them"
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping; UserError with file and line for anything else."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes; is this an experiment file?")
-        with open(path, encoding="utf-8") as stream:
-            data = yaml.load(stream, Loader=_Loader)  # a SafeLoader
-    except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1)
-        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
-        raise UserError(f"{path}: no such experiment file{hint}") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: a folder; name the YAML file in it") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); is this an experiment file?") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: an experiment file is a mapping of keys, not a {type(data).__name__}")
-    return data
+APART = ("extends", "profiles")
+"""Keys of a file that are no settings."""
+OPTION = "--set"
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,58 +63,74 @@ def parse_override(text: str) -> dict[str, Any]:
 def load(path: Path, profile: str | None = None, overrides: Iterable[Mapping[str, Any]] = ()) -> Settings:
     """Settings of an experiment file, with its profiles (names joined by commas) and then the overrides laid on top.
 
-    Each profile lies on those before it: where two of them say different things, the later one holds.
+    The file lies on the one that it extends, which may extend another. Each profile lies on those before it: where two
+    of them say different things, the later one holds.
     """
-    data = _extended(path)
-    profiles = data.pop("profiles", None) or {}
-    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
-        raise UserError(f"{path}: profiles wants a mapping from a name to settings")
+    files = chain(path)
+    layers = [Layer({k: v for k, v in f.data.items() if k not in APART}, f.origin, f.node) for f in files]
     for name in profile.split(",") if profile is not None else ():
-        if name not in profiles:
-            known = ", ".join(sorted(profiles)) or "none"
-            raise UserError(f"{path}: no profile {name!r}; the file has: {known}")
-        data = lay(profiles[name], data)
-    return validate(lay(functools.reduce(merge, overrides, {}), data), str(path))
-
-
-def _extended(path: Path) -> dict[str, Any]:
-    """The file laid on the one that its key `extends` names, which lies in the same folder and extends no other."""
-    data = read_yaml(path)
-    base = data.pop("extends", None)
-    if base is None:
-        return data
-    if not isinstance(base, str) or Path(base).name != base:
-        raise UserError(f"{path}: extends: {base!r} is no file name; name an experiment file in the same folder")
-    under = read_yaml(path.with_name(base))
-    if "extends" in under:
-        raise UserError(f"{path}: extends: {base} extends another file itself; extend that one")
-    return lay(data, under)
+        layers += profile_layers(files, name)
+    layers.append(Layer(functools.reduce(merge, overrides, {}), OPTION))
+    return _validated(functools.reduce(lambda below, layer: lay(layer.data, below), layers, {}), layers)
 
 
 def validate(data: Mapping[str, Any], where: str) -> Settings:
-    """Settings from plain data; a UserError lists every wrong key as `file: key: what is wrong`."""
+    """Settings from plain data; a UserError lists every wrong key as `where: key: what is wrong`."""
+    return _validated(data, [Layer(data, where)])
+
+
+def _validated(data: Mapping[str, Any], layers: Sequence[Layer]) -> Settings:
+    """Settings from the data that all layers make, the uppermost last."""
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(where, e) for e in error.errors())) from None
+        problems: dict[tuple[str, ...], list[Any]] = {}  # a union of types reports once for each of its members
+        for e in error.errors():
+            problems.setdefault(_keys(data, e), []).append(e)
+    raise UserError("\n".join(_said(keys, errors, layers) for keys, errors in problems.items()))
 
 
-def _explain(where: str, error: Any) -> str:
-    location = [str(part) for part in error["loc"]]
-    # A union's tag stands in pydantic's location but not in the file.
-    keys = [p for i, p in enumerate(location) if not (i > 1 and location[i - 2] == "sources" and not p.isdigit())]
-    key = ".".join(keys)
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(sorted(known))}"
-        return f"{where}: {key}: unknown key{hint}"
+def _said(keys: Sequence[str], errors: Sequence[Any], layers: Sequence[Layer]) -> str:
+    """`file, line: key: what is wrong`, or `--set key: what is wrong`."""
+    what = _explain(errors)
+    place = _place(keys, what, layers)
+    if keys:
+        what = f"{'.'.join(keys)}: {what}"
+    return f"{place} {what}" if place == OPTION else f"{place}: {what}"
+
+
+def _explain(errors: Sequence[Any]) -> str:
+    if errors[0]["type"] != "extra_forbidden":
+        return reasons(errors)
+    location = [str(part) for part in errors[0]["loc"]]
+    known = _known_keys(location[:-1])
+    return f"unknown key{hint(location[-1], known if location[:-1] else [*known, *APART])}"
+
+
+def _keys(data: Any, error: Any) -> tuple[str, ...]:
+    """The keys of an error as the data has them: pydantic's location also has what a union's members are called."""
+    keys: list[str] = []
+    for part in error["loc"]:
+        if (isinstance(data, Mapping) and part in data) or (isinstance(data, list) and part in range(len(data))):
+            data = data[part]
+            keys.append(str(part))
     if error["type"] == "missing":
-        return f"{where}: {key}: missing; add this key"
-    message = error["msg"].removeprefix("Value error, ")
-    given = error.get("input")
-    shown = f" (got {given!r})" if isinstance(given, (str, int, float, bool, type(None))) else ""
-    return f"{where}: {key}: {message}{shown}" if key else f"{where}: {message}"
+        keys.append(str(error["loc"][-1]))
+    return tuple(keys)
+
+
+def _place(keys: Sequence[str], said: str, layers: Sequence[Layer]) -> str:
+    """Where the uppermost layer that has a key has it; a key that is missing is missing in what is around it.
+
+    A check of several keys together names the one that is wrong at the start of what it says.
+    """
+    named = re.match(r"([\w.+-]+): ", said)
+    keys = [*keys, *(named[1].split(".") if named else [])]
+    for end in range(len(keys), 0, -1):
+        for layer in reversed(layers):
+            if layer.says(keys[:end]):
+                return layer.place(keys[:end])
+    return layers[-1].origin if len(layers) == 1 else layers[-2].origin
 
 
 def _known_keys(location: list[str]) -> list[str]:

@@ -6,7 +6,6 @@ validation images count as labels all the same.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import itertools
 import math
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from al_cxr.errors import UserError
+from al_cxr.nearest import hint
 from al_cxr.statistics import PoolStatistics, entropy
 
 
@@ -66,24 +66,22 @@ def names() -> list[str]:
 def check(rule: str, options: dict[str, object]) -> None:
     """UserError where there is no such rule, and for an option that is unknown, missing, of a wrong type or range."""
     if rule not in _REGISTRY:
-        raise UserError(f"stop.rule: no rule {rule!r}; known are {', '.join(names())}")
+        raise UserError(f"stop.rule: no rule {rule!r}{hint(rule, names())}")
     parameters = {p.name: p for p in inspect.signature(_REGISTRY[rule]).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for name in options.keys() - parameters.keys():
-        near = difflib.get_close_matches(name, parameters, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UserError(f"stop.options.{name}: {hint}the rule {rule} takes {', '.join(parameters) or 'no options'}")
+        raise UserError(f"stop.options.{name}: the rule {rule} has no such option{hint(name, parameters)}")
     for name, parameter in parameters.items():
         kind, low, high = _RANGES[name]
         if name not in options:
             if parameter.default is parameter.empty:
-                raise UserError(f"stop.options.{name}: the rule {rule} cannot do without it")
+                raise UserError(f"stop.options.{name}: the rule {rule} needs it; add this key")
             continue
         value = options[name]
         fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
         if not fits or not low <= value < math.inf or value > high:  # type: ignore[operator]
             word = "a whole number" if kind is int else "a number"
-            reach = f">= {low:g}" if high == math.inf else f"in {low:g}..{high:g}"
-            raise UserError(f"stop.options.{name}: {value!r} is not {word} {reach}")
+            reach = f"of {low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
+            raise UserError(f"stop.options.{name}: must be {word} {reach} (got {value!r})")
 
 
 def decide(rule: str, history: History, **options: object) -> str | None:

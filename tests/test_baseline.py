@@ -262,8 +262,12 @@ def test_a_single_model_that_lacks_something_stops(tiny: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arch", "settings", "words"),
     [
-        ("mlp-wyde", "{}", "--arch mlp-wyde: no architecture and none of baseline.models; did you mean 'mlp-wide'?"),
-        ("mlp", "{models: {mlp: {arch: cnn}}}", "baseline.models.mlp: an architecture is called so"),
+        (
+            "mlp-wyde",
+            "{}",
+            "--arch mlp-wyde: no architecture or variant under baseline.models has this name; did you mean 'mlp-wide'?",
+        ),
+        ("mlp", "{models: {mlp: {arch: cnn}}}", "baseline.models.mlp: an architecture has this name; choose another"),
         ("mlp", "{models: {a: {arch: resnet81}}}", "baseline.models.a.arch: no architecture 'resnet81'; did you mean"),
         ("mlp,mlp-wide", "{models: {mlp-wide: {options: {hiden: 3}}}}", "baseline.models.mlp-wide.options.hiden: "),
         ("mlp", "{published: {p: {reference: x, models: {mpl: {}}}}}", "published.p.models.mpl: no architecture"),

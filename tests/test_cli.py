@@ -158,7 +158,7 @@ def test_data_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         (TINY, ["run", "tiny.yaml", "--set", "losses.focal.alpha=[1, 2]"], "losses.focal.alpha"),
         (TINY, ["run", "tiny.yaml", "--name", "../x"], "--name"),
         (TINY, ["baseline", "tiny.yaml", "--arch", "cnnn"], "did you mean 'cnn'"),
-        (TINY.replace("mc_entropy, loss", "mc_entrpy, loss"), ["run", "tiny.yaml"], "did you mean mc_entropy"),
+        (TINY.replace("mc_entropy, loss", "mc_entrpy, loss"), ["run", "tiny.yaml"], "did you mean 'mc_entropy'"),
         (TINY.replace("strategy: random", "strategy: entropy"), ["run", "tiny.yaml"], "no arm samples at random"),
         (TINY.replace("modAL.uncertainty.margin_sampling", "os.system"), ["run", "tiny.yaml"], "no strategy"),
         (TINY, ["compare", "runs/none"], "no such run folder"),

@@ -16,7 +16,8 @@ from al_cxr.cli import main
 from al_cxr.config import Dimension, PhantomSource, Settings
 from al_cxr.data.loader import Loader
 from al_cxr.data.phantom import load as load_phantom
-from al_cxr.experiment import load, parse_override, read_yaml
+from al_cxr.experiment import load, parse_override
+from al_cxr.layers import read_layer
 from al_cxr.searching import search
 from al_cxr.searching.records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
 from al_cxr.workspace import Workspace
@@ -146,7 +147,7 @@ def test_the_best_overlay_and_the_options_give_the_best_trial(finished: Path) ->
     chosen = trials[int(np.argmin(values))]  # a loss is better when it is smaller
     assert best(trials, "loss", "tuberculosis") == chosen
     results = finished / "results/tiny-search"
-    overlaid = load(finished / "tiny.yaml", overrides=[read_yaml(results / "best.yaml")])
+    overlaid = load(finished / "tiny.yaml", overrides=[read_layer(results / "best.yaml").data])
     assert overlaid == search.override(settings, chosen.values, "x") != settings
     line = next(t for t in (results / "README.md").read_text().splitlines() if t.startswith("    --set "))
     options = [parse_override(text) for text in line.split("--set ")[1:]]
@@ -215,7 +216,7 @@ def test_no_test_image_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         ("train.lr:", "train.rl:", "search.space: train.rl: unknown key; did you mean 'lr'?"),
         ("train.lr:", "trian.lr:", "search.space: trian: unknown key; did you mean 'train'?"),
-        ("cnn.dropout:", "cnn.dropuot:", "cnn has no such option, did you mean 'dropout'?"),
+        ("cnn.dropout:", "cnn.dropuot:", "cnn has no such option; did you mean 'dropout'?"),
         ("options.cnn.dropout:", "options.rnn.width:", "has no effect on cnn"),
         ("train.lr:", "budget.seed:", "search.space.budget.seed: only keys of train and model"),
         ("high: 0.5", "high: 99.5", "search.space: model.options.cnn.dropout"),
@@ -225,7 +226,7 @@ def test_no_test_image_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("{low: 1, high: 2}", "{low: 1, high: 2, choices: [1]}", "give low and high, or choices"),
         ("{low: 0, high: 0.5}", "{low: 0, high: 0.5, log: true}", "log wants low > 0"),
         ("[100, 101]", "[1, 101]", "search.seeds: 1 is a seed of the experiment"),
-        ("[100, 101]", "[100, 100]", "search: seeds: a seed stands there twice"),
+        ("[100, 101]", "[100, 100]", "search: seeds: 100 is given twice; delete one"),
         ("trials: 4", "trails: 4", "search.trails: unknown key; did you mean 'trials'?"),
     ],
 )

@@ -146,7 +146,7 @@ def test_several_regimes_of_the_same_labels_share_their_models(
     assert play(tmp_path, "--regime", "low") == 2
     assert "budget.seed: 0.1 -> 0.2" in capsys.readouterr().err
     assert play(tmp_path, "--regime", "lwo") == 2
-    assert "no such regime; it has: low" in capsys.readouterr().err
+    assert "no such regime; did you mean 'low'?" in capsys.readouterr().err
 
     workspace = opened(tmp_path)
     (runs / "seen.sha256").unlink()  # as where only regimes were run

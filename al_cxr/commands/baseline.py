@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from al_cxr.config import Settings
 from al_cxr.data.dataset import Dataset
 from al_cxr.errors import Unavailable, UserError
 from al_cxr.explanations import explainer
+from al_cxr.nearest import hint
 from al_cxr.records import read, write
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.folds import fold_folders, write_folds_report
@@ -50,7 +50,7 @@ def baseline(request: Request, archs: str | None) -> None:
 def cross_validate(request: Request, archs: str | None, folds: int) -> None:
     """`al-cxr baseline --folds K`: the same with K test sets that together hold every image, and a page over all."""
     if folds < 2:
-        raise UserError(f"--folds {folds}: 2 or more")
+        raise UserError(f"--folds {folds}: must be 2 or more")
     own = request.name or request.run_name()
     whole = f"{request.run_name('baseline')}-{folds}folds"
     done = []
@@ -70,7 +70,7 @@ def cross_validate(request: Request, archs: str | None, folds: int) -> None:
 def folds(runs: Sequence[Path], out: Path) -> None:
     """`al-cxr folds`: one page over cross-validations of the same images, and over all their networks as one."""
     if len({run.resolve() for run in runs}) < len(runs):
-        raise UserError(f"{', '.join(map(str, runs))}: name each cross-validation once")
+        raise UserError(f"{', '.join(map(str, runs))}: the same cross-validation is named twice; name each once")
     print(f"folds     {write_folds_report([fold_folders(run) for run in runs], out)}")
 
 
@@ -80,23 +80,27 @@ def _asked(request: Request, settings: Settings, archs: str | None) -> list[str]
     for name, variant in variants.items():
         if name in known:
             raise UserError(
-                f"{request.experiment}: baseline.models.{name}: an architecture is called so; choose another"
+                f"{request.experiment}: baseline.models.{name}: an architecture has this name; choose another"
             )
         if variant.arch not in known:
             where = f"{request.experiment}: baseline.models.{name}.arch"
-            raise UserError(f"{where}: no architecture {variant.arch!r}{_nearest(variant.arch, known)}")
+            raise UserError(f"{where}: no architecture {variant.arch!r}{hint(variant.arch, known)}")
     every = sorted([*known, *variants])
     for column, publication in settings.baseline.published.items():
         for name in publication.models:
             if name not in every:
                 where = f"{request.experiment}: baseline.published.{column}.models.{name}"
-                raise UserError(f"{where}: no architecture and none of baseline.models{_nearest(name, every)}")
+                raise UserError(
+                    f"{where}: no architecture or variant under baseline.models has this name{hint(name, every)}"
+                )
     if archs == "all":
         return _all(settings)
     asked = [name.strip() for name in (settings.model.arch if archs is None else archs).split(",")]
     for name in asked:
         if name not in every:
-            raise UserError(f"--arch {name}: no architecture and none of baseline.models{_nearest(name, every)}")
+            raise UserError(
+                f"--arch {name}: no architecture or variant under baseline.models has this name{hint(name, every)}"
+            )
     return list(dict.fromkeys(asked))
 
 
@@ -105,11 +109,6 @@ def _all(settings: Settings) -> list[str]:
     names = sorted({*models.names(), *settings.baseline.models})
     chosen = {name: settings.of_model(name).model for name in names}
     return [n for n in names if {**models.defaults(chosen[n].arch), **chosen[n].arguments()}.get("name") != ""]
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
 def _unavailable(settings: Settings, asked: list[str], dataset: Dataset) -> dict[str, str]:

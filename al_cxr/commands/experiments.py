@@ -21,6 +21,7 @@ from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.errors import UserError
 from al_cxr.explanations import explainer
+from al_cxr.nearest import hint
 from al_cxr.records import read
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
@@ -85,7 +86,10 @@ def _check_arms(path: Path, arms: Mapping[str, Arm], stop: Stop) -> None:
     """UserError unless there are arms, their strategies and the stopping rule are known, and each loss has an arm that
     samples at random."""
     if not arms:
-        raise UserError(f"{path}: arms: an experiment wants arms; `al-cxr baseline` does without")
+        raise UserError(
+            f"{path}: arms: there are none, so there is nothing to compare; add one for each strategy, e.g. "
+            "random: {strategy: random, loss: cross_entropy}, or train one fully labelled model with `al-cxr baseline`"
+        )
     for loss in dict.fromkeys(arm.loss for arm in arms.values()):
         of_loss = {name: arm.strategy for name, arm in arms.items() if arm.loss == loss}
         if "random" not in of_loss.values():
@@ -108,8 +112,7 @@ def _regimes(request: Request, settings: Settings) -> list[str]:
     asked = list(settings.regimes) if request.regime == "all" else [r.strip() for r in request.regime.split(",")]
     for name in asked or [request.regime]:
         if name not in settings.regimes:
-            known = ", ".join(settings.regimes) or "none"
-            raise UserError(f"--regime {name}: {request.experiment} has no such regime; it has: {known}")
+            raise UserError(f"--regime {name}: {request.experiment} has no such regime{hint(name, settings.regimes)}")
     return list(dict.fromkeys(asked))
 
 
@@ -170,7 +173,8 @@ def report(folders: Sequence[Path], results: Path) -> None:
         name, regime = finished.experiment.name, finished.experiment.regime
         for part in filter(None, (name, regime)):
             if Path(part).name != part or part == "..":
-                raise UserError(f"{folder}/experiment.json: {part!r} is no name of a folder; was the record edited?")
+                where = folder / "experiment.json"
+                raise UserError(f"{where}: {part!r} is not the name of a folder; the record was edited: put it back")
         target = results / name / regime
         if target / "README.md" in pages:
             raise UserError(f"{folder}: another run named here is called {name} too, and both would go to {target}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from al_cxr.config.section import Section
 
@@ -77,7 +78,13 @@ class Stop(Section):
     options: dict[str, int | float] = Field(default_factory=dict, description="of the rule")
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}$")]
+def _names_a_folder(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._+-]{0,63}", name):
+        raise ValueError("must be small letters, digits and . _ + - only, at most 64, as it names a folder")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_names_a_folder)]
 
 
 class Arm(Section):

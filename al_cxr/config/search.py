@@ -64,6 +64,6 @@ class Search(Section):
 
     @model_validator(mode="after")
     def _once(self) -> Search:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds: a seed stands there twice")
+        if again := [seed for i, seed in enumerate(self.seeds) if seed in self.seeds[:i]]:
+            raise ValueError(f"seeds: {again[0]} is given twice; delete one of them")
         return self

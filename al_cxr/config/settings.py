@@ -13,6 +13,8 @@ from al_cxr.config.machine import Machine
 from al_cxr.config.search import Search
 from al_cxr.config.section import Section
 from al_cxr.config.training import LossSettings, ModelSettings, TrainSettings
+from al_cxr.invalid import reasons
+from al_cxr.nearest import hint
 
 RESERVED = ("all", "arms", "baseline", "evaluations", "figures", "fits", "tables")
 """What no regime may be called: its folder lies beside these."""
@@ -47,13 +49,13 @@ class Settings(Section):
     def _consistent(self) -> Settings:
         for where, loss in [(f"arms.{n}", a.loss) for n, a in self.arms.items()] + [("baseline", self.baseline.loss)]:
             if loss not in self.losses:
-                raise ValueError(f"{where}.loss: no loss {loss!r} under losses ({', '.join(self.losses)})")
+                raise ValueError(f"{where}.loss: no loss {loss!r} under losses{hint(loss, self.losses)}")
         if self.model.tune == "frozen":
             self._fits_features()
         elif self.train.views:
             raise ValueError(f"train.views: model.tune {self.model.tune} varies every image anew; set it to 0")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds: a seed stands there twice")
+        if again := [seed for i, seed in enumerate(self.seeds) if seed in self.seeds[:i]]:
+            raise ValueError(f"seeds: {again[0]} is given twice; delete one of them")
         if self.search is not None and (shared := set(self.search.seeds) & set(self.seeds)):
             raise ValueError(f"search.seeds: {min(shared)} is a seed of the experiment too; choose others")
         for name, regime in self.regimes.items():
@@ -64,7 +66,7 @@ class Settings(Section):
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join([f"regimes.{name}", *map(str, first["loc"])])
-                raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+                raise ValueError(f"{where}: {reasons([first])}") from None
         return self
 
     def in_regime(self, name: str) -> Settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from al_cxr.errors import Unavailable, UserError
 from al_cxr.models.backbone import Backbone, NoGrid
 from al_cxr.models.registry import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
+from al_cxr.nearest import hint, nearest
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$", description="of a model in timm, with or without its tag")]
 Layers = Annotated[
@@ -134,8 +134,8 @@ def _with_head(
     known = dict(body.named_modules())
     for layer in layers:
         if layer not in known:
-            near = difflib.get_close_matches(layer, known, n=3) or list(dict(body.named_children()))
-            raise UserError(f"model.options.{arch}.layers: {name} has no {layer!r}; has it {', '.join(near)}?")
+            offered = known if nearest(layer, known) else dict(body.named_children())
+            raise UserError(f"model.options.{arch}.layers: {name} has no layer {layer!r}{hint(layer, offered)}")
     try:
         return Backbone(name, body, classes, head_dropout, pretrained, layers, chest, image_size)
     except NoGrid as error:
@@ -146,7 +146,7 @@ def _timm(arch: str) -> ModuleType:
     try:
         import timm
     except ImportError:
-        raise Unavailable(f"model.arch: {arch} wants the package timm; {INSTALL}") from None
+        raise Unavailable(f"model.arch: {arch} needs the package timm; {INSTALL}") from None
     importlib.import_module("al_cxr.models.resnet_v1")  # one model more than timm has
     return timm
 
@@ -159,9 +159,7 @@ def _body(arch: str, name: str, image_size: int) -> Any:
             f"model.options.{arch}.name: missing; name a model of timm, and its file in model.options.{arch}.weights"
         )
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else "; timm.list_models() lists them"
-        raise UserError(f"model.options.{arch}.name: timm has no model {name!r}{hint}")
+        raise UserError(f"model.options.{arch}.name: timm has no model {name!r}{hint(name, timm.list_models())}")
     # A transformer has one position a patch, so it is made for the size; the others take any size.
     size = {"img_size": image_size} if timm.get_pretrained_cfg(name).fixed_input_size else {}
     return timm.create_model(name, pretrained=False, num_classes=0, **size)

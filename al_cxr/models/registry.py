@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -12,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from torch import nn
 
 from al_cxr.errors import UserError
+from al_cxr.invalid import reasons
+from al_cxr.nearest import hint
 
 MIN_SIZE = 28
 """Smallest image side, in pixels, that every architecture accepts."""
@@ -76,11 +77,11 @@ def build(arch: str, in_channels: int, classes: int, image_size: int, options: M
     """
     builder = _builder(arch)
     if in_channels not in (1, 3):
-        raise UserError(f"model.in_channels: {in_channels} is neither 1 (grey) nor 3 (RGB)")
+        raise UserError(f"model.in_channels: {in_channels} must be 1 (grey) or 3 (RGB)")
     if classes < 2:
         raise UserError(f"model.arch: {arch} needs at least 2 classes to tell apart, the data set has {classes}")
     if image_size < MIN_SIZE:
-        raise UserError(f"data.image_size: {image_size} px is too small; the architectures want at least {MIN_SIZE}")
+        raise UserError(f"data.image_size: {image_size} px is too small; set {MIN_SIZE} or more")
     return builder(in_channels, classes, image_size, **_checked(arch, builder, options))
 
 
@@ -91,7 +92,7 @@ def parameters(model: nn.Module) -> int:
 
 def _builder(arch: str) -> Callable[..., nn.Module]:
     if arch not in _builders:
-        raise UserError(f"model.arch: no architecture {arch!r}{_nearest(arch, names())}; known: {', '.join(names())}")
+        raise UserError(f"model.arch: no architecture {arch!r}{hint(arch, names())}")
     return _builders[arch]
 
 
@@ -101,10 +102,7 @@ def _checked(arch: str, builder: Callable[..., nn.Module], options: Mapping[str,
     where = f"model.options.{arch}"
     for key in options:
         if key not in known:
-            raise UserError(
-                f"{where}.{key}: {arch} has no such option{_nearest(str(key), list(known))}; "
-                f"its options are: {', '.join(known)}"
-            )
+            raise UserError(f"{where}.{key}: {arch} has no such option{hint(str(key), known)}")
     # get_type_hints rather than the signature: annotations are strings until they are resolved.
     hints = typing.get_type_hints(builder.__init__ if inspect.isclass(builder) else builder, include_extras=True)
     fields: dict[str, Any] = {name: (hints[name], default) for name, default in known.items()}
@@ -113,14 +111,7 @@ def _checked(arch: str, builder: Callable[..., nn.Module], options: Mapping[str,
     try:
         return dict(schema.model_validate(dict(options)))
     except ValidationError as error:
-        problems: dict[str, list[str]] = {}  # a union of types reports once for each of its members
+        problems: dict[str, list[Any]] = {}  # a union of types reports once for each of its members
         for e in error.errors():
-            problems.setdefault(str(e["loc"][0]), []).append(e["msg"])
-        raise UserError(
-            "\n".join(f"{where}.{key}: {', or '.join(m)} (got {options[key]!r})" for key, m in problems.items())
-        ) from None
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f", did you mean {near[0]!r}?" if near else ""
+            problems.setdefault(str(e["loc"][0]), []).append(e)
+        raise UserError("\n".join(f"{where}.{key}: {reasons(found)}" for key, found in problems.items())) from None

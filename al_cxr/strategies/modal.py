@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from al_cxr.errors import UserError
+from al_cxr.nearest import hint
 from al_cxr.statistics import PoolStatistics
 from al_cxr.strategies.registry import Choice, Strategy, top_n
 
@@ -99,7 +100,7 @@ def adapt(name: str) -> Strategy:
     parts = [_resolve(word.strip()) for word in name.split("*")]
     if len(parts) > 1 and any(part.queries for part in parts):
         query = next(part.name for part in parts if part.queries)
-        raise UserError(f"strategy {name!r}: {query} returns images, not a utility, and cannot be multiplied")
+        raise UserError(f"strategy {name!r}: {query} returns images, no utility to multiply; use it alone")
     needs = frozenset(need for part in parts for need in part.needs)
 
     def choose(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Choice:
@@ -118,7 +119,7 @@ def adapt(name: str) -> Strategy:
 def _resolve(name: str) -> _Part:
     module_name, _, function_name = name.rpartition(".")
     if module_name not in MODULES:
-        raise UserError(f"strategy {name!r}: functions can be taken from {', '.join(MODULES)} only")
+        raise UserError(f"strategy {name!r}: no function is taken from {module_name!r}{hint(module_name, MODULES)}")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
@@ -133,7 +134,7 @@ def _resolve(name: str) -> _Part:
     parts = {key: part for key, value in own.items() if (part := _part(f"{module_name}.{key}", value))}
     if function_name not in parts:
         why = "is neither a query strategy nor a utility for classifiers" if function_name in own else "is not there"
-        raise UserError(f"strategy {name!r} {why}; {module_name} has {', '.join(sorted(parts))}")
+        raise UserError(f"strategy {name!r}: it {why}{hint(function_name, sorted(parts))}")
     return parts[function_name]
 
 

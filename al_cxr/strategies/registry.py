@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from al_cxr.errors import UserError
+from al_cxr.nearest import hint, nearest
 from al_cxr.statistics import PoolStatistics
 
 OF_SEVERAL = (
@@ -100,12 +100,8 @@ def get(name: str) -> Strategy:
 
         return modal.adapt(name)
     if name not in _REGISTRY:
-        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UserError(
-            f"no strategy {name!r}; {hint}Known are {', '.join(names())}, and modAL functions such as "
-            "modAL.uncertainty.margin_sampling"
-        )
+        others = "" if nearest(name, names()) else ", and functions of modAL such as modAL.uncertainty.margin_sampling"
+        raise UserError(f"no strategy {name!r}{hint(name, names())}{others}")
     return _REGISTRY[name]
 
 
