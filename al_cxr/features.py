@@ -103,9 +103,9 @@ def missing(backbone: Backbone, store: PixelStore, cache: Path, views: Views | N
 def _kinds(backbone: Backbone, weights: str, store: PixelStore, views: Views | None) -> list[tuple[str, list[str]]]:
     """Folders in the cache, and the digests of the images that are wanted in each: as they are, then each view."""
     facts = _facts(backbone, weights, store.size)
-    wanted: list[tuple[dict[str, Any], list[str]]] = [(facts, store.digests)]
+    wanted: list[tuple[dict[str, Any], list[str]]] = [(facts, store.keys)]
     if views is not None:
-        viewed = [store.digests[i] for i in views.index_M]
+        viewed = [store.keys[i] for i in views.index_M]
         changed = facts | {"augment": views.augment.model_dump(mode="json")}
         wanted += [({**changed, "view": view}, viewed) for view in range(views.count)]
     return [(digest_text(json.dumps(of_kind, sort_keys=True))[:40], digests) for of_kind, digests in wanted]
@@ -133,7 +133,7 @@ def _facts(backbone: Backbone, weights: str, size: int) -> dict[str, Any]:
     """All that decides the features of an image; `weights` is the hash of the backbone's, `size` the pixels a side."""
     return {
         "version": VERSION,
-        "decoder": decode.VERSION,
+        "decoder": decode.VERSION_8_BITS,  # the version for more bits is part of their keys
         "size": size,
         "name": backbone.name,
         "weights": weights,

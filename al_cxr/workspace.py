@@ -87,7 +87,7 @@ def open_workspace(
     store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers)
     weights = str(settings.model.arguments().get("weights", ""))
     inherited = seen.of_weights(weights)
-    dataset = dataset.with_notes(*seen.warnings(dataset, store, weights, inherited))
+    dataset = dataset.with_notes(*seen.warnings(dataset, store, weights, inherited), *store.notes)
     data_card = card(dataset, store)
     new = ExperimentRecord(
         name=name,
@@ -114,7 +114,8 @@ def reopen(folder: Path, settings: Settings) -> Workspace:
     record = read(folder / "experiment.json", ExperimentRecord)
     dataset = sources.load(settings.data)
     cache = Path(settings.machine.cache) if settings.machine.cache else None
-    store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers, progress=False)
+    size, workers = settings.data.image_size, settings.machine.workers
+    store = PixelStore.open(dataset.images, size, cache, workers, progress=False, verify=False)
     data_card = card(dataset, store)
     if data_card.fingerprint != record.data.fingerprint:
         raise UserError(f"{record.data.name}: the data set was changed while {folder} was running; start it again")

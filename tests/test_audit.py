@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -20,7 +19,7 @@ from al_cxr.config import DataSettings, ManifestSource, MedmnistSource, PhantomS
 from al_cxr.data import duplicates, manifest, medmnist
 from al_cxr.data.audit import audit, shared_patients
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.decode import decode_bytes
+from al_cxr.data.decode import Reading, decode_bytes, read
 from al_cxr.data.odd import odd_files
 from al_cxr.data.shortcuts import brightness, by_brightness, by_source, cramers_v
 from al_cxr.errors import UserError
@@ -39,11 +38,14 @@ class Memory:
     def __len__(self) -> int:
         return len(self.data_N)
 
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+    def read(self, index: int, size: int) -> Reading:
         data = self.data_N[index]
         if data is None:
             raise UserError(f"{self.name(index)}: damaged")
-        return decode_bytes(data, size, self.name(index)), hashlib.sha256(data).hexdigest()
+        return read(data, size, self.name(index))
+
+    def digest(self, index: int) -> str | None:
+        return None
 
     def name(self, index: int) -> str:
         return f"image-{index}.png"
@@ -282,7 +284,7 @@ def test_medmnist_has_the_same_copies_as_the_manifest_it_was_made_from(cxr_root:
     digests = [packed.images.read(int(i), 64)[1] for i in packed.indices("test")]
     dataset = real(cxr_root, "pneumonia.csv")
     files = [dataset.images.read(int(i), 64) for i in dataset.indices("test")]
-    from_files = duplicates.find(np.stack([p for p, _ in files]), [d for _, d in files])
+    from_files = duplicates.find(np.stack([f.pixels for f in files]), [f.digest for f in files])
     assert len(duplicates.find(pixels, digests)) == len(from_files) == 6
 
 

@@ -55,7 +55,9 @@ def test_every_mode_gives_the_same_grey(kind: str, mode: str) -> None:
     exact: dict[str, dict[str, Any]] = {"JPEG": {"quality": 100}, "WEBP": {"lossless": True}}
     pixels = decode_bytes(encoded(image, kind, **exact.get(kind, {})), 64, "x")
     assert pixels.dtype == np.uint8 and pixels.shape == (64, 64)
-    expected = RAMP * (255 / 252 if mode == "F" else 1)  # floats have no scale and are stretched
+    low, high = np.percentile(RAMP[(RAMP > 0) & (RAMP < 252)], [2, 98])
+    # floats have no scale and are stretched
+    expected = ((RAMP - low) / (high - low) * 255).clip(0, 255) if mode == "F" else RAMP
     assert np.abs(pixels - expected).max() <= (4 if mode == "P" and kind != "PNG" else 2)
 
 
@@ -65,13 +67,15 @@ def test_one_bit_and_palette_with_transparency() -> None:
     white = Image.new("P", (4, 4), 1)
     white.putpalette([0, 0, 0, 255, 255, 255])
     assert decode_bytes(encoded(white), 4, "x").min() == 255
-    assert decode_bytes(encoded(white, transparency=1), 4, "x").max() == 0
+    half = np.zeros((4, 4), np.uint8)
+    half[:2] = 1
+    white.putdata(half.ravel().tolist())
+    assert np.array_equal(decode_bytes(encoded(white, transparency=0), 4, "x"), half * 255)
 
 
 def test_transparency_is_laid_over_black() -> None:
     rgba = Image.new("RGBA", (8, 8), (200, 200, 200, 128))
     assert np.abs(decode_bytes(encoded(rgba), 8, "x").astype(int) - 100).max() <= 1
-    assert decode_bytes(encoded(Image.new("RGBA", (8, 8), (255, 255, 255, 0))), 8, "x").max() == 0
 
 
 @settings(deadline=None, max_examples=40)

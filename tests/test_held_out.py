@@ -48,8 +48,8 @@ def test_every_image_is_where_it_belongs(test: str, val: str) -> None:
         assert set(inside.index[inside["split"] == "val"]) == set(inside.index[inside["source"] == val])
     for name in (test, val):
         assert not name or name not in set(now["source"][now["split"] == "train"])
-    pixels, digest = held.images.read(0, 28)
-    expected, origin = plain.images.read(int(np.flatnonzero(plain.table["image"] == held.table["image"][0])[0]), 28)
+    pixels, digest, *_ = held.images.read(0, 28)
+    expected, origin, *_ = plain.images.read(int(np.flatnonzero(plain.table["image"] == held.table["image"][0])[0]), 28)
     assert digest == origin and (pixels == expected).all()
 
 

@@ -38,7 +38,7 @@ def test_dataset_says_what_it_is() -> None:
 def test_images_are_uint8_with_the_digest_of_their_pixels() -> None:
     images = phantom().images
     for size in (28, 64, 100):
-        pixels, digest = images.read(5, size)
+        pixels, digest, *_ = images.read(5, size)
         assert pixels.shape == (size, size) and pixels.dtype == np.uint8
         assert digest == hashlib.sha256(pixels.tobytes()).hexdigest()
         assert 40 < pixels.mean() < 215 and pixels.std() > 20

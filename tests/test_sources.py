@@ -378,7 +378,7 @@ def test_medmnist(tmp_path: Path) -> None:
     assert counts(dataset) == {"train": [3, 3], "val": [2, 2], "test": [1, 1]}
     assert "CC BY 4.0" in dataset.attribution and dataset.notes == ()
     stored = np.load(tmp_path / "pneumoniamnist_64.npz")
-    pixels, digest = dataset.images.read(7, 64)
+    pixels, digest, *_ = dataset.images.read(7, 64)
     assert np.array_equal(pixels, stored["val_images"][1]) and len(digest) == 64
     assert dataset.images.name(7) == "val-00001" == dataset.table["image"][7]
     assert dataset.images.read(7, 28)[0].shape == (28, 28)

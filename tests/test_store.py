@@ -16,6 +16,7 @@ from PIL import Image
 from al_cxr.config import FolderSource
 from al_cxr.data import decode, folder, store
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.decode import Reading
 from al_cxr.data.store import PixelStore, card, dataset_fingerprint
 from al_cxr.errors import UserError
 
@@ -29,12 +30,15 @@ class Noise:
     def __len__(self) -> int:
         return self.n
 
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+    def read(self, index: int, size: int) -> Reading:
         self.reads += 1
         if index in self.bad:
             raise UserError(f"{self.name(index)}: truncated")
         pixels = np.random.default_rng(index).integers(0, 256, (size, size), dtype=np.uint8)
-        return pixels, hashlib.sha256(pixels.tobytes()).hexdigest()
+        return Reading(pixels, hashlib.sha256(pixels.tobytes()).hexdigest())
+
+    def digest(self, index: int) -> str | None:
+        return None
 
     def name(self, index: int) -> str:
         return f"noise-{index}"
@@ -56,8 +60,8 @@ def test_pixels_and_digests_are_those_of_the_images(tmp_path: Path) -> None:
     images = Noise(store.WINDOW + 3)
     opened = PixelStore.open(images, 8, tmp_path, workers=3, progress=False)
     expected = [images.read(i, 8) for i in range(len(images))]
-    assert np.array_equal(opened.pixels, np.stack([p for p, _ in expected]))
-    assert opened.digests == [d for _, d in expected]
+    assert np.array_equal(opened.pixels, np.stack([r.pixels for r in expected]))
+    assert opened.digests == [r.digest for r in expected]
     assert opened.pixels.dtype == np.uint8 and opened.size == 8 and len(opened) == len(images)
     assert isinstance(opened.pixels, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
@@ -129,8 +133,8 @@ def test_all_bad_images_in_one_error_and_nothing_left_behind(tmp_path: Path) -> 
 
 def test_a_failure_that_is_no_user_error_is_not_hidden(tmp_path: Path) -> None:
     class Broken(Noise):
-        def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
-            return np.zeros((3, 3), np.uint8), "0" * 64
+        def read(self, index: int, size: int) -> Reading:
+            return Reading(np.zeros((3, 3), np.uint8), "0" * 64)
 
     with pytest.raises(ValueError, match="noise-0 was read as uint8"):
         PixelStore.open(Broken(), 8, tmp_path, progress=False)
@@ -138,7 +142,7 @@ def test_a_failure_that_is_no_user_error_is_not_hidden(tmp_path: Path) -> None:
 
 
 class Killer(Noise):
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+    def read(self, index: int, size: int) -> Reading:
         if index == 15:
             os.kill(os.getpid(), 9)
         return super().read(index, size)

@@ -88,7 +88,7 @@ def evaluate(
     store = external.open_store(cards, dataset, Machine())
     known_N = {run: external.known_labels(run) if run else None for run in {m.run for m in models.single}}
     goal = goal or models.goal
-    notes = [*_warnings(models, store, known_N, goal or Goal()), *dataset.notes]
+    notes = [*_warnings(models, store, known_N, goal or Goal()), *dataset.notes, *store.notes]
     for note in notes:
         print(f"warning   {note}")
     judged = _judged(models, dataset, store, known_N, adapt)

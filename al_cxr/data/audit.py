@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from al_cxr.data import checks, duplicates
 from al_cxr.data.dataset import SPLITS, Dataset, Images
+from al_cxr.data.doubts import told
 from al_cxr.data.odd import Odd, odd_files, odd_pixels
 from al_cxr.data.shortcuts import Shortcut, by_brightness, by_source, cramers_v
 from al_cxr.data.store import cores
@@ -77,7 +78,7 @@ def audit(dataset: Dataset, workers: int = 0, progress: bool = True) -> Audit:
 
     Images that cannot be read are findings and not errors. 5,856 radiographs take about ten seconds on two cores.
     """
-    index_M, pixels_MSS, digests_M, unreadable = _read(dataset.images, workers or cores(), progress)
+    index_M, pixels_MSS, digests_M, unreadable, doubts = _read(dataset.images, workers or cores(), progress)
     shared = shared_patients(dataset)
     copies = _copies(dataset, index_M, pixels_MSS, digests_M)
     files = odd_files(dataset, index_M)
@@ -93,7 +94,7 @@ def audit(dataset: Dataset, workers: int = 0, progress: bool = True) -> Audit:
         files_looked_at=files is not None,
         source_label_v=cramers_v(pd.crosstab(dataset.table["source"].to_numpy(), dataset.labels_N).to_numpy()),
         shortcuts=tuple(shortcuts),
-        warnings=(),
+        warnings=tuple(doubts),
     )
     return _with_warnings(result, dataset)
 
@@ -110,14 +111,17 @@ def shared_patients(dataset: Dataset) -> tuple[SharedPatients, ...]:
     return tuple(found)
 
 
-def _read(images: Images, workers: int, progress: bool) -> tuple[np.ndarray, np.ndarray, list[str], list[Odd]]:
-    """Indices of the M readable images, their pixels and digests, and what is wrong with the others."""
+def _read(
+    images: Images, workers: int, progress: bool
+) -> tuple[np.ndarray, np.ndarray, list[str], list[Odd], list[str]]:
+    """Indices of the M readable images, their pixels and digests, what is wrong with the others, what was guessed."""
     size, n = duplicates.SIZE, len(images)
     pixels_NSS = np.zeros((n, size, size), np.uint8)
+    doubts_of: list[tuple[str, ...]] = [()] * n
 
     def one(index: int) -> str | UserError:
         try:
-            pixels_NSS[index], digest = images.read(index, size)
+            pixels_NSS[index], digest, _, doubts_of[index] = images.read(index, size)
             return digest
         except UserError as error:
             return error
@@ -128,7 +132,8 @@ def _read(images: Images, workers: int, progress: bool) -> tuple[np.ndarray, np.
     bad = [Odd(i, images.name(i), str(r)) for i, r in enumerate(read_N) if isinstance(r, UserError)]
     index_M = np.array([i for i, r in enumerate(read_N) if isinstance(r, str)], dtype=np.int64)
     whole = pixels_NSS if not bad else pixels_NSS[index_M]
-    return index_M, whole, [r for r in read_N if isinstance(r, str)], bad
+    doubts = told(((images.name(i), doubt) for i, those in enumerate(doubts_of) for doubt in those), n)
+    return index_M, whole, [r for r in read_N if isinstance(r, str)], bad, doubts
 
 
 def _copies(dataset: Dataset, index_M: np.ndarray, pixels_MSS: np.ndarray, digests_M: list[str]) -> tuple[Copies, ...]:
@@ -186,6 +191,7 @@ def _with_warnings(found: Audit, dataset: Dataset) -> Audit:
     said: list[str] = []
     if n := len(found.unreadable):
         said.append(f"{n} of {len(dataset)} images cannot be read: repair or remove them, or no experiment starts")
+    said += found.warnings
     cheap = checks.warnings(dataset)  # shared patients come first in it
     leaks = sum(bool(s.patients) for s in found.shared)
     said += cheap[:leaks]

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from al_cxr.data.decode import Reading
 from al_cxr.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -23,8 +24,12 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
-        """One image as uint8 (size, size), 0 = black, and the hex SHA-256 of what it was made from (file bytes)."""
+    def read(self, index: int, size: int) -> Reading:
+        """One image at size x size pixels."""
+        ...
+
+    def digest(self, index: int) -> str | None:
+        """The digest that `read` would give, without decoding; None where equal keys promise equal pixels."""
         ...
 
     def name(self, index: int) -> str:
@@ -103,8 +108,11 @@ class SomeImages:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+    def read(self, index: int, size: int) -> Reading:
         return self._images.read(self._rows[index], size)
+
+    def digest(self, index: int) -> str | None:
+        return self._images.digest(self._rows[index])
 
     def name(self, index: int) -> str:
         return self._images.name(self._rows[index])

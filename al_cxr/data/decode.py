@@ -2,12 +2,12 @@
 
 What is done to every image, in this order: decode, one channel, 0..255, squash (not crop) to the square, EXIF rotation.
 
-- Colour becomes luma (ITU-R 601); transparency is laid over black, the colour of air in a radiograph.
-- 8 bits stay as they are. Integers of more bits are divided by the largest value of their *bit depth*, taken as the
-  smallest of 8, 10, 12, 14 and 16 bits that holds every pixel: a 12-bit radiograph in a 16-bit file is not black, and
-  the exposure is kept, which stretching each image over its own minimum and maximum would throw away. Only negative
-  or larger integers and floating point, which have no such scale, are stretched. (Pillow reads 16-bit *colour* as its
-  upper 8 bits; radiographs are grey.)
+- Colour becomes luma (ITU-R 601); transparency is laid over black, the colour of air in a radiograph. An image that is
+  transparent (almost) everywhere is refused: its pixels are there, and nobody was meant to see them.
+- 8 bits stay as they are. More bits are divided by the largest value of their bit depth (`al_cxr.data.depth`), which
+  keeps the exposure; stretching each image over its own minimum and maximum would throw it away.
+- Of colour and transparency with 16 bits Pillow reads the upper 8. Where these hold next to nothing, because the values
+  have 12 bits, the image is refused and not read as 16 grey levels.
 - Lanczos, widened by the scale so that nothing aliases: at 64 pixels a nodule is about one pixel wide, and box or
   triangle filters wash it out; it also enlarges without blocks. Large images are first reduced by whole factors to
   at least three times the size (by the JPEG decoder itself where it can), which is up to six times faster and
@@ -16,9 +16,12 @@ What is done to every image, in this order: decode, one channel, 0..255, squash 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import (  # the plugins of FORMATS are registered here, once, and not by whichever thread comes first
@@ -32,10 +35,14 @@ from PIL import (  # the plugins of FORMATS are registered here, once, and not b
     WebPImagePlugin,  # noqa: F401
 )
 
+from al_cxr.data import depth, dicom
 from al_cxr.errors import UserError
 
-VERSION = 1
-"""Counted up whenever `decode_bytes` gives other pixels for the same bytes, so that old pixel stores are not reused."""
+VERSION = 2
+"""Counted up whenever `read` gives other pixels for the same bytes, so that old pixel stores are not reused."""
+
+VERSION_8_BITS = 1
+"""Counted up only when it does so for files of 8 bits, so that their features (dear to compute) are kept otherwise."""
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 """Few formats, because every decoder more is one more that a hostile file can attack."""
@@ -49,6 +56,9 @@ MAX_BYTES = 256 * 2**20
 
 REDUCING_GAP = 3.0
 
+OPAQUE = 64
+"""Opacity, of 255, below which a pixel counts as invisible: it would be drawn four times darker and more."""
+
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -60,9 +70,27 @@ _ORIENTATIONS = {
 }
 
 
+class Reading(NamedTuple):
+    """One image as it was read."""
+
+    pixels: np.ndarray
+    """uint8 (size, size), 0 = black."""
+    digest: str
+    """Hex SHA-256 of what it was made from: the bytes of the file."""
+    depth: str = ""
+    """"" for 8 bits, which have only one reading; else the bits it was read with, or "stretched"."""
+    doubts: tuple[str, ...] = ()
+    """What had to be guessed, for `al_cxr.data.doubts.told`."""
+
+
 def decode(path: str | os.PathLike[str], size: int) -> np.ndarray:
     """One image file as uint8 (size, size), 0 = black; UserError with the path if that is not possible."""
     return decode_bytes(read_file(Path(path), str(path)), size, str(path))
+
+
+def decode_bytes(data: bytes, size: int, name: str) -> np.ndarray:
+    """The bytes of one image file as uint8 (size, size), 0 = black; UserError that starts with `name` otherwise."""
+    return read(data, size, name).pixels
 
 
 def read_file(path: Path, name: str) -> bytes:
@@ -77,8 +105,8 @@ def read_file(path: Path, name: str) -> bytes:
     return data
 
 
-def decode_bytes(data: bytes, size: int, name: str) -> np.ndarray:
-    """The bytes of one image file as uint8 (size, size), 0 = black; UserError that starts with `name` otherwise."""
+def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = lambda: None) -> Reading:
+    """The bytes of one image file; `usual` as in `depth.grey`. UserError that starts with `name` if it is none."""
     if not data:
         raise UserError(f"{name}: the file is empty")
     box = None
@@ -90,6 +118,7 @@ def decode_bytes(data: bytes, size: int, name: str) -> np.ndarray:
                 gap = int(REDUCING_GAP * size)
                 draft = image.draft("L", (gap, gap))
                 box = draft and draft[1]
+            pages = getattr(image, "n_frames", 1)
             image.load()
             orientation = image.getexif().get(0x0112, 1)  # after load, because TIFF files turn themselves in it
     except UserError:
@@ -97,14 +126,19 @@ def decode_bytes(data: bytes, size: int, name: str) -> np.ndarray:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(name, "too large") from None
     except Image.UnidentifiedImageError:
+        if dicom.is_dicom(data, name):
+            raise UserError(f"{name}: {dicom.REASON}") from None
         raise UserError(f"{name}: not an image in one of the formats {', '.join(FORMATS)}") from None
     except Exception as error:  # on damaged files Pillow's decoders raise almost any type
         raise UserError(f"{name}: damaged or truncated ({str(error) or type(error).__name__})") from error
 
-    square = _grey(image, name).resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
+    grey, bits, doubts = _grey(image, data, name, usual)
+    if pages > 1:
+        doubts = (*doubts, "several pages or frames, of which only the first was read")
+    square = grey.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
     if orientation in _ORIENTATIONS:
         square = square.transpose(_ORIENTATIONS[orientation])
-    return to_uint8(square)
+    return Reading(to_uint8(square), hashlib.sha256(data).hexdigest(), bits, doubts)
 
 
 def resize(pixels_HW: np.ndarray, size: int) -> np.ndarray:
@@ -127,35 +161,40 @@ def _too_large(name: str, shape: str) -> UserError:
     )
 
 
-def _grey(image: ImageFile.ImageFile, name: str) -> Image.Image:
-    """One channel: mode L, or mode F in 0..255 where there were more than 8 bits."""
+def _grey(
+    image: ImageFile.ImageFile, data: bytes, name: str, usual: Callable[[], int | None]
+) -> tuple[Image.Image, str, tuple[str, ...]]:
+    """One channel: mode L, or mode F in 0..255 where there were more than 8 bits; its depth, and what is doubtful."""
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     if image.mode == "F" or image.mode.startswith("I"):
-        scaled = _scale(np.asarray(image), name)
-        if (
-            isinstance(image, TiffImagePlugin.TiffImageFile)
-            and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
-        ):
-            scaled = 255 - scaled  # white is zero: Pillow inverts these at 8 bits only
-        return Image.fromarray(scaled)
+        made = depth.grey(np.asarray(image), name, depth.stated(image, data), usual)
+        inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0  # Pillow inverts these at 8 bits only
+        return Image.fromarray(255 - made.pixels_HW if inverted else made.pixels_HW), made.depth, made.doubts
     try:
+        if image.mode in ("P", "PA") and max(colours := tags.get(TiffImagePlugin.COLORMAP, (256,))) < 256:
+            image.putpalette(bytes(colours), "RGB;L")  # written with 8 bits instead of 16: Pillow makes it black
+        grey: Image.Image = image
+        alpha: Image.Image | None = None
         if image.has_transparency_data:
             grey, alpha = image.convert("RGBA").convert("LA").split()
-            return ImageChops.multiply(grey, alpha)
-        return image.convert("RGB").convert("L") if image.mode in ("CMYK", "P") else image.convert("L")
+        elif image.mode != "L":
+            grey = (image.convert("RGB") if image.mode in ("CMYK", "P") else image).convert("L")
     except ValueError:
         raise UserError(f"{name}: colour mode {image.mode} cannot be made grey; save it as 8-bit grey") from None
+    if _is_deep(image, data) and depth.empty(np.asarray(grey)):
+        raise UserError(
+            f"{name}: colour or transparency of 16 bits in which only the lower bits are used, and al-cxr reads the "
+            "upper 8 of these; save it as 16-bit grey without transparency, or as 8 bits"
+        )
+    if alpha is not None:
+        if np.mean(np.asarray(alpha) >= OPAQUE) < depth.TAIL / 100:
+            raise UserError(f"{name}: transparent (almost) everywhere: nothing to see; save it without transparency")
+        grey = ImageChops.multiply(grey, alpha)
+    return grey, "", ()
 
 
-def _scale(pixels_HW: np.ndarray, name: str) -> np.ndarray:
-    """More than 8 bits -> float32 in 0..255, by bit depth where there is one (see the top of this file)."""
-    low, high = pixels_HW.min(), pixels_HW.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise UserError(f"{name}: has pixels that are not finite numbers (NaN or infinity)")
-    if np.issubdtype(pixels_HW.dtype, np.integer) and low >= 0 and high < 2**16:
-        black, white = 0.0, float(next(2**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits))
-    else:
-        black, white = float(low), float(high)
-    span = white - black
-    if span == 0:
-        return np.zeros(pixels_HW.shape, np.float32)
-    return ((pixels_HW.astype(np.float64) - black) * (255 / span)).astype(np.float32)
+def _is_deep(image: ImageFile.ImageFile, data: bytes) -> bool:
+    """Whether a file of more than 8 bits a channel was read as its upper 8."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8
+    return image.format == "PNG" and data[24] > 8

@@ -6,12 +6,12 @@ import hashlib
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-import numpy as np
-
 from al_cxr.data import decode
+from al_cxr.data.series import Series
 from al_cxr.errors import UserError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -23,6 +23,7 @@ class Root:
     def __init__(self, path: Path) -> None:
         self.path = Path(os.path.realpath(path))
         self._inside: dict[str, bool] = {}
+        self._spelt: dict[Path, dict[str, list[str]]] = {}
 
     def tidy(self, text: str) -> str:
         """A path as it was written -> its one spelling relative to the root, with forward slashes."""
@@ -41,12 +42,24 @@ class Root:
                 parts.append(part)
         return "/".join(parts)
 
+    def file(self, name: str) -> Path:
+        """Where a file lies, with its accents composed or decomposed as they are on the disk (Unicode NFC or NFD).
+
+        FileNotFoundError if it is not there, UserError if two files differ in nothing but that.
+        """
+        path = self.path
+        if name.isascii():
+            return path / name
+        for part in name.split("/"):
+            path /= self._spelling(path, part)
+        return path
+
     def stat(self, name: str) -> os.stat_result:
         """Size and times of a file; FileNotFoundError if it is not there, UserError if it is outside or no file."""
+        path = self.file(name)
         folder, _, _ = name.rpartition("/")
         if folder not in self._inside:  # once a folder, and not once a file: resolving is slow
-            self._inside[folder] = self._holds(self.path / folder)
-        path = self.path / name
+            self._inside[folder] = self._holds(path.parent)
         try:
             info = os.lstat(path)
             inside = self._inside[folder]
@@ -65,6 +78,29 @@ class Root:
             raise UserError(f"{name}: not a regular file")
         return info
 
+    def _spelling(self, folder: Path, part: str) -> str:
+        """One part of a path as the disk spells it."""
+        if part.isascii():
+            return part
+        if folder not in self._spelt:
+            names: dict[str, list[str]] = {}
+            try:
+                for name in os.listdir(folder):
+                    names.setdefault(unicodedata.normalize("NFC", name), []).append(name)
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError as error:
+                raise UserError(f"{folder}: cannot be read ({error.strerror})") from None
+            self._spelt[folder] = names
+        found = self._spelt[folder].get(unicodedata.normalize("NFC", part), [])
+        if not found:
+            raise FileNotFoundError(part)
+        if len(found) > 1:
+            raise UserError(
+                f"{folder / part}: {len(found)} files whose names differ in nothing but how accents are coded"
+            )
+        return found[0]
+
     def _holds(self, path: Path) -> bool:
         real = os.path.realpath(path)
         return os.path.commonpath([real, self.path]) == str(self.path)
@@ -75,23 +111,26 @@ class FileImages:
 
     def __init__(self, root: Root, names: Sequence[str], infos: Sequence[os.stat_result]) -> None:
         """N names relative to the root, as `Root.tidy` spells them, and what `Root.stat` told of each."""
-        self._root = root.path
+        self._root = root
         self._names = list(names)
+        self._series = Series(len(self._names), self.path)
         lines = [f"{n}\0{i.st_size}\0{i.st_mtime_ns}\n" for n, i in zip(names, infos, strict=True)]
         # The root belongs to it: archives unpacked with fixed times can hold other pixels under equal names and sizes.
-        self.key = hashlib.sha256(f"files\0{self._root}\n{''.join(lines)}".encode()).hexdigest()
+        self.key = hashlib.sha256(f"files\0{root.path}\n{''.join(lines)}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+    def read(self, index: int, size: int) -> decode.Reading:
         name = self._names[index]
-        data = decode.read_file(self._root / name, name)
-        return decode.decode_bytes(data, size, name), hashlib.sha256(data).hexdigest()
+        return decode.read(decode.read_file(self.path(index), name), size, name, self._series.bits)
+
+    def digest(self, index: int) -> str:
+        return hashlib.sha256(decode.read_file(self.path(index), self._names[index])).hexdigest()
 
     def name(self, index: int) -> str:
         return self._names[index]
 
     def path(self, index: int) -> Path:
         """The file itself."""
-        return self._root / self._names[index]
+        return self._root.file(self._names[index])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -136,9 +137,10 @@ def _files(path: Path, numbers_N: list[int], texts_N: Column, root: Root) -> tup
     for number, text in zip(numbers_N, texts_N, strict=True):
         try:
             name = root.tidy(text)
-            if name in row_of:
-                raise UserError(f"{name}: the same path as in row {row_of[name]}; every image may stand there once")
-            row_of[name] = number
+            spelt = unicodedata.normalize("NFC", name)  # accents coded otherwise are still the same file
+            if spelt in row_of:
+                raise UserError(f"{name}: the same path as in row {row_of[spelt]}; every image may stand there once")
+            row_of[spelt] = number
             infos[name] = root.stat(name)
         except FileNotFoundError:
             missing.append((number, name))

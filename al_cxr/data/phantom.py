@@ -15,6 +15,7 @@ import pandas as pd
 
 from al_cxr.config import PhantomSource
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.decode import Reading
 from al_cxr.data.findings import draw_findings, fill_fraction
 from al_cxr.data.grid import Blobs, Grid, Pose
 from al_cxr.data.thorax import Anatomy, draw_anatomy
@@ -150,7 +151,7 @@ class PhantomImages:
         _, findings = self.body(index)
         return fill_fraction(self._grid(index, size, _rng(self.seed, 3, index)), findings)
 
-    def read(self, index: int, size: int) -> tuple[np.ndarray, str]:
+    def read(self, index: int, size: int) -> Reading:
         """uint8 (size, size), 0 = black, and the SHA-256 of these pixels."""
         patient, nth = self.patient(index)
         inner = max(size, INNER_SIDE)
@@ -164,7 +165,10 @@ class PhantomImages:
         fill = fill_fraction(grid, findings) if len(findings.x_M) else 0.0
         grey = expose(attenuation(grid, body, fill), grid, technique, rng)
         pixels = np.rint(_area_mean(grey, size) * 255).astype(np.uint8)
-        return pixels, hashlib.sha256(pixels.tobytes()).hexdigest()
+        return Reading(pixels, hashlib.sha256(pixels.tobytes()).hexdigest())
+
+    def digest(self, index: int) -> None:
+        return None
 
     def name(self, index: int) -> str:
         return f"phantom-{index:05d}"

@@ -12,9 +12,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -22,12 +23,17 @@ from tqdm import tqdm
 from al_cxr import records
 from al_cxr.data import decode
 from al_cxr.data.dataset import Dataset, Images
+from al_cxr.data.decode import Reading
+from al_cxr.data.doubts import listed, told
 from al_cxr.data.splits import class_counts
 from al_cxr.errors import UserError
 
 PIXELS, INDEX = "pixels.u8", "index.json"
 WINDOW = 512
 """Images decoded between two looks at the results: bounds the memory."""
+
+ATTEMPTS = 4
+"""To read, build and verify, before it is said that somebody else keeps changing the store."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,10 @@ class PixelStore:
 
     pixels: np.ndarray
     digests: list[str]
+    depths: dict[int, str] = field(default_factory=dict)
+    """How those of more than 8 bits were read (`decode.Reading.depth`), by index."""
+    notes: tuple[str, ...] = ()
+    """What had to be guessed about images, for a person."""
 
     @property
     def size(self) -> int:
@@ -45,13 +55,27 @@ class PixelStore:
         return len(self.pixels)
 
     @cached_property
+    def keys(self) -> list[str]:
+        """Of each image what decides its pixels, as hex SHA-256: its digest, and how more than 8 bits were read."""
+        keys = list(self.digests)
+        for index, depth in self.depths.items():
+            keys[index] = hashlib.sha256(f"{keys[index]} {depth} {decode.VERSION}".encode()).hexdigest()
+        return keys
+
+    @cached_property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of the size and of all digests in order."""
-        return hashlib.sha256("\n".join([str(self.size), *self.digests]).encode()).hexdigest()
+        """Hex SHA-256 of the size and of all keys in order."""
+        return hashlib.sha256("\n".join([str(self.size), *self.keys]).encode()).hexdigest()
 
     @classmethod
     def open(
-        cls, images: Images, size: int, cache: Path | None = None, workers: int = 0, progress: bool = True
+        cls,
+        images: Images,
+        size: int,
+        cache: Path | None = None,
+        workers: int = 0,
+        progress: bool = True,
+        verify: bool = True,
     ) -> PixelStore:
         """Opens the store of these images at this size (pixels), after building it if it is not there or is damaged.
 
@@ -59,8 +83,12 @@ class PixelStore:
         the decoder; it appears there whole or not at all, whatever is killed and however many build at once.
         `workers` are threads (0: as many as cores), because Pillow decodes outside the interpreter's lock: on 2,861
         radiographs of 224 px and two cores, two threads and two processes both took 1.8 s and one thread 3.5 s; and
-        threads share the images as they are, with no fork of a process that uses torch. The progress bar is shown on a
-        terminal only.
+        threads share the images as they are, with no fork of a process that uses torch. With `progress` a bar is
+        shown on a terminal, and a warning printed where something was found changed.
+
+        With `verify` the files are hashed and compared with what was decoded, because one can be replaced by another of
+        equal size and time: less than a second for the same radiographs. Only who knows the fingerprint from a process
+        that has just verified it does without, such as the workers of a run.
 
         Raises:
             UserError: one for all images that cannot be decoded, or if the cache cannot be written.
@@ -68,31 +96,40 @@ class PixelStore:
         cache = default_cache() if cache is None else cache.expanduser()
         key = hashlib.sha256(f"{images.key}\0{size}\0{decode.VERSION}".encode()).hexdigest()[:40]
         folder = cache / key
+        workers = workers or cores()
         try:
-            store = cls._read(folder, len(images), size)
-            if store is None:
-                cls._build(folder, images, size, workers or cores(), progress)
-                store = cls._read(folder, len(images), size)
+            for _ in range(ATTEMPTS):
+                store = cls._read(folder, images, size)
+                if store is None:
+                    cls._build(folder, images, size, workers, progress)
+                elif verify and (changed := _changed(images, store.digests, workers, progress)):
+                    if progress:
+                        print(f"warning   files replaced by others of equal size and time are decoded anew: {changed}")
+                    _remove(folder)
+                else:
+                    return store
         except OSError as error:
             raise UserError(f"{cache}: the pixel cache cannot be used ({error}); set machine.cache") from error
-        if store is None:
-            raise UserError(f"{folder}: the pixel cache was changed while it was made; delete the folder")
-        return store
+        raise UserError(f"{folder}: the pixel cache was changed while it was made; delete the folder")
 
     @classmethod
-    def _read(cls, folder: Path, count: int, size: int) -> PixelStore | None:
+    def _read(cls, folder: Path, images: Images, size: int) -> PixelStore | None:
         """The finished store; None if it is not there or is not whole."""
+        count = len(images)
         try:
             index = json.loads((folder / INDEX).read_bytes())
             whole = (folder / PIXELS).stat().st_size == count * size * size
             digests = index["digests"]
             whole = whole and index["size"] == size and len(digests) == count
             whole = whole and all(isinstance(d, str) and len(d) == 64 for d in digests)
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            depths = {int(i): str(depth) for i, depth in index["depths"].items()}
+            notes = told(((images.name(i), doubt) for i, doubt in index["doubts"]), count)
+        except (FileNotFoundError, NotADirectoryError, LookupError, ValueError, TypeError, AttributeError):
             return None
         if not whole:
             return None
-        return cls(np.memmap(folder / PIXELS, np.uint8, mode="r", shape=(count, size, size)), digests)
+        pixels = np.memmap(folder / PIXELS, np.uint8, mode="r", shape=(count, size, size))
+        return cls(pixels, digests, depths, tuple(notes))
 
     @staticmethod
     def _build(folder: Path, images: Images, size: int, workers: int, progress: bool) -> None:
@@ -100,21 +137,23 @@ class PixelStore:
         _sweep(folder)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            digests: list[str] = []
+            index: dict[str, Any] = {"size": size, "digests": [], "depths": {}, "doubts": []}
             bad: list[str] = []
             with open(draft / PIXELS, "wb") as f:
-                for result in _decoded(images, size, workers, progress):
+                for number, result in enumerate(_decoded(images, size, workers, progress)):
                     if isinstance(result, UserError):
                         bad.append(str(result))
-                    else:
-                        f.write(result[0].tobytes())
-                        digests.append(result[1])
+                        continue
+                    f.write(result.pixels.tobytes())
+                    index["digests"].append(result.digest)
+                    index["depths"] |= {number: result.depth} if result.depth else {}
+                    index["doubts"] += [(number, doubt) for doubt in result.doubts]
                 f.flush()
                 os.fsync(f.fileno())
             if bad:
                 raise _unusable(bad, len(images))
-            records.write_atomically(draft / INDEX, json.dumps({"size": size, "digests": digests}).encode())
-            _publish(draft, folder, len(images), size)
+            records.write_atomically(draft / INDEX, json.dumps(index).encode())
+            _publish(draft, folder, images, size)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -133,7 +172,7 @@ def cores() -> int:
 
 def dataset_fingerprint(dataset: Dataset, store: PixelStore) -> str:
     """Hex SHA-256 of what is learnt from: names, pixels' origins, class names, splits and the size. On any machine."""
-    rows = zip(dataset.table["image"], store.digests, dataset.labels_N, dataset.split_N, strict=True)
+    rows = zip(dataset.table["image"], store.keys, dataset.labels_N, dataset.split_N, strict=True)
     digest = hashlib.sha256(json.dumps([store.size, dataset.classes]).encode())
     for image, origin, label, split in rows:
         digest.update(json.dumps([image, origin, dataset.classes[label], str(split)]).encode())
@@ -154,17 +193,18 @@ def card(dataset: Dataset, store: PixelStore) -> records.DataCard:
     )
 
 
-def _decoded(images: Images, size: int, workers: int, progress: bool) -> Iterator[tuple[np.ndarray, str] | UserError]:
+def _decoded(images: Images, size: int, workers: int, progress: bool) -> Iterator[Reading | UserError]:
     """Every image in order, or what is wrong with it."""
 
-    def one(index: int) -> tuple[np.ndarray, str] | UserError:
+    def one(index: int) -> Reading | UserError:
         try:
-            pixels, digest = images.read(index, size)
+            reading = images.read(index, size)
         except UserError as error:
             return error
+        pixels = reading.pixels
         if pixels.shape != (size, size) or pixels.dtype != np.uint8:
             raise ValueError(f"{images.name(index)} was read as {pixels.dtype} {pixels.shape}")
-        return pixels, digest
+        return reading
 
     bar = tqdm(total=len(images), desc=f"decoding to {size} px", unit=" images", disable=None if progress else True)
     with bar, ThreadPoolExecutor(workers) as pool:
@@ -174,6 +214,24 @@ def _decoded(images: Images, size: int, workers: int, progress: bool) -> Iterato
                 bar.update()
 
 
+def _changed(images: Images, digests: list[str], workers: int, progress: bool) -> str:
+    """How many images are no longer what was decoded, and the first of them; "" if all are."""
+
+    def same(index: int) -> bool:
+        try:
+            return images.digest(index) in (digests[index], None)
+        except UserError:  # gone or unreadable: whoever decodes it says so
+            return False
+
+    bar = tqdm(total=len(images), desc="verifying", unit=" images", disable=None if progress else True, leave=False)
+    with bar, ThreadPoolExecutor(workers) as pool:
+        names = []
+        for index, is_same in enumerate(pool.map(same, range(len(images)))):
+            names += [] if is_same else [images.name(index)]
+            bar.update()
+    return listed(names, len(images)) if names else ""
+
+
 def _unusable(bad: list[str], count: int) -> UserError:
     lines = [f"{len(bad)} of {count} images cannot be used:", *bad[:10]]
     if len(bad) > 10:
@@ -181,7 +239,7 @@ def _unusable(bad: list[str], count: int) -> UserError:
     return UserError("\n  ".join(lines) + "\nRepair them, or remove them from the data set.")
 
 
-def _publish(draft: Path, folder: Path, count: int, size: int) -> None:
+def _publish(draft: Path, folder: Path, images: Images, size: int) -> None:
     """Puts a finished draft in its place, unless another process has put a whole one there meanwhile."""
     for _ in range(100):
         try:
@@ -190,14 +248,18 @@ def _publish(draft: Path, folder: Path, count: int, size: int) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
-        if PixelStore._read(folder, count, size) is not None:
+        if PixelStore._read(folder, images, size) is not None:
             return
-        # Damaged: out of the way in one step, so that nobody sees half of it; whoever has it mapped keeps it.
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(folder, aside / "damaged")
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(folder)
     raise OSError(f"{folder} cannot be replaced")
+
+
+def _remove(folder: Path) -> None:
+    """A damaged or old store out of the way in one step: nobody sees half of it; whoever has it mapped keeps it."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(folder, aside / "old")
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sweep(folder: Path) -> None:
