@@ -1,4 +1,4 @@
-"""A trained head for the images of another hospital, from those images alone: nobody has to label any.
+"""A trained head fitted to the images of another hospital without their labels: for better or worse.
 
 Another machine moves every image's features by much the same amount, and a threshold that held where the model was
 trained then flags too many or too few. So the head standardises by the mean and the deviation of the features *there*
@@ -7,6 +7,9 @@ https://arxiv.org/abs/1603.04779; Schneider et al. 2020, https://arxiv.org/abs/2
 one linear layer. It takes for granted that about as many of the images show each class as in training: the mean of
 another mix lies elsewhere, and the threshold moves with it. Trained on as many ill as healthy people and adapted to 98
 healthy ones and 2 ill, a model of tuberculosis fell from 78 to 27 % specificity on them.
+
+It may do either, and nothing but labels from there can tell: on radiographs of a hospital that no model had seen, it
+made the best one worse (AUC 0.864 to 0.852, specificity 74 to 59 %, sensitivity 80 to 86 %) and helped others.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from tiny import write_tiny
 
 from al_cxr.adaptation import FEWEST, Moments, can_adapt
 from al_cxr.bundles.bundle import open_bundle
+from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.bundles.predict import answerer, serving_runtime
 from al_cxr.cli import main
 from al_cxr.data.decode import decode
@@ -125,6 +126,7 @@ def test_a_bundle_for_another_hospital(here: Path, capsys: pytest.CaptureFixture
     opened = open_bundle(here / "there")
     train = opened.record.data.counts["train"]
     share = round(100 * train["tuberculosis"] / sum(train.values()))
+    assert UNPROVEN in out and UNPROVEN in card
     for said in (out, card):
         assert f"as many of the images show tuberculosis as in training ({share} %)" in said
     pixels = np.stack([decode(here / "other" / f"{i}.png", 28) for i in range(80)])
@@ -145,7 +147,7 @@ def test_both_rows_stand_in_an_evaluation(here: Path) -> None:
     models = pd.read_csv(here / "one/tables/models.csv").set_index("model")
     assert list(models.index)[:4:2] == ["baseline", "baseline, adapted"]
     text = (here / "one/README.md").read_text()
-    assert "without their labels" in text and "of whom few are ill" in text
+    assert "without their labels" in text and "of whom few are ill" in text and UNPROVEN in text
     assert main(["evaluate", *runs, "--data", "other/other.csv", "--adapt", "--out", "two"]) == 0
     both = pd.read_csv(here / "two/tables/models.csv")["model"].tolist()
     assert [name for name in both if name.startswith("ensemble")] == [

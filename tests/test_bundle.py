@@ -15,7 +15,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from scipy.optimize import minimize_scalar
 from sklearn.metrics import f1_score, roc_auc_score
 from small_run import SMALL, small_run
 from tiny import write_tiny
@@ -32,10 +31,11 @@ from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom import standing
 from al_cxr.data.store import PixelStore
+from al_cxr.enough import FEW
 from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
 from al_cxr.records import ExperimentRecord, read
-from al_cxr.trust.calibration import heated
+from al_cxr.trust.calibration import fit_temperature, heated
 from al_cxr.trust.operating import Goal
 
 
@@ -88,11 +88,8 @@ def test_choices_come_from_validation_and_figures_from_test(assembled: Bundle, r
     index_N, probs_NC = fit.predictions("val")
     labels_N = labels[index_N]
 
-    def loss(t: float) -> float:
-        return -np.log(heated(probs_NC, t)[np.arange(len(labels_N)), labels_N]).mean()
-
-    best = minimize_scalar(loss, bounds=(0.06, 19), method="bounded", options={"xatol": 1e-6})
-    assert loss(record.temperature) <= best.fun + 1e-9
+    fitted = fit_temperature(probs_NC, labels_N)
+    assert (record.temperature, record.temperature_note) == (fitted.value, fitted.note)
     calibrated_NC, t = heated(probs_NC, record.temperature), record.classes.index("tuberculosis")
     flagged_N = calibrated_NC[:, t] >= record.decision.threshold
     assert flagged_N[labels_N == t].mean() == record.decision.val_sensitivity >= 0.9
@@ -102,6 +99,26 @@ def test_choices_come_from_validation_and_figures_from_test(assembled: Bundle, r
     # a temperature cannot change which class is most probable, so these are the figures of the experiment
     assert record.tested.metrics.confusion == fit.record.test.confusion
     assert record.tested.intervals["accuracy"].value == pytest.approx(fit.record.test.accuracy)
+
+
+def test_a_bundle_of_few_validation_images_says_so(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", str(run / "baseline"), str(tmp_path / "b")]) == 0
+    out, card = capsys.readouterr().out, (tmp_path / "b" / "README.md").read_text()
+    record = open_bundle(tmp_path / "b").record
+    ill, n = record.data.counts["val"]["tuberculosis"], record.val_images
+    assert n < FEW and ill < FEW, "else this tests nothing"
+    for said in (
+        f"{n} validation images, of which",
+        f"the threshold was chosen on {ill} images of tuberculosis: sensitivity",
+        f"the level below which it abstains was chosen on {n} images",
+    ):
+        assert f"warning   {said}" in out and f"- {said}" in card
+    assert "`decided_by`" in card and "by the largest probability" in card
+    many = record.model_copy(update={"temperature_note": "", "val_images": 300})
+    counts = {split: dict.fromkeys(record.classes, 100) for split in ("train", "val", "test")}
+    assert many.model_copy(update={"data": record.data.model_copy(update={"counts": counts})}).cautions == []
 
 
 def test_statistics_are_those_of_scikit_learn() -> None:

@@ -54,22 +54,23 @@ def test_the_temperature_is_the_minimum_that_another_optimiser_finds() -> None:
 
 
 def test_temperatures_that_cannot_be_fitted_are_bounded_and_say_so() -> None:
-    labels = np.array([0, 1, 2, 0])
-    perfect = 0.9 * np.eye(3)[labels] + 0.1 / 3
-    separated = fit_temperature(perfect, labels)
-    assert separated.value == COLDEST and "without an error" in separated.note
-    wrong = fit_temperature(perfect, (labels + 1) % 3)
-    assert wrong.value == HOTTEST and "say nothing" in wrong.note
-    one = fit_temperature(perfect[labels == 0], labels[labels == 0])
+    labels = np.tile([0, 1, 2, 0], 10)
+    stated = 0.9 * np.eye(3)[labels] + 0.1 / 3
+    wrong = fit_temperature(stated, (labels + 1) % 3)
+    assert wrong.value == HOTTEST and "no more probable than the others" in wrong.note
+    mixed = np.where(np.arange(40) % 4 == 3, (labels + 1) % 3, labels)  # one in four wrong
+    extreme = fit_temperature(np.eye(3)[labels], mixed)  # probabilities of exactly 0 and 1
+    assert extreme.value == HOTTEST and "far too near to 0 and 1" in extreme.note
+    almost = fit_temperature(1 / 3 + 0.001 * np.eye(3)[labels], mixed)
+    assert almost.value == COLDEST and "almost equal" in almost.note
+    one = fit_temperature(np.tile([0.6, 0.3, 0.1], (30, 1)), np.zeros(30, int))
     assert one.value == 1 and "one class" in one.note
-    flat = fit_temperature(np.full((4, 3), 1 / 3), labels)
+    flat = fit_temperature(np.full((40, 3), 1 / 3), labels)
     assert flat.value == 1 and "equally probable" in flat.note
-    certain = fit_temperature(np.eye(3)[labels], labels)  # probabilities of exactly 0 and 1
-    assert certain.value == COLDEST
     with pytest.raises(ValueError, match="0 labels"):
         fit_temperature(np.empty((0, 3)), np.empty(0, int))
     with pytest.raises(ValueError, match="positive"):
-        heated(perfect, 0)
+        heated(stated, 0)
 
 
 @settings(max_examples=40, deadline=None)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from test_cli import fails
-from tiny import write_tiny
+from tiny import TINY, write_tiny
 
 from al_cxr.cli import main
 from al_cxr.errors import UserError
@@ -27,7 +27,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluate")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        write_tiny(folder)
+        write_tiny(folder, TINY.replace("count: 90", "count: 240"))
         assert main(["baseline", "tiny.yaml"]) == 0
     r = np.random.default_rng(0)
     rows = []
@@ -64,7 +64,7 @@ def test_the_page_has_intervals_thresholds_and_slices(here: Path, capsys: pytest
     models = pd.read_csv(here / "out/tables/models.csv").set_index("model")
     assert list(models.index)[:2] == ["baseline", "baseline, ensemble of 2"]
     judged_rows = [pd.read_csv(here / f"out/predictions/baseline_seed-{s}.csv") for s in (0, 1)]
-    accuracies = [(rows["true"] == rows["predicted"]).mean() for rows in judged_rows]
+    accuracies = [(rows["true"] == rows["most_probable"]).mean() for rows in judged_rows]
     row = models.loc["baseline"]
     assert row["accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-5)
     assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
@@ -165,7 +165,7 @@ def test_thresholds_come_from_the_validation_split_of_the_run(here: Path) -> Non
     (model, _) = find_models(here / "runs/baseline-tiny/cnn")
     assert model.run == here / "runs/baseline-tiny/cnn" and target_of(model.run) == "tuberculosis"
     labels = known_labels(model.run)
-    assert labels is not None and len(labels) == 90
+    assert labels is not None and len(labels) == 240
     _, probs, y = judged(model.fit.folder, "val", labels, model.fit.record.val)
     assert len(probs) == len(y) == model.fit.record.val.n
 

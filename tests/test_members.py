@@ -32,7 +32,7 @@ from al_cxr.trust.calibration import fit_temperature, heated
 from al_cxr.workspace import Workspace, open_workspace
 
 SMALL = """\
-data: {sources: [{kind: phantom, count: 80, seed: 0}], image_size: 28}
+data: {sources: [{kind: phantom, count: 240, seed: 0}], image_size: 28}
 model: {arch: cnn, options: {cnn: {width: 0.05}}}
 train: {epochs: 1, batch_size: 16, augment: null}
 budget: {seed: 20, query: 5, query_of: number, rounds: 2}

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from al_cxr.trust.operating import BEST, GOALS, Goal, choose, goal_from, per_thousand
+from al_cxr.enough import FEW, LEAST
+from al_cxr.trust.operating import BEST, GOALS, Goal, choose, decide, doubts, goal_from, per_thousand
 
-SCORES = np.array([0.9, 0.8, 0.7, 0.2, 0.75, 0.5, 0.3, 0.1, 0.05])
-ILL = np.array([True] * 4 + [False] * 5)
+SCORES = np.tile([0.9, 0.8, 0.7, 0.2, 0.75, 0.5, 0.3, 0.1, 0.05], 2)
+ILL = np.tile([True] * 4 + [False] * 5, 2)
 
 
 def test_thresholds_by_hand() -> None:
@@ -54,7 +55,7 @@ def test_the_goal_is_reached_and_nothing_more_is_given_away(seed: int, kind: str
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["f1", "accuracy"]))
 def test_the_best_threshold_is_the_best_of_all(seed: int, kind: str) -> None:
     r = np.random.default_rng(seed)
-    ill = np.arange(30) < r.integers(1, 30)
+    ill = np.arange(30) < r.integers(LEAST, 31 - LEAST)
     scores = np.round(r.random(30) + r.uniform(-0.2, 0.4) * ill, 1)  # with ties, and of models that know nothing
 
     def worth(threshold: float) -> float:
@@ -72,7 +73,7 @@ def test_the_best_threshold_is_the_best_of_all(seed: int, kind: str) -> None:
 def test_the_best_threshold_stands_between_two_scores() -> None:
     assert choose(SCORES, ILL, Goal("f1")).value == pytest.approx((0.7 + 0.5) / 2)  # one false alarm, one missed
     assert choose(SCORES, ILL, Goal("accuracy")).value == pytest.approx((0.8 + 0.75) / 2)  # as good as at 0.7: 7 of 9
-    rare = choose(np.array([0.1, 0.9, 0.8]), np.array([True, False, False]), Goal("accuracy"))
+    rare = choose(np.repeat([0.1, 0.9, 0.8], LEAST), np.repeat([True, False, False], LEAST), Goal("accuracy"))
     assert rare.value is None and rare.note == "the best accuracy on validation takes finding nobody"
 
 
@@ -84,7 +85,8 @@ def test_a_share_that_is_whole_in_the_head_is_whole_in_the_computer() -> None:
 
 
 def test_goals_that_cannot_be_reached_say_why() -> None:
-    assert choose(SCORES, np.zeros(9, bool), Goal()).note == "validation has 0 images of the target, 9 others"
+    few = choose(SCORES, np.arange(18) < LEAST - 1, Goal())
+    assert few.value is None and few.note.startswith("4 validation images of the target and 14 others are too few")
     worst = choose(np.where(ILL, 0.0, 1.0), ILL, Goal("sensitivity", 0.9))
     assert worst.value is None and "flagging everybody" in worst.note and np.isnan(worst.sensitivity)
     none = choose(np.where(ILL, 0.0, 1.0), ILL, Goal("specificity", 0.9))
@@ -92,6 +94,23 @@ def test_goals_that_cannot_be_reached_say_why() -> None:
     for value in (0.0, 1.1, float("nan")):
         with pytest.raises(ValueError, match=r"lies in 0\.\.1"):
             Goal("sensitivity", value)
+
+
+def test_a_threshold_of_few_images_says_what_it_can_be_worth() -> None:
+    ill, well = doubts("pneumonia", 8, 4, 1.0, 0.75)
+    assert "on 8 images of pneumonia: sensitivity 100 % there could be 63 to 100 % elsewhere" in ill
+    assert "on 4 images without pneumonia: specificity 75 % there could be 19 to 99 % elsewhere" in well
+    assert doubts("pneumonia", FEW, FEW, 0.9, 0.9) == [] == doubts("pneumonia", 0, 3, np.nan, np.nan)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_there_is_one_decision_an_image(seed: int, threshold: float) -> None:
+    probs_NC = np.random.default_rng(seed).dirichlet([1, 1, 1], 20)
+    said_N = decide(probs_NC, 1, threshold)
+    assert ((said_N == 1) == (probs_NC[:, 1] >= threshold)).all()
+    others_N = said_N != 1
+    assert (said_N[others_N] == np.where(probs_NC[:, 0] >= probs_NC[:, 2], 0, 2)[others_N]).all()
+    assert (decide(probs_NC, 1, None) == probs_NC.argmax(axis=1)).all()
 
 
 def test_a_thousand_people() -> None:

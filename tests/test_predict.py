@@ -78,11 +78,15 @@ def test_a_row_says_what_the_bundle_and_its_rules_say(single: Path, images: Path
         shown = np.array([float(row[f"p_{name}"]) for name in record.classes])
         np.testing.assert_allclose(shown, probs_NC[i], atol=2e-6)
         assert shown.sum() == pytest.approx(1, abs=3e-6)
-        assert row["predicted"] == record.classes[int(probs_NC[i].argmax())]
         assert float(row["entropy"]) == pytest.approx(-(probs_NC[i] * np.log(probs_NC[i])).sum(), abs=1e-5)
         assert float(row["mutual_information"]) == pytest.approx(passes.mutual_information_N[i], abs=2e-6)
         if abs(probs_NC[i, target] - record.decision.threshold) > 1e-5:
-            assert row["is_tuberculosis"] == str(int(probs_NC[i, target] >= record.decision.threshold))
+            ill = probs_NC[i, target] >= record.decision.threshold
+            others = [name for name in record.classes if name != "tuberculosis"]
+            likeliest = max(others, key=lambda name: float(row[f"p_{name}"]))
+            assert row["is_tuberculosis"] == str(int(ill))
+            assert row["predicted"] == ("tuberculosis" if ill else likeliest)
+            assert row["decided_by"] == f"P(tuberculosis) >= {record.decision.threshold:.4f}"
         if abs(probs_NC[i].max() - record.abstention.confidence) > 1e-5:
             assert row["abstain"] == str(int(probs_NC[i].max() < record.abstention.confidence))
     assert not (tmp_path / "p.skipped.csv").exists() and not list(tmp_path.glob("*.partial"))

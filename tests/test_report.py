@@ -278,9 +278,9 @@ def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
     judged = [Judged("cnn", f"cnn/seed-{seed}", probs, metrics) for seed in (0, 1)]
     page = write_evaluation(tmp_path, judged, names, y, "other.csv", {"commit": "abc"}, ("odd | note",))
     back = pd.read_csv(tmp_path / "predictions" / "cnn_seed-1.csv")
-    assert list(back.columns) == ["name", "true", "predicted", *(f"p_{c}" for c in CLASSES)]
+    assert list(back.columns) == ["name", "true", "most_probable", *(f"p_{c}" for c in CLASSES)]
     assert list(back["name"]) == names and list(back["true"]) == [CLASSES[i] for i in y]
-    assert (back["true"] == back["predicted"]).mean() == pytest.approx(metrics.accuracy)
+    assert (back["true"] == back["most_probable"]).mean() == pytest.approx(metrics.accuracy)
     np.testing.assert_allclose(back[[f"p_{c}" for c in CLASSES]], probs, atol=1e-6)
     assert r"odd \| note" in page.read_text() and "commit: abc" in page.read_text()
     assert all((tmp_path / target).is_file() for target in links(page))

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from al_cxr.trust.slices import MOST, SMALLEST, age_group, slices
+from al_cxr.enough import FEW
+from al_cxr.trust.slices import MOST, age_group, slices
 
 
 @pytest.mark.parametrize(
@@ -64,4 +65,4 @@ def test_nothing_known_makes_no_slices_and_a_flood_of_values_is_pooled() -> None
     assert slices(pd.DataFrame(index=range(5))) == []
     many = slices(pd.DataFrame({"source": [f"s{i % 50}" for i in range(2000)]}))
     assert len(many) == MOST + 1 and many[-1].value == "other" and not many[-1].nameable
-    assert all(s.nameable for s in many[:-1]) and many[0].mask_N.sum() == 40 >= SMALLEST
+    assert all(s.nameable for s in many[:-1]) and many[0].mask_N.sum() == 40 >= FEW

@@ -10,20 +10,53 @@ BUNDLE/SHA256SUMS                  a hash of every other file, as `sha256sum -c`
 
 from __future__ import annotations
 
+from math import nan
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from al_cxr import enough
 from al_cxr.metrics import Metrics
 from al_cxr.records import DataCard, Record
+from al_cxr.trust.intervals import clopper_pearson
+from al_cxr.trust.operating import doubts
 
 BUNDLE, CARD, SUMS, MEMBERS = "bundle.json", "README.md", "SHA256SUMS", "members"
 VALIDATION = "validation.safetensors"
 MOST_MEMBERS = 64
+UNPROVEN = (
+    "An adaptation can make a model better or worse, and only labels from there can tell which: on radiographs of a "
+    "hospital that it had never seen, the best model of tuberculosis fell from AUC 0.864 to 0.852 and from 74 to 59 % "
+    "specificity (sensitivity 80 to 86 %), where others gained. Test it as trained and as adapted on labelled images "
+    "of that hospital (al-cxr evaluate) before you use either"
+)
+"""To be said wherever a model is adapted without labels (al_cxr.adaptation)."""
 SIDES = (28, 1024)
 """Smallest and largest image side, pixels, as in the settings of an experiment."""
 
+LARGEST = "the largest probability"
+"""What decides where there is no threshold."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def columns(record: BundleRecord) -> dict[str, str]:
+    """The columns of the CSV that `predict` writes, in their order, and what stands in each. There is one decision."""
+    target, d = record.target, record.decision
+    by = (
+        LARGEST if d.threshold is None else f"{target} where P({target}) >= {d.threshold:.4f}, else the likeliest other"
+    )
+    known = "empty, for there is no threshold" if d.threshold is None else f"1 where predicted is {target}, else 0"
+    return {
+        "path": "the image",
+        **{f"p_{name}": f"calibrated probability of {name}, 0 to 1" for name in record.classes},
+        "predicted": f"the class that is decided on: {by}",
+        "entropy": "of the probabilities, nats: 0 is certain",
+        "mutual_information": "how far members or Monte-Carlo passes disagree, nats; empty where there are none",
+        f"is_{target}": known,
+        "abstain": f"1 where the largest probability is below {record.abstention.confidence:.4f}: leave it to a person",
+        "decided_by": "what was decided by: the threshold, or the largest probability where there is none",
+    }
 
 
 class Interval(Record):
@@ -140,6 +173,24 @@ class BundleRecord(Record):
             f"({100 * share:.0f} %). Adapted to people who are screened, of whom few are ill, a model flags many who "
             "are well: then do not adapt it, or adapt it to images of which as many are ill"
         )
+
+    @property
+    def cautions(self) -> list[str]:
+        """What was chosen or measured on too few images, or could not be chosen at all; a sentence each."""
+        val, test = self.data.counts.get("val", {}), self.data.counts.get("test", {})
+        d, a = self.decision, self.abstention
+        found = [note for note in (self.temperature_note, d.note) if note]
+        if d.threshold is not None:
+            ill = val.get(self.target, 0)
+            shares = (nan if share is None else share for share in (d.val_sensitivity, d.val_specificity))
+            found += doubts(self.target, ill, sum(val.values()) - ill, *shares)
+        if 0 < self.val_images < enough.FEW:
+            low, high = clopper_pearson(round(a.val_coverage * self.val_images), self.val_images)
+            found.append(
+                f"the level below which it abstains was chosen on {self.val_images} images: {100 * a.val_coverage:.0f} "
+                f"% answered there could be {100 * low:.0f} to {100 * high:.0f} % elsewhere"
+            )
+        return [*found, *(said for said in enough.of_split("test", test) if said not in self.data.notes)]
 
     @property
     def archs(self) -> str:

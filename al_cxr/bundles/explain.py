@@ -126,8 +126,8 @@ def _last_features(model: nn.Module, image_1CHW: Tensor) -> nn.Module:
     after = finished[convolutions[-1] :] if convolutions else []
     if not after or any(len(shape) == 3 for _, shape in after):
         raise NoMap(
-            f"{type(model).__name__} has no convolution whose feature maps reach its head and no attention that is "
-            "known here, so there is no map to show; explanations are for convolutional networks, the rnn and the vit"
+            "there is no map to show: maps are of convolutional networks, the rnn and the vit, and this network is "
+            "none of them (an mlp, for example); bundle a model of another architecture to see where it looks"
         )
     chosen, grid = after[0][0], after[0][1][2:]
     for module, shape in after:

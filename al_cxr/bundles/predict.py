@@ -21,7 +21,7 @@ from torch import nn
 
 from al_cxr.bundles import decoding
 from al_cxr.bundles.bundle import Bundle
-from al_cxr.bundles.bundle_records import BundleRecord
+from al_cxr.bundles.bundle_records import LARGEST, BundleRecord, columns
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.config import Machine
@@ -39,6 +39,7 @@ from al_cxr.seeds import digest_text
 from al_cxr.statistics import entropy
 from al_cxr.trust.calibration import heated
 from al_cxr.trust.ensemble import mean_probs, member_statistics
+from al_cxr.trust.operating import decide
 
 BATCH = 32
 MASK_SEED = 0
@@ -110,23 +111,24 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
 
 
 def header(record: BundleRecord) -> Row:
-    """The columns of the CSV."""
-    probabilities = [f"p_{name}" for name in record.classes]
-    return ["path", *probabilities, "predicted", "entropy", "mutual_information", f"is_{record.target}", "abstain"]
+    """The columns of the CSV; what stands in them, `bundle_records.columns` says."""
+    return list(columns(record))
 
 
 def rows(record: BundleRecord, names: list[str], answers: Answers) -> list[Row]:
     """A row an image, as the CSV has it; `is_TARGET` and `abstain` are 1 or 0, empty where there is nothing to say."""
     target, threshold = record.classes.index(record.target), record.decision.threshold
+    decided_by = LARGEST if threshold is None else f"P({record.target}) >= {threshold:.4f}"
+    predicted_N = decide(answers.probs_NC, target, threshold)
     found = []
     for i, name in enumerate(names):
         p_C = answers.probs_NC[i]
         information = "" if answers.mutual_information_N is None else f"{answers.mutual_information_N[i]:.6f}"
-        decided = "" if threshold is None else str(int(p_C[target] >= threshold))
+        flagged = "" if threshold is None else str(int(predicted_N[i] == target))
         abstained = str(int(p_C.max() < record.abstention.confidence))
         shown = [f"{p:.6f}" for p in p_C]
-        predicted = record.classes[int(p_C.argmax())]
-        found.append([name, *shown, predicted, f"{answers.entropy_N[i]:.6f}", information, decided, abstained])
+        predicted, entropy_i = record.classes[predicted_N[i]], f"{answers.entropy_N[i]:.6f}"
+        found.append([name, *shown, predicted, entropy_i, information, flagged, abstained, decided_by])
     return found
 
 
@@ -136,7 +138,9 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
     `workers` threads decode. After every chunk it stands in OUT.partial, from which a later start with the same bundle
     and the same files goes on; `note(n)` is told how many images are done. UserError where none could be read.
     """
-    code = f"{decode.VERSION} {chest.VERSION} {decoding.CHUNK} {BATCH} {json.dumps(versions())}"
+    code = (
+        f"{decode.VERSION} {chest.VERSION} {decoding.CHUNK} {BATCH} {json.dumps([versions(), header(bundle.record)])}"
+    )
     key = digest_text(f"{bundle.identity()} {inputs.fingerprint} {code}")
     partial = out.with_name(f"{out.name}.partial")
     done = _resumed(partial, key)

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from al_cxr import enough, provenance, seen
 from al_cxr import evaluate as external
-from al_cxr import provenance, seen
 from al_cxr.adaptation import CANNOT, require_enough
 from al_cxr.bundles import evaluate as bundled
 from al_cxr.bundles.bundle import is_bundle
+from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.config import Machine
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
@@ -92,12 +93,15 @@ def evaluate(
     for note in notes:
         print(f"warning   {note}")
     judged = _judged(models, dataset, store, known_N, adapt)
+    for said in _validated(judged):
+        print(f"warning   {said}")
+        notes.append(said)
     if adapt:
         notes.append(
             f"models called adapted standardise by the features of the {len(dataset):,} images themselves, "
             "without their labels: what they would do where so many unlabelled images are at hand, of which about as "
             "many show each class as in training; adapted to people of whom few are ill they would flag many of the "
-            "others"
+            f"others. {UNPROVEN}"
         )
     trained = dict.fromkeys(f"{c.data} ({c.fingerprint[:12]})" for c in cards)
     facts = {
@@ -162,6 +166,18 @@ def _warnings(
         for named in models.bundles
         if named.bundle.validation is None
     ]
+
+
+def _validated(judged: Sequence[Judged]) -> list[str]:
+    """Where temperatures and thresholds rest on few images."""
+    of: dict[str, list[str]] = {}
+    for one in judged:
+        if one.val_labels_M is not None:
+            labels = [c.name for c in one.metrics.classes]
+            counts = np.bincount(one.val_labels_M, minlength=len(labels)).tolist()
+            for said in enough.of_split("val", dict(zip(labels, counts, strict=True)), "validation"):
+                of.setdefault(said, []).append(one.group)
+    return [f"{said} ({', '.join(dict.fromkeys(groups))})" for said, groups in of.items()]
 
 
 def _judged(

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from al_cxr.bundles import predict as prediction
 from al_cxr.bundles.adapt import adapt as adapted
 from al_cxr.bundles.bundle import Bundle, is_bundle, open_bundle, save_bundle
-from al_cxr.bundles.bundle_records import CARD
+from al_cxr.bundles.bundle_records import CARD, LARGEST, UNPROVEN
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.explain import explain as explained
 from al_cxr.bundles.explain import method
@@ -41,6 +41,7 @@ def adapt(model: Path, images: Path, out: Path) -> None:
     inputs = find_inputs(images)
     print(f"images    {len(inputs.names):,} in {images}")
     print(f"warning   {loaded.record.mix}")
+    print(f"warning   {UNPROVEN}")
     with tqdm(total=len(inputs.names), desc="adapting", unit=" images", disable=None) as bar:
         done = adapted(loaded, inputs, out, cores(), bar.update)
     if done.skipped:
@@ -56,8 +57,6 @@ def predict(model: Path, images: Path, out: Path) -> None:
     _describe(loaded)
     if loaded.record.uncertainty == "none":
         print("note      one network with nothing random in it: the column mutual_information stays empty")
-    if loaded.record.decision.threshold is None:
-        print(f"note      no threshold, so is_{loaded.record.target} stays empty: {loaded.record.decision.note}")
     inputs = find_inputs(images)
     others = f", and {inputs.others:,} files that are no images" if inputs.others else ""
     print(f"images    {len(inputs.names):,} in {images}{others}")
@@ -111,12 +110,16 @@ def _describe(loaded: Bundle) -> None:
     r = loaded.record
     networks = "1 network" if r.members == 1 else f"{r.members} networks"
     print(f"model     {r.name}: {r.archs}, {networks}, {r.image_size} px, {', '.join(r.classes)}")
-    threshold = "none" if r.decision.threshold is None else f"P({r.target}) >= {r.decision.threshold:.4f}"
-    print(f"decision  {threshold}, for {r.decision.goal} on validation; temperature {r.temperature:.3f}")
+    rule = f"by {LARGEST}; no threshold"
+    if r.decision.threshold is not None:
+        rule = f"{r.target} where P({r.target}) >= {r.decision.threshold:.4f}"
+    print(f"decision  {rule} for {r.decision.goal} on validation; temperature {r.temperature:.3f}")
     if r.adapted:
         print(f"adapted   {r.adapted.members} of {r.members} networks, to {r.adapted.images:,} images without labels")
     rare = 100 * (1 - r.abstention.val_coverage)
     print(f"abstain   where no probability reaches {r.abstention.confidence:.4f} ({rare:.1f} % of validation)")
+    for caution in r.cautions:
+        print(f"warning   {caution}")
 
 
 def _unused(path: Path, used: set[str]) -> str:

@@ -23,7 +23,7 @@ examples:
   al-cxr evaluate runs/tb_entropy --data other_hospital.csv       trained models, or bundles, on another data set
   al-cxr bundle runs/tb_entropy/baseline my_model                 a trained model that loads without its experiment
   al-cxr predict my_model my_images/                              its answers to any folder of images, as a CSV
-  al-cxr adapt my_model their_images/ their_model                 for another hospital, from its images without labels
+  al-cxr adapt my_model their_images/ their_model                 fitted to another hospital's images; test it there
   al-cxr explain my_model image.png                               where it looked
   al-cxr data audit my_images.csv                                 what is in a data set, and what is wrong with it
 
@@ -102,7 +102,9 @@ def parser() -> argparse.ArgumentParser:
     _goal_options(evaluate)
     evaluate.add_argument("--prevalence", help="of the target among the screened, with commas (0.005,0.02,0.1)")
     evaluate.add_argument(
-        "--adapt", action="store_true", help="also with the heads adapted to these images, without their labels"
+        "--adapt",
+        action="store_true",
+        help="also with the heads adapted to these images, without their labels: better or worse",
     )
     evaluate.set_defaults(call=calls.evaluate)
 
@@ -122,13 +124,28 @@ def parser() -> argparse.ArgumentParser:
     bundle.set_defaults(call=calls.bundle)
 
     model_help = "a bundle, or a fit, seed, arm or baseline of a run"
-    adapt = commands.add_parser("adapt", help="a trained model for another hospital, from its images without labels")
+    adapt = commands.add_parser(
+        "adapt",
+        help="a trained model fitted to another hospital's images without labels: better or worse, test it there",
+        description="A new bundle whose heads standardise by the images of another hospital, which need no labels. It "
+        "may be better or worse there than the model as trained: it raised some models' figures and lowered those of "
+        "others, the best among them. Only labelled images from there can tell, so name both bundles to `al-cxr "
+        "evaluate`. About as many of the images have to show the target as in training.",
+    )
     adapt.add_argument("model", type=Path, help=model_help)
     adapt.add_argument("images", type=Path, help="a folder, searched whole, or a CSV with a column path")
     adapt.add_argument("out", type=Path, help="the new bundle")
     adapt.set_defaults(call=calls.adapt)
 
-    predict = commands.add_parser("predict", help="a trained model's answers to images without labels, as a CSV")
+    predict = commands.add_parser(
+        "predict",
+        help="a trained model's answers to images without labels, as a CSV",
+        description="A row an image. `p_CLASS` are the calibrated probabilities. `predicted` is the one decision: the "
+        "target where its probability reaches the bundle's threshold, else the most probable of the other classes; "
+        "without a threshold the most probable class (`decided_by` says which). `is_TARGET` is 1 where `predicted` is "
+        "the target, 0 elsewhere, empty without a threshold. `abstain` is 1 where no probability is high enough to "
+        "answer. `entropy` and `mutual_information` (nats) are measures of doubt.",
+    )
     predict.add_argument("model", type=Path, help=model_help)
     predict.add_argument("images", type=Path, help="a folder, searched whole, or a CSV with a column path")
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="the CSV (%(default)s)")

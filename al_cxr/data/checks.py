@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from al_cxr import enough
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.splits import class_counts
 
@@ -14,7 +15,7 @@ IMBALANCE = 3.0
 
 
 def warnings(dataset: Dataset) -> list[str]:
-    """Shared patients, class imbalance and source shortcuts, one sentence each."""
+    """Shared patients, class imbalance, source shortcuts and what is too few, one sentence each."""
     found = [
         f"{n} patients are in both {a} and {b}: what {b} measures there is memory"
         for (a, b), n in shared_patients(dataset).items()
@@ -25,7 +26,17 @@ def warnings(dataset: Dataset) -> list[str]:
         ratio = train[large] / train[small]
         if ratio >= IMBALANCE:
             found.append(f"class imbalance in train: {train[large]} {large}, {train[small]} {small} ({ratio:.1f} to 1)")
-    return found + _shortcuts(dataset)
+    return found + _shortcuts(dataset) + few(dataset, "val", "test")
+
+
+def few(dataset: Dataset, *splits: str) -> list[str]:
+    """Splits with few images of a class, and those that are much about one patient, one sentence each."""
+    counts, patient_N = class_counts(dataset), dataset.table["patient_id"]
+    found = []
+    for split in splits:
+        found += enough.of_split(split, counts[split])
+        found += enough.of_patients(split, patient_N[dataset.split_N == split])
+    return found
 
 
 def shared_patients(dataset: Dataset) -> dict[tuple[str, str], int]:

@@ -55,7 +55,7 @@ def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
     notes = dataset.notes
     if len(rows) < len(dataset):
         notes = (*notes, f"only the test split: {len(rows)} of {len(dataset)} images")
-    return dataclasses.replace(
+    tested = dataclasses.replace(
         chosen,
         classes=classes,
         labels_N=np.array([classes.index(name) for name in names], dtype=np.int64),
@@ -63,6 +63,7 @@ def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
         table=chosen.table.assign(split=split_N),
         notes=notes,
     )
+    return tested.with_notes(*checks.few(tested, "test"))
 
 
 def parse(text: str) -> Source:

@@ -47,7 +47,9 @@ def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: s
     )
     notes = (
         "Rows without a temperature are the probabilities as they are given; the others' logits are divided by the "
-        "temperature with the smallest negative log-likelihood on validation (Guo et al. 2017), each model by its own. "
+        "temperature with the smallest negative log-likelihood on validation (Guo et al. 2017), each model by its own; "
+        "where few validation images, or few wrong answers, cannot tell it, by one at which the answers are no surer "
+        "than they allow (said below). "
         "Where that would be 1.000 there is no such row: a bundle's probabilities are calibrated as they are.",
         f"Expected calibration error of the predicted class in {calibration.BINS} bins of equally many images. It is "
         "never below 0, so chance alone lifts it; what resampling adds is taken off its interval. *Log-likelihood* is "

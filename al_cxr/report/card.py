@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pandas as pd
 
-from al_cxr.bundles.bundle_records import BundleRecord, Interval
+from al_cxr.bundles.bundle_records import UNPROVEN, BundleRecord, Interval, columns
 from al_cxr.report.classes import per_class
 from al_cxr.report.tables import MISSING, Column, Kind, Table, escape, number
+from al_cxr.report.trust_tables import BY_LARGEST
 
 _ROWS: tuple[tuple[str, str, Kind], ...] = (
-    ("accuracy, %", "accuracy", "percent"),
-    ("macro F1, %", "macro_f1", "percent"),
-    ("{target} F1, %", "f1", "percent"),
+    ("accuracy by the largest probability, %", "accuracy", "percent"),
+    ("macro F1 by the largest probability, %", "macro_f1", "percent"),
+    ("{target} F1 by the largest probability, %", "f1", "percent"),
     ("{target} ROC-AUC", "roc_auc", "area"),
     ("{target} sensitivity at the threshold, %", "sensitivity", "percent"),
     ("{target} specificity at the threshold, %", "specificity", "percent"),
     ("answered (not abstained), %", "coverage", "percent"),
-    ("accuracy of the answered, %", "answered_accuracy", "percent"),
+    ("accuracy by the largest probability, of the answered, %", "answered_accuracy", "percent"),
     ("expected calibration error, %", "ece", "percent"),
     ("the same before the temperature, %", "ece_uncalibrated", "percent"),
     ("negative log-likelihood, nats", "nll", "area"),
@@ -34,12 +35,12 @@ def card(record: BundleRecord) -> str:
     warnings = ["**Not a medical device**, not for diagnosis. Research software."]
     if r.data.synthetic:
         warnings.append("Trained on synthetic images: no patient was imaged. It says nothing about radiographs.")
-    warnings += [escape(note) for note in (*r.data.notes, r.decision.note, r.temperature_note) if note]
+    warnings += [escape(note) for note in (*r.data.notes, *r.cautions)]
     if a := r.adapted:
         warnings.append(
             f"{a.members} of its {r.members} networks were adapted to {a.images:,} images of another place, without "
             "labels: all figures below are of the networks before that, and threshold and temperature are those that "
-            f"were chosen then. {escape(r.mix)}."
+            f"were chosen then. {escape(r.mix)}. {escape(UNPROVEN)}."
         )
     parts = [
         f"# Model card: {escape(r.name)}",
@@ -48,9 +49,10 @@ def card(record: BundleRecord) -> str:
         _list("Data", _data(r)),
         _list("The model", _model(r)),
         _list("How an answer is made", _answers(r)),
+        _list("The columns of predictions.csv", [f"`{name}`: {escape(what)}" for name, what in columns(r).items()]),
         "## On the test split",
         _tested(r).markdown(),
-        per_class("per-class", "Class by class", [r.tested.metrics], _stamp(r)).markdown(),
+        per_class("per-class", f"Class by class, {BY_LARGEST}", [r.tested.metrics], _stamp(r)).markdown(),
         _list("Limits", _limits(r)),
         _list("Made with", [f"`{' '.join(r.command.split())}`", f"commit {escape(r.commit)}", _versions(r)]),
     ]
@@ -104,16 +106,17 @@ def _answers(r: BundleRecord) -> list[str]:
     d, a, target = r.decision, r.abstention, escape(r.target)
     lines = [f"probabilities: softmax of the logits divided by {r.temperature:.3f} (temperature, by validation)"]
     if d.threshold is None:
-        lines.append(f"decision: none, because {d.goal} could not be reached on validation")
+        lines.append(f"decision: no threshold for {d.goal} ({escape(d.note)}); the most probable class is the answer")
     else:
         lines.append(
             f"decision: {target} where P({target}) ≥ {d.threshold:.4f}, chosen for {d.goal} on {r.val_images:,} "
             f"validation images (there: sensitivity {number(d.val_sensitivity, 'percent')} %, specificity "
-            f"{number(d.val_specificity, 'percent')} %)"
+            f"{number(d.val_specificity, 'percent')} %); below it the most probable of the other classes"
         )
     lines.append(
         f"abstain where the largest probability is below {a.confidence:.4f}, so that {100 * a.coverage:g} % of "
-        f"validation were answered (there: accuracy {number(a.val_accuracy, 'percent')} % of the answered)"
+        f"validation were answered (there: accuracy of the answered, {BY_LARGEST}, "
+        f"{number(a.val_accuracy, 'percent')} %)"
     )
     lines.append(f"uncertainty: {_UNCERTAINTY[r.uncertainty].format(passes=r.passes)}")
     return lines

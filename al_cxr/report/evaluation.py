@@ -16,7 +16,7 @@ from al_cxr.report.classes import per_class
 from al_cxr.report.page import LIMITS, Page
 from al_cxr.report.tables import escape, file_name
 from al_cxr.report.trust import add_sections
-from al_cxr.report.trust_tables import performance_table
+from al_cxr.report.trust_tables import BY_LARGEST, performance_table
 from al_cxr.trust.intervals import clusters
 from al_cxr.trust.operating import Goal
 from al_cxr.trust.predicted import Group, Predicted
@@ -88,9 +88,10 @@ def write_evaluation(
         )
     for group, models in groups.items():
         page.add(f"## {escape(group)}")
-        page.table(per_class(f"per-class-{file_name(group)}", "Class by class", [m.metrics for m in models], mark))
+        title = f"Class by class, {BY_LARGEST}"
+        page.table(per_class(f"per-class-{file_name(group)}", title, [m.metrics for m in models], mark))
         shown = figures.confusion(models[0].metrics, models[0].name, mark)
-        page.figure(shown, f"confusion-{file_name(group)}", f"Confusion matrix: {models[0].name}")
+        page.figure(shown, f"confusion-{file_name(group)}", f"Confusion matrix {BY_LARGEST}: {models[0].name}")
         for model in models:
             path = Path("predictions") / f"{file_name(model.name)}.csv"
             _write_predictions(folder / path, model, names, labels_N)
@@ -107,7 +108,7 @@ def _write_predictions(path: Path, model: Judged, names: Sequence[str], labels_N
     classes = [c.name for c in model.metrics.classes]
     frame = pd.DataFrame({"name": list(names)})
     frame["true"] = [classes[i] for i in labels_N]
-    frame["predicted"] = [classes[i] for i in model.probs_NC.argmax(axis=1)]
+    frame["most_probable"] = [classes[i] for i in model.probs_NC.argmax(axis=1)]
     for c, name in enumerate(classes):
         frame[f"p_{name}"] = model.probs_NC[:, c]
     write_atomically(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode())

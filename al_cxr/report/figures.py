@@ -178,7 +178,7 @@ def confusion(test: Metrics, title: str, stamp: str) -> Figure:
                 axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=font)
         axes.set_xticks(range(n), names, rotation=0 if n <= 3 else 35, ha="center" if n <= 3 else "right")
         axes.set_yticks(range(n), [f"{name}\n(n = {rows[i, 0]:,})" for i, name in enumerate(names)])
-        axes.set_xlabel("predicted")
+        axes.set_xlabel("most probable class")
         axes.set_ylabel("true")
         axes.tick_params(length=0)
         axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from al_cxr import provenance
+from al_cxr import enough, provenance
 from al_cxr.comparison.baselines import Baselines, load_baselines
 from al_cxr.comparison.finished import Finished
 from al_cxr.data.folds import NOTE
@@ -50,8 +50,7 @@ def write_folds_report(validations: Sequence[Sequence[Path]], results_dir: Path)
     loaded = [_loaded(folders) for folders in validations]
     every = [fold for folds in loaded for fold in folds]
     record, folds = every[0].first.experiment, len(loaded[0])
-    notes = dict.fromkeys(n for fold in every for run in fold.runs.values() for n in run.experiment.data.notes)
-    data = record.data.model_copy(update={"notes": [note for note in notes if not note.startswith(NOTE)]})
+    notes = list(dict.fromkeys(n for fold in every for run in fold.runs.values() for n in run.experiment.data.notes))
     pooled = [
         _pooled(f"{_name(done)}: " * (len(loaded) > 1) + model, [fold.runs[model] for fold in done])
         for done in loaded
@@ -64,6 +63,11 @@ def write_folds_report(validations: Sequence[Sequence[Path]], results_dir: Path)
         if not other[["name", "label", "fold"]].equals(table[["name", "label", "fold"]]):
             raise UserError(f"{group.label}: other images, or dealt out otherwise, than in {groups[0].label}")
     fold_N = table["fold"].to_numpy()
+    # What is said of single folds is not said of all together.
+    notes = [note for note in notes if not note.startswith((NOTE, enough.PREFIX))]
+    classes, labels = record.data.classes, table["label"].tolist()
+    notes += enough.of_split("test", {name: labels.count(name) for name in classes}, "all folds together")
+    data = record.data.model_copy(update={"notes": notes})
     if len(validations) > 1:
         groups.append(_together(groups))
     most = max(len(group.models) for group in groups)

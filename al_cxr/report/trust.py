@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.comparison.finished import Finished
+from al_cxr.enough import FEW
 from al_cxr.errors import UserError
 from al_cxr.records import BaselineRecord, RoundRecord
 from al_cxr.report import calibration_tables, trust_figures, trust_tables
@@ -15,7 +16,7 @@ from al_cxr.report.page import Page
 from al_cxr.report.tables import escape, file_name
 from al_cxr.trust.intervals import clusters
 from al_cxr.trust.predicted import Group, Predicted
-from al_cxr.trust.slices import SMALLEST, Slice, slices
+from al_cxr.trust.slices import Slice, slices
 from al_cxr.trust.trial import Trial
 from al_cxr.trust.truth import labels_of, predicted
 
@@ -120,7 +121,7 @@ def add_sections(
             made = make(group, trial, f"{kind}-{group.name}", f"{title}: {escape(group.label)}")
             page.table(made, inline=group in first, notes=group is first[0])
         if kind == "operating":
-            page.add(_remarks(first, lambda model: trial.threshold(model).note))
+            page.add(_remarks(first, trial.doubts))
     _add_slices(page, first, others, trial, table)
 
 
@@ -162,7 +163,7 @@ def worst(frame: pd.DataFrame, found: Sequence[Slice], trial: Trial) -> str:
     sentences = []
     for metric, what, size in (("accuracy", "accuracy", "images"), ("sensitivity", "sensitivity", "ill")):
         rows = frame.iloc[1:][[s.nameable for s in found]]
-        rows = rows[(rows[size] >= SMALLEST) & rows[metric].notna()]
+        rows = rows[(rows[size] >= FEW) & rows[metric].notna()]
         if len(rows) < 2:
             continue
         row, everybody = rows.loc[rows[metric].idxmin()], frame[metric].iloc[0]
@@ -176,10 +177,13 @@ def worst(frame: pd.DataFrame, found: Sequence[Slice], trial: Trial) -> str:
 
 
 def _remarks(groups: Sequence[Group], note: Callable[[Predicted], str]) -> str:
-    """What went wrong with some models' temperature or threshold, as a list."""
-    lines = []
+    """What went wrong with some models' temperature or threshold, as a list; models of which the same is to be said
+    share a line."""
+    said: dict[str, list[str]] = {}
     for group in groups:
         named = {f"{group.label}, {m.name}": m for m in group.models}
         named |= {group.ensemble.name: group.ensemble} if group.ensemble else {}
-        lines += [f"- {escape(name)}: {escape(said)}." for name, m in named.items() if (said := note(m))]
-    return "\n".join(lines)
+        for name, m in named.items():
+            if text := note(m):
+                said.setdefault(text, []).append(name)
+    return "\n".join(f"- {escape('; '.join(names))}: {escape(text)}." for text, names in said.items())

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from al_cxr.enough import FEW
 from al_cxr.report.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
 from al_cxr.trust.calibration import heated, reliability
 from al_cxr.trust.predicted import Predicted
-from al_cxr.trust.slices import SMALLEST
 
 BINS = 15
 
@@ -67,15 +67,15 @@ def slices_figure(frame: pd.DataFrame, target: str, title: str, stamp: str) -> F
         figure = new_figure(9.0, 1.5 + 0.32 * len(frame), stamp)
         panels = figure.subplots(1, 2, sharey=True)
         names = (
-            ("accuracy", "accuracy, %", "images"),
-            ("sensitivity", f"{plain(target)} sensitivity, %", "ill"),
+            ("accuracy", f"accuracy {frame['decision'].iloc[0]}, %", "images"),
+            ("sensitivity", f"{plain(target)} sensitivity at the threshold, %", "ill"),
         )
         for axes, (name, label, size) in zip(panels, names, strict=True):
             axes.axvline(100 * frame[name].iloc[0], color=GREY, lw=1.2, ls=(0, (5, 2)))
             for row, (value, low, high) in enumerate(
                 100 * frame[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
             ):
-                colour = INK if row == 0 else GREY if frame[size].iloc[row] < SMALLEST else BLUE
+                colour = INK if row == 0 else GREY if frame[size].iloc[row] < FEW else BLUE
                 axes.plot([low, high], [row, row], color=colour, lw=2.4, solid_capstyle="butt")
                 axes.plot([value], [row], "o", color=colour, ms=6)
             axes.set_xlim(0, 102)

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from al_cxr.enough import FEW, LEAST
 from al_cxr.report.tables import MISSING, Column, Table, escape, number
 from al_cxr.trust.intervals import Estimate
 from al_cxr.trust.operating import GOALS, per_thousand
 from al_cxr.trust.predicted import Group, Predicted
-from al_cxr.trust.slices import SMALLEST, Slice
+from al_cxr.trust.slices import Slice
 from al_cxr.trust.trial import Trial
 
 SMALL = "†"
+AT, BY_LARGEST = "at the threshold", "by the largest probability"
+"""The two decisions there are; where both stand in one table, each column is called after its own."""
 INTERVALS = (
     "In brackets 95 % intervals: of several seeds from a bootstrap over test images and seeds (two or three seeds hold "
     "little of the spread of seeds, so it is then too narrow), of one model from a bootstrap over images, and exact "
@@ -62,11 +65,12 @@ def performance_table(groups: Sequence[Group], trial: Trial, name: str, title: s
     always = spread(trial.estimates([constant]))
     always = {name: np.nan if name.endswith(("_low", "_high")) else value for name, value in always.items()}
     rows.append({"model": f"always {trial.classes[answer]}", "seeds": np.nan} | always)
+    by = f" {BY_LARGEST}" if trial.target is not None else ""
     shown = (
         Column("model", "model"),
-        Ranged("accuracy, %", "accuracy", "percent"),
-        Ranged("macro F1, %", "macro_f1", "percent"),
-        *(Ranged(f"{c} F1, %", f"f1_{i}", "percent") for i, c in enumerate(trial.classes) if counts_C[i]),
+        Ranged(f"accuracy{by}, %", "accuracy", "percent"),
+        Ranged(f"macro F1{by}, %", "macro_f1", "percent"),
+        *(Ranged(f"{c} F1{by}, %", f"f1_{i}", "percent") for i, c in enumerate(trial.classes) if counts_C[i]),
         Ranged("ROC-AUC", "roc_auc", "area"),
         *(_about_target(trial) if trial.target is not None else ()),
         Column("seeds", "seeds", "count"),
@@ -76,7 +80,11 @@ def performance_table(groups: Sequence[Group], trial: Trial, name: str, title: s
         INTERVALS + patients_drawn(trial),
     ]
     if trial.target is not None:
-        notes.append(f"Sensitivity and specificity at the threshold for {trial.goal} on validation.")
+        notes.append(
+            f"*{BY_LARGEST[0].upper()}{BY_LARGEST[1:]}*: each image counts as its most probable class. *{AT[0].upper()}"
+            f"{AT[1:]}*: as {escape(trial.name)} where its probability reaches the threshold for {trial.goal} on "
+            "validation. These are two decisions, and `predict` takes the second."
+        )
     if absent := [escape(c) for i, c in enumerate(trial.classes) if not counts_C[i]]:
         notes.append(f"Without an image here, and therefore not in macro F1: {', '.join(absent)}.")
     return Table(name, title, pd.DataFrame(rows), shown, trial.stamp, tuple(notes))
@@ -85,8 +93,8 @@ def performance_table(groups: Sequence[Group], trial: Trial, name: str, title: s
 def _about_target(trial: Trial) -> tuple[Column, ...]:
     return (
         Ranged(f"{trial.name} AUC", f"auc_{trial.target}", "area"),
-        Ranged(f"{trial.name} sensitivity, %", "sensitivity", "percent"),
-        Ranged("specificity, %", "specificity", "percent"),
+        Ranged(f"{trial.name} sensitivity {AT}, %", "sensitivity", "percent"),
+        Ranged(f"specificity {AT}, %", "specificity", "percent"),
     )
 
 
@@ -185,29 +193,39 @@ def screening_table(group: Group, trial: Trial, name: str, title: str) -> Table:
 
 
 def slices_table(group: Group, found: Sequence[Slice], trial: Trial, name: str, title: str) -> Table:
-    """A row for all images and one a slice; slices below the smallest size are marked."""
+    """A row for all images and one a slice, all by one decision: at the threshold, or where a model has none, by the
+    largest probability. Slices of few images are marked, and those of fewer have no figures."""
     everybody = np.ones(len(group.labels_N), bool)
+    flagged = all(trial.threshold(model).value is not None for model in group.models)
+    decision = AT if flagged else BY_LARGEST
+    names = {
+        "accuracy": "flagged_accuracy" if flagged else "accuracy",
+        "f1": "flagged_f1" if flagged else f"f1_{trial.target}",
+        "sensitivity": "sensitivity",
+        "specificity": "specificity",
+        "auc": f"auc_{trial.target}",
+    }
     rows = []
     for label, mask_N in [("all", everybody), *((str(s), s.mask_N) for s in found)]:
-        small = mask_N.sum() < SMALLEST
+        small = mask_N.sum() < FEW
         row: dict[str, object] = {"slice": f"{label} {SMALL}" if small else label, "images": int(mask_N.sum())}
-        row |= {"ill": int((group.labels_N[mask_N] == trial.target).sum())}
-        names = ("accuracy", "sensitivity", "specificity", f"f1_{trial.target}", f"auc_{trial.target}")
+        row |= {"ill": int((group.labels_N[mask_N] == trial.target).sum()), "decision": decision}
         measured = trial.estimates(group.models, None if mask_N is everybody else mask_N)
-        rows.append(row | spread(measured, *names))
+        cells = spread({name: measured[of] for name, of in names.items()})
+        rows.append(row | (dict.fromkeys(cells, np.nan) if mask_N.sum() < LEAST else cells))
     shown = (
         Column("slice", "slice"),
         Column("images", "images", "count"),
         Column(trial.name, "ill", "count"),
-        Ranged("accuracy, %", "accuracy", "percent"),
-        Ranged("sensitivity, %", "sensitivity", "percent"),
-        Ranged("specificity, %", "specificity", "percent"),
-        Ranged("F1, %", f"f1_{trial.target}", "percent"),
-        Ranged("AUC", f"auc_{trial.target}", "area"),
+        Ranged(f"accuracy {decision}, %", "accuracy", "percent"),
+        *(Ranged(f"{name} {AT}, %", name, "percent") for name in ("sensitivity", "specificity") if flagged),
+        Ranged(f"F1 {decision}, %", "f1", "percent"),
+        Ranged("AUC", "auc", "area"),
     )
     notes = (
         f"Sensitivity, specificity, F1 and AUC are those of {escape(trial.name)}; {MISSING} where a slice lacks it, or "
-        f"everything else. {SMALL}: fewer than {SMALLEST} images, too few to say anything.",
+        f"everything else. {SMALL}: fewer than {FEW} images, too few to say much; of fewer than {LEAST} "
+        "nothing is said.",
         f"{len(found)} slices were looked at, each with a 95 % interval: even if all were alike, about one in twenty "
         "would lie outside. Slices also differ in their mix of classes and sources, which alone moves every figure.",
         INTERVALS + patients_drawn(trial),

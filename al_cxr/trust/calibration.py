@@ -2,6 +2,11 @@
 
 A temperature T divides the logits (Guo et al. 2017). The logarithm of a stored probability is its logit up to a
 constant that softmax ignores, so stored probabilities are enough: no network is needed.
+
+Few validation images, or hardly any that are answered wrongly, do not say how sure a network may be: the likeliest
+temperature of 16 images without an error makes every probability 0 or 1. There Laplace's rule of succession is the
+limit: who was right r times of n is right next time with a chance of (r + 1) / (n + 2), and no surer may the answers be
+on average. Simulated in tests/test_few_images.py.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 from scipy.stats import spearmanr
 
+from al_cxr import enough
 from al_cxr.statistics import entropy
 from al_cxr.trust.intervals import Statistics
 
@@ -60,27 +66,67 @@ def heated(probs_NC: np.ndarray, temperature: float) -> np.ndarray:
 def fit_temperature(probs_NC: np.ndarray, labels_N: np.ndarray) -> Temperature:
     """The temperature with the smallest negative log-likelihood on these (validation) images (Guo et al. 2017).
 
-    The likelihood is convex in 1/T and its slope monotone, so the optimum is a root (Brent's method). Where there is
-    none between 0.05 and 20 the nearer end is given with a note; where nothing can be learned, 1 with a note.
+    Where the images are too few for one, or too few of them answered wrongly (al_cxr.enough), the answers are no surer
+    on average than Laplace's rule allows, and fewer than 20 images never make them surer than they were; the note says
+    so. Where nothing can be learned, 1 with a note. Temperatures lie in 0.05..20.
     """
     if len(labels_N) == 0 or len(probs_NC) != len(labels_N):
         raise ValueError(f"{len(probs_NC)} rows of probabilities, {len(labels_N)} labels")
-    if len(np.unique(labels_N)) == 1:
-        return Temperature(1.0, "validation has images of one class only; left at 1")
     logits_NC = log_probs(probs_NC)
+    if np.ptp(logits_NC, axis=1).max() < 1e-9:
+        return Temperature(1.0, "every class is equally probable on every validation image; left at 1")
+    n, right = len(labels_N), int((logits_NC.argmax(axis=1) == labels_N).sum())
+    alike = len(np.unique(labels_N)) == 1
+    why = "validation has images of one class only" if alike else enough.for_temperature(n, n - right)
+    if not why:
+        return _likeliest(logits_NC, labels_N)
+    share = (right + 1) / (n + 2)
+    bounds = [_as_sure_as(share, logits_NC)]
+    if not alike:
+        bounds.append(_likeliest(logits_NC, labels_N).value)
+    if alike or n < enough.FEW:
+        bounds.append(1.0)
+    value = max(bounds)
+    done = "left at 1" if value == 1 else f"set to {value:.3g}"
+    sure = f"{100 * _sureness(logits_NC, value):.0f} % sure of its answers on average"
+    allowed = f"{right} right of {n} allow {100 * share:.0f} % (Laplace's rule)"
+    return Temperature(value, f"{why}; {done}, where the model is {sure}, and {allowed}")
+
+
+def _likeliest(logits_NC: np.ndarray, labels_N: np.ndarray) -> Temperature:
+    """The likelihood is convex in 1/T and its slope monotone, so the optimum is a root (Brent's method); where there is
+    none in the bounds, the nearer one with a note."""
     true_N = logits_NC[np.arange(len(labels_N)), labels_N]
 
     def slope(inverse: float) -> float:
         """Derivative of the mean negative log-likelihood by 1/T."""
         return float((softmax(inverse * logits_NC, axis=1) * logits_NC).sum(axis=1).mean() - true_N.mean())
 
-    if np.ptp(logits_NC, axis=1).max() < 1e-9:
-        return Temperature(1.0, "every class is equally probable on every validation image; left at 1")
     if slope(1 / COLDEST) <= 0:
-        return Temperature(COLDEST, f"validation is separated without an error; bounded at {COLDEST:g}")
+        return Temperature(COLDEST, f"the probabilities of validation are almost equal; bounded at {COLDEST:g}")
+    if slope(0.0) >= 0:
+        what = "on validation the true classes are no more probable than the others"
+        return Temperature(HOTTEST, f"{what}; bounded at {HOTTEST:g}")
     if slope(1 / HOTTEST) >= 0:
-        return Temperature(HOTTEST, f"the probabilities say nothing about validation; bounded at {HOTTEST:g}")
+        what = "the probabilities are far too near to 0 and 1 for the errors on validation"
+        return Temperature(HOTTEST, f"{what}; bounded at {HOTTEST:g}, which leaves them too sure")
     return Temperature(1 / float(brentq(slope, 1 / HOTTEST, 1 / COLDEST, xtol=1e-12)))
+
+
+def _as_sure_as(share: float, logits_NC: np.ndarray) -> float:
+    """The temperature, in its bounds, at which the highest probability is `share` (0..1) on average."""
+
+    def excess(temperature: float) -> float:
+        return _sureness(logits_NC, temperature) - share
+
+    if excess(COLDEST) <= 0:
+        return COLDEST
+    return HOTTEST if excess(HOTTEST) >= 0 else float(brentq(excess, COLDEST, HOTTEST, xtol=1e-12))
+
+
+def _sureness(logits_NC: np.ndarray, temperature: float) -> float:
+    """The highest probability, mean over images."""
+    return float(softmax(logits_NC / temperature, axis=1).max(axis=1).mean())
 
 
 def bin_edges(confidence_N: np.ndarray, bins: int = BINS, equal_mass: bool = True) -> np.ndarray:

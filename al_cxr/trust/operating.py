@@ -9,6 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from al_cxr import enough
+from al_cxr.trust.intervals import clopper_pearson
+
 BEST = {"f1": "the best F1", "accuracy": "the best accuracy"}
 """Goals that no number belongs to, in words; accuracy is that of the answers "target" and "not the target"."""
 
@@ -67,15 +70,15 @@ class Screened:
 def choose(scores_N: np.ndarray, positive_N: np.ndarray, goal: Goal) -> Threshold:
     """The threshold that reaches the goal on these (validation) images and gives least of the other figure away.
 
-    `scores_N` is P(target), `positive_N` who has it. A goal cannot be reached where one of the two kinds of image is
-    missing, or where it takes flagging everybody (sensitivity) or nobody who is ill (specificity).
+    `scores_N` is P(target), `positive_N` who has it. There is none where the images of one of the two kinds are too few
+    (al_cxr.enough), and where the goal takes flagging everybody (sensitivity) or nobody who is ill (specificity).
     """
     scores_N, positive_N = np.asarray(scores_N, np.float64), np.asarray(positive_N, bool)
     if scores_N.shape != positive_N.shape:
         raise ValueError(f"{scores_N.shape} scores for {positive_N.shape} images")
     ill, well = np.sort(scores_N[positive_N])[::-1], np.sort(scores_N[~positive_N])
-    if len(ill) == 0 or len(well) == 0:
-        return Threshold(None, np.nan, np.nan, f"validation has {len(ill)} images of the target, {len(well)} others")
+    if why := enough.for_threshold(len(ill), len(well)):
+        return Threshold(None, np.nan, np.nan, why)
     # 0.9 x 50 is 45.000000000000001 for a computer.
     wanted = math.ceil(goal.value * len(ill if goal.kind == "sensitivity" else well) - 1e-9)
     if goal.kind in BEST:
@@ -88,6 +91,32 @@ def choose(scores_N: np.ndarray, positive_N: np.ndarray, goal: Goal) -> Threshol
     if sensitivity == 0:
         return Threshold(None, np.nan, np.nan, f"{goal} on validation takes finding nobody")
     return Threshold(value, sensitivity, specificity)
+
+
+def decide(probs_NC: np.ndarray, target: int, threshold: float | None) -> np.ndarray:
+    """The class (N,) that is answered: the target where its probability reaches the threshold, else the most probable
+    of the other classes; without a threshold the most probable of all."""
+    if threshold is None:
+        return probs_NC.argmax(axis=1)
+    others_NC = np.asarray(probs_NC, np.float64).copy()
+    others_NC[:, target] = -np.inf
+    return np.where(probs_NC[:, target] >= threshold, target, others_NC.argmax(axis=1))
+
+
+def doubts(target: str, ill: int, well: int, sensitivity: float, specificity: float) -> list[str]:
+    """What a threshold that was chosen on few images of `target`, or few others, can be worth elsewhere: a sentence
+    each. The shares, 0..1, are those on these images; their intervals are exact, and no wider than the truth, for the
+    threshold was fitted to the same images."""
+    return [
+        f"the threshold was chosen on {n} images {of} {target}: {what} {100 * share:.0f} % there could be "
+        f"{100 * low:.0f} to {100 * high:.0f} % elsewhere"
+        for n, of, what, share in (
+            (ill, "of", "sensitivity", sensitivity),
+            (well, "without", "specificity", specificity),
+        )
+        if 0 < n < enough.FEW and math.isfinite(share)
+        for low, high in (clopper_pearson(round(share * n), n),)
+    ]
 
 
 def _best(ill: np.ndarray, well: np.ndarray, goal: Goal) -> float:

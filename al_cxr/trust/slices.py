@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from al_cxr.enough import FEW
+
 COLUMNS = ("source", "sex", "age", "view")
-SMALLEST = 20
-"""Images that a group needs before it can be called the worst."""
 MOST = 12
 """Values a column that are told apart, the most frequent first."""
 UNKNOWN = "unknown"
@@ -36,7 +36,7 @@ class Slice:
     @property
     def nameable(self) -> bool:
         """Whether it may be called the worst: large enough, and a group that somebody could look into."""
-        return int(self.mask_N.sum()) >= SMALLEST and self.value not in (UNKNOWN, OTHER)
+        return int(self.mask_N.sum()) >= FEW and self.value not in (UNKNOWN, OTHER)
 
 
 def slices(table: pd.DataFrame) -> list[Slice]:

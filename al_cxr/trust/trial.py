@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from al_cxr.trust.intervals import Drawn, Estimate, combine, draw
-from al_cxr.trust.operating import Goal, Threshold
+from al_cxr.trust.operating import Goal, Threshold, doubts
 from al_cxr.trust.predicted import Predicted, answers, exact_shares, performance
 
 PREVALENCES = (0.005, 0.02, 0.10)
@@ -41,6 +41,14 @@ class Trial:
         if self.target is None:
             return Threshold(None, np.nan, np.nan, "no class is asked about")
         return model.threshold(self.target, self.goal)
+
+    def doubts(self, model: Predicted) -> str:
+        """Why the model has no threshold, or what one of few validation images can be worth elsewhere; else ""."""
+        threshold, labels_M = self.threshold(model), model.val_labels_M
+        if threshold.value is None or labels_M is None:
+            return threshold.note
+        ill = int((labels_M == self.target).sum())
+        return "; ".join(doubts(self.name, ill, len(labels_M) - ill, threshold.sensitivity, threshold.specificity))
 
     def estimates(self, models: Sequence[Predicted], rows_N: np.ndarray | None = None) -> dict[str, Estimate]:
         """What `predicted.performance` measures, mean over models, of all images or of those that the mask `rows_N`
