@@ -13,6 +13,7 @@ import pytest
 from fake_run import ARMS, CLASSES, edit, fake_images, fake_run
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
+from scipy.stats import ttest_1samp
 from sklearn.metrics import f1_score
 
 from al_cxr.comparison import comparisons
@@ -21,6 +22,7 @@ from al_cxr.comparison.compare import two_by_two
 from al_cxr.comparison.finished import Finished, load
 from al_cxr.comparison.inference import area_under_curve, holm, image_samples, sign_flip
 from al_cxr.comparison.paired import paired
+from al_cxr.comparison.savings import times_fewer
 from al_cxr.errors import UserError
 from al_cxr.pool import seed_set
 from al_cxr.report import estimates, evidence_figures
@@ -78,7 +80,9 @@ def test_without_images_csv_seeds_alone_are_drawn(finished: Finished, tmp_path: 
     np.testing.assert_allclose(p.f1_RMAS[1], p.f1_RMAS[0])
     whole = comparisons.areas(finished)
     np.testing.assert_allclose(comparisons.areas(bare)["difference"], whole["difference"])
-    assert (comparisons.areas(bare)["area_low"] > whole["area_low"]).all()
+    row = comparisons.areas(bare).set_index("arm").loc["ce+mc_entropy"]
+    expected = ttest_1samp([row[f"difference_seed_{s}"] for s in range(3)], 0).confidence_interval()
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx((expected.low, expected.high))
 
 
 def test_predictions_must_be_those_of_the_record(tmp_path: Path) -> None:
@@ -154,11 +158,16 @@ def test_savings_lie_in_the_budget_and_compare_like_with_like(finished: Finished
 
 
 def test_savings_as_printed() -> None:
-    row = {"arm_labels": 200.0, "random_labels": 300.2, "fewer_low": 1.0, "fewer_high": INF, "budget": 400.0}
-    assert estimates.times(row) == "1.50 (1.00 to ∞)"
-    assert estimates.times(row | {"random_labels": INF}) == "> 2.00 (1.00 to ∞)"
-    assert estimates.times(row | {"arm_labels": INF, "fewer_low": 0.0}) == "< 0.75 (< 1 to ∞)"
-    assert estimates.times(row | {"arm_labels": INF, "random_labels": INF}) == "—"
+    def printed(random: float, arm: float, low: float, high: float) -> str:
+        least, most = (float(bound[0]) for bound in times_fewer(np.array([random]), np.array([arm]), 400))
+        return estimates.times({"x_least": least, "x_most": most, "x_low": low, "x_high": high}, "x")
+
+    assert printed(300, 200, 1.0, 1.75) == "1.50 (1.00 to 1.75)"
+    assert printed(INF, 200, 1.25, INF) == "at least 2.00 (1.25 or more)"
+    assert printed(300, INF, 0.0, 1.6) == "at most 0.75 (1.60 or less)"
+    assert printed(300, 200, 0.0, INF) == "1.50 (not bounded)"
+    assert printed(INF, INF, 0.0, INF) == printed(NAN, 200, NAN, NAN) == "—"
+    row = {"arm_labels": 200.0, "budget": 400.0}
     bounds = {"arm_labels_low": 180.0, "arm_labels_high": INF}
     assert estimates.labels_between(row | bounds, "arm_labels") == "200 (180 to > 400)"
     assert estimates.labels(300.2, 400) == "301" and estimates.labels(INF, 400) == "> 400"
@@ -222,7 +231,7 @@ def test_the_headline_has_the_same_sentences_for_good_and_bad_news(tmp_path: Pat
     arms = {"r": ("random", "focal"), "e": ("entropy", "focal")}
     few = load(fake_run(tmp_path / "few", arms, seeds=(0, 1, 2)))
     text = " ".join(headline(few))
-    assert "3 paired seeds" in text and "No arm differs from random" in text
+    assert "3 paired seeds" in text and "No arm is shown to differ from random" in text
     assert "3 seeds cannot reach p < 0.05: the smallest possible is 0.25" in text
     many = load(fake_run(tmp_path / "many", arms, seeds=tuple(range(8)), rounds=5))
     better, support_of_n, *_ = headline(many)

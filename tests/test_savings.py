@@ -50,8 +50,17 @@ def test_more_f1_never_needs_fewer_labels(values: list[float], level: float) -> 
 
 
 def test_ratios_are_bounded_only_where_the_budget_bounds_them() -> None:
-    random = np.array([400.0, INF, 300.0, INF, NAN])
-    arm = np.array([200.0, 200.0, INF, INF, 100.0])
-    low, high = times_fewer(random, arm)
-    np.testing.assert_array_equal(low, [2, INF, 0, 0, NAN])
-    np.testing.assert_array_equal(high, [2, INF, 0, INF, NAN])
+    random = np.array([400.0, INF, 300.0, INF, NAN, INF])
+    arm = np.array([200.0, 200.0, INF, INF, 100.0, 351.0])
+    low, high = times_fewer(random, arm, 468)
+    np.testing.assert_allclose(low, [2, 468 / 200, 0, 0, NAN, 468 / 351])
+    np.testing.assert_allclose(high, [2, INF, 300 / 468, INF, NAN, INF])
+
+
+@given(st.floats(50, 900), st.floats(50, 900), st.floats(100, 500))
+def test_the_true_ratio_lies_in_its_bounds_whoever_gets_there_within_the_budget(
+    random: float, arm: float, budget: float
+) -> None:
+    seen = [np.array([labels if labels <= budget else INF]) for labels in (random, arm)]
+    low, high = times_fewer(*seen, budget)
+    assert low[0] <= random / arm + 1e-9 and random / arm <= high[0] + 1e-9

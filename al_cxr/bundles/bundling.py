@@ -148,7 +148,7 @@ def judge(
         errors = {"ece": calibrated["ece_mass"], "nll": calibrated["nll"]}
         return ranks(counts_BN) | errors | {"ece_uncalibrated": before(counts_BN)["ece_mass"]}
 
-    estimates = bootstrap([statistics], len(test.labels_N), test.patients_N)
+    estimates = bootstrap([statistics], len(test.labels_N), test.patients_N, unbounded=("nll",))
     intervals = {name: _interval(e.value, e.low, e.high) for name, e in estimates.items()}
     answered_N = probs_NC.max(axis=1) >= abstention.confidence
     intervals["coverage"] = _share(answered_N)

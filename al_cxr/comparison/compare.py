@@ -10,42 +10,49 @@ import pandas as pd
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.errors import UserError
+from al_cxr.records import Timing
 
 
 def per_seed(finished: Finished, target: str) -> pd.DataFrame:
     """One row an arm, seed and round, metrics in 0..1: arm, strategy, loss, seed, round, labels, accuracy, macro_f1,
-    f1 (of `target`), gain_baseline and gain_random (differences of f1 within the seed), train_s, score_s (seconds).
+    f1 (of `target`), gain_baseline and gain_random (differences of f1 within the seed), train_s, score_s (seconds),
+    carried (0 or 1).
 
-    `gain_random` is against the arm with strategy random and the same loss, at the same round.
+    `gain_random` is against the arm with strategy random and the same loss, at the same round. Where an arm asked for
+    no more labels its last model stands for the rounds that follow (`carried`), with the labels that it had and no
+    seconds, so that means are over all seeds.
     """
     if target not in finished.experiment.data.classes:
         raise UserError(f"no class {target!r}; the classes are {', '.join(finished.experiment.data.classes)}")
     arms = finished.settings.arms
     rows = []
-    for (arm, seed), rounds in finished.rounds.items():
+    for arm, seed in finished.rounds:
         twin = finished.twin(arm)
-        random = finished.rounds.get((twin, seed), []) if twin and twin != arm else []
         baseline = finished.baselines.get(seed)
-        for record in rounds:
+        for number in range(finished.count):
+            record = finished.at(arm, seed, number)
+            if record is None:
+                break
+            random = finished.at(twin, seed, number) if twin and twin != arm else None
             f1 = record.test.of(target).f1
-            timing = finished.timings[arm, seed, record.round]
+            carried = record.round < number
+            timing = Timing(train=0.0, score=0.0) if carried else finished.timings[arm, seed, number]
             rows.append(
                 {
                     "arm": arm,
                     "strategy": arms[arm].strategy,
                     "loss": arms[arm].loss,
                     "seed": seed,
-                    "round": record.round,
+                    "round": number,
                     "labels": record.n_labelled,
                     "accuracy": record.test.accuracy,
                     "macro_f1": record.test.macro.f1,
                     "f1": f1,
                     "gain_baseline": f1 - baseline.test.of(target).f1 if baseline else float("nan"),
-                    "gain_random": f1 - random[record.round].test.of(target).f1
-                    if record.round < len(random)
-                    else float("nan"),
+                    "gain_random": f1 - random.test.of(target).f1 if random else float("nan"),
                     "train_s": timing.train,
                     "score_s": timing.score,
+                    "carried": int(carried),
                 }
             )
     return pd.DataFrame(rows)
@@ -54,14 +61,15 @@ def per_seed(finished: Finished, target: str) -> pd.DataFrame:
 def per_round(finished: Finished, target: str) -> pd.DataFrame:
     """Means and sample standard deviations (`*_sd`, NaN for one seed) over seeds, one row an arm and round.
 
-    Columns: arm, strategy, loss, round, labels, seeds (how many got there), then accuracy, macro_f1, f1, gain_baseline,
-    gain_random, each with `_sd`; `gain_baseline_n` and `gain_random_n` (pairs); train_s, score_s; and per seed S
-    `f1_seed_S`, `gain_baseline_seed_S`, `gain_random_seed_S`.
+    Columns: arm, strategy, loss, round, labels (that were spent, mean), seeds (how many got there, or stopped before),
+    carried (how many of them had stopped), then accuracy, macro_f1, f1, gain_baseline, gain_random, each with `_sd`;
+    `gain_baseline_n` and `gain_random_n` (pairs); train_s, score_s; and per seed S `f1_seed_S`, `gain_baseline_seed_S`,
+    `gain_random_seed_S`.
     """
     rows = []
     for (arm, number), group in per_seed(finished, target).groupby(["arm", "round"], sort=False):
         row = {"arm": arm, "strategy": group["strategy"].iloc[0], "loss": group["loss"].iloc[0], "round": number}
-        row |= {"labels": group["labels"].mean(), "seeds": len(group)}
+        row |= {"labels": group["labels"].mean(), "seeds": len(group), "carried": int(group["carried"].sum())}
         for name in ("accuracy", "macro_f1", "f1", "gain_baseline", "gain_random"):
             row |= {name: group[name].mean(), f"{name}_sd": group[name].std(ddof=1)}
         row |= {f"{name}_n": int(group[name].notna().sum()) for name in ("gain_baseline", "gain_random")}

@@ -89,11 +89,26 @@ class Finished:
         arms = self.settings.arms
         return next((n for n, a in arms.items() if a.strategy == "random" and a.loss == arms[arm].loss), None)
 
+    @property
+    def count(self) -> int:
+        """Rounds of the longest run, round 0 among them."""
+        return max((len(rounds) for rounds in self.rounds.values()), default=0)
+
+    def at(self, arm: str, seed: int, number: int) -> RoundRecord | None:
+        """The model that stands for an arm at a round: the round's own or, where the arm asks for no more labels (a
+        rule stopped it, or the pool is empty), its last one, so that it does not leave the means. None: not yet there.
+        """
+        rounds = self.rounds.get((arm, seed), [])
+        if number < len(rounds):
+            return rounds[number]
+        ended = (arm, seed) in self.stopped or (rounds and rounds[-1].n_labelled >= self.train_size)
+        return rounds[-1] if rounds and ended else None
+
     def last(self, arm: str) -> list[RoundRecord]:
-        """The arm's last finished round, one record a seed that got there; empty where none did."""
-        runs = [rounds for (name, _), rounds in self.rounds.items() if name == arm and rounds]
-        end = max((len(rounds) for rounds in runs), default=0)
-        return [rounds[-1] for rounds in runs if len(rounds) == end]
+        """The arm at its last finished round, one record a seed that got there or stopped before; empty: none did."""
+        end = max((len(rounds) for (name, _), rounds in self.rounds.items() if name == arm), default=0)
+        there = [self.at(arm, seed, end - 1) for (name, seed) in self.rounds if name == arm and end]
+        return [record for record in there if record is not None]
 
 
 def _timing(record: Path) -> Timing:

@@ -1,27 +1,26 @@
-"""What a few paired seeds can support: an exact test, its correction for many comparisons, and bootstrap intervals.
+"""What a few paired seeds can support: an exact test, its correction for many comparisons, and replicates.
 
 Arrays only. S seeds are paired (all arms of a seed start alike) and all models answer the same test images, so a
-replicate resamples the seeds and, once for all models, the test images.
+replicate takes another sample of the test images, once for all models, and moves every mean as other seeds would.
+Means and differences have the interval of al_cxr.trust.intervals; labels and ratios have that of their replicates.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.stats import norm, t
 
 from al_cxr.seeds import rng
+from al_cxr.trust.intervals import LEVEL
 
 EXACT = 20
 """Non-zero differences up to which all 2^n flips are looked at; beyond it FLIPS of them, drawn at random."""
 
 FLIPS = 100_000
 REPLICATES = 2_000
-LEVEL = 0.95
-"""Coverage that intervals aim at."""
-
 _CHUNK = 2**14
 
 
@@ -36,7 +35,8 @@ def sign_flip(differences_S: np.ndarray) -> float:
     if not len(values):
         return math.nan
     values = values[values != 0]
-    n, far = len(values), abs(values.sum()) * (1 - 1e-12)  # equal sums in another order may differ in the last bit
+    # Sums that are equal may differ in their last bits, which are those of the summands and not of the sum.
+    n, far = len(values), abs(values.sum()) - 1e-12 * np.abs(values).sum()
     if n <= EXACT:
         flips, extreme = 2**n, 0
         for start in range(0, flips, _CHUNK):
@@ -89,11 +89,23 @@ def image_samples(units: int, replicates: int = REPLICATES, seed: int = 0) -> np
     return np.concatenate([np.ones((1, units)), drawn_RU]).astype(np.float32)
 
 
-def seed_samples(seeds: int, replicates: int = REPLICATES, seed: int = 0) -> np.ndarray:
-    """The same for S seeds, float64 (1 + replicates, S)."""
+@dataclass(frozen=True, eq=False)
+class SeedNoise:
+    """How the mean over S seeds would move with other seeds, in units of its standard error: row 0 does not move."""
+
+    normal_RS: np.ndarray
+    chi_RS: np.ndarray
+    """Sums of 0, 1, .. S - 1 squared normals: chi-square with so many degrees of freedom."""
+
+
+def seed_noise(seeds: int, replicates: int = REPLICATES, seed: int = 0) -> SeedNoise:
+    """For S seeds, (1 + replicates, S) each."""
     draw = rng(seed, "bootstrap", "seeds")
-    drawn_RS = draw.multinomial(seeds, np.full(seeds, 1 / seeds), replicates)
-    return np.concatenate([np.ones((1, seeds)), drawn_RS]).astype(np.float64)
+    normal_RS = draw.normal(size=(1 + replicates, seeds))
+    normal_RS[0] = 0
+    square_RS = draw.normal(size=(1 + replicates, seeds)) ** 2
+    square_RS[:, 0] = 0
+    return SeedNoise(normal_RS, square_RS.cumsum(axis=1))
 
 
 def f1_samples(hits_FU: np.ndarray, false_FU: np.ndarray, positives_U: np.ndarray, drawn_RU: np.ndarray) -> np.ndarray:
@@ -109,31 +121,34 @@ def f1_samples(hits_FU: np.ndarray, false_FU: np.ndarray, positives_U: np.ndarra
     return np.divide(2 * hits_RF, whole_RF, out=np.zeros_like(whole_RF), where=whole_RF > 0)
 
 
-def mean_over_seeds(values_RxS: np.ndarray, drawn_RS: np.ndarray) -> np.ndarray:
-    """Means (R, ...) of values (R, ..., S) over the seeds drawn; NaN: a seed that is not there, or no seed."""
-    middle = (1,) * (values_RxS.ndim - 2)
-    weights = drawn_RS.reshape(len(drawn_RS), *middle, -1) * ~np.isnan(values_RxS)
-    total = weights.sum(axis=-1)
-    sums = (weights * np.nan_to_num(values_RxS)).sum(axis=-1)
-    return np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0)
+def mean_over_seeds(values_RxS: np.ndarray, noise: SeedNoise) -> np.ndarray:
+    """Means (R, ...) of values (R, ..., S) over the seeds that are there (not NaN), as other seeds would move them.
 
-
-def interval(values_R: np.ndarray, seeds: int) -> tuple[float, float]:
-    """95 % interval of a statistic from its replicates (without row 0), whose seeds were resampled.
-
-    Percentiles, taken further out because few seeds look less spread than they are (Hesterberg 2015, The American
-    Statistician 69:371, "expanded percentile"): with 5 seeds at 0.1 and 99.9 %. In simulations with 3 to 10 seeds and
-    200 to 2,500 test images 95 to 100 % of them held the true difference, of plain percentiles 86 to 99 %. Where only
-    seeds vary, no resampling can leave their range, which holds the truth 1 - 2^(1 - n) of the time: 75 % with 3 seeds,
-    94 % with 5. A statistic of one seed has no spread over seeds: its interval is that over test images alone. Values
-    may be infinite; NaN where none is known.
+    Seeds are moved by Student's t with k - 1 degrees of freedom and the standard error of k seeds, all means of a
+    replicate together, so that what was paired stays paired. Drawing seeds with replacement instead cannot leave their
+    range and is too narrow for few. One seed does not move: nothing is known of its spread.
     """
+    middle = (1,) * (values_RxS.ndim - 2)
+    there = ~np.isnan(values_RxS)
+    count = there.sum(axis=-1)
+    sums = np.where(there, values_RxS, 0.0).sum(axis=-1)
+    mean = np.divide(sums, count, out=np.full(count.shape, np.nan), where=count > 0)
+    away = np.where(there, values_RxS - mean[..., None], 0.0)
+    moved = (away * noise.normal_RS.reshape(len(noise.normal_RS), *middle, -1)).sum(axis=-1)
+    free = np.maximum(count - 1, 1)
+    rows = np.arange(len(noise.chi_RS)).reshape(-1, *middle)
+    chi = noise.chi_RS[rows, np.minimum(free, noise.chi_RS.shape[1] - 1)]
+    scale = np.sqrt(np.divide(free, chi, out=np.zeros(count.shape), where=(count > 1) & (chi > 0)))
+    return mean + moved * scale / np.sqrt(np.maximum(count, 1) * free)
+
+
+def percentiles(values_R: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a number of labels or a ratio from its replicates (without row 0), which may be infinite; NaN
+    where none is known."""
     values = values_R[~np.isnan(values_R)]
     if not len(values):
         return math.nan, math.nan
-    tail = (1 - LEVEL) / 2
-    if seeds > 1:
-        tail = float(norm.cdf(-math.sqrt(seeds / (seeds - 1)) * t.ppf(1 - tail, seeds - 1)))
+    tail = (1 - level) / 2
     # No interpolation: between a finite and an infinite value there is nothing.
     low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf")
     return float(low), float(high)

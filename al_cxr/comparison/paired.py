@@ -1,7 +1,7 @@
 """The test F1 of every arm, round and seed of a finished run, as it is and as it would be in other samples.
 
-A replicate resamples the seeds, and the test images once for all models, because all of them answer the same ones.
-Images of one patient are drawn together where patients are known.
+A replicate draws the test images, once for all models, because all of them answer the same ones. Images of one patient
+are drawn together where patients are known. Where an arm asked for no more labels its last model goes on to the budget.
 """
 
 from __future__ import annotations
@@ -12,9 +12,17 @@ from functools import lru_cache
 import numpy as np
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.comparison.inference import f1_samples, image_samples, interval, mean_over_seeds, seed_samples, sign_flip
+from al_cxr.comparison.inference import (
+    SeedNoise,
+    f1_samples,
+    image_samples,
+    mean_over_seeds,
+    seed_noise,
+    sign_flip,
+)
 from al_cxr.errors import UserError
 from al_cxr.records import BaselineRecord, RoundRecord
+from al_cxr.trust.intervals import mean_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,22 +32,24 @@ class Paired:
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     labels_A: np.ndarray
-    """Mean number of labels of each round; all arms of an experiment label the same number."""
+    """Mean number of labels that the budget has for each round; all arms of an experiment have the same."""
+    spent_MA: np.ndarray
+    """Mean number that an arm had at each round: fewer where it stopped asking."""
     f1_RMAS: np.ndarray
     baseline_RS: np.ndarray
     """Of the fully labelled models."""
-    drawn_RS: np.ndarray
+    noise: SeedNoise
     units: int
     """Patients or images that are drawn; 1 where the run has no images.csv, so that only seeds are."""
     resampled: str
-    """What a replicate resamples, in words."""
+    """What intervals are over, in words."""
 
     def f1_RAS(self, arm: str) -> np.ndarray:
         return self.f1_RMAS[:, self.arms.index(arm)]
 
     def mean(self, values_RxS: np.ndarray) -> np.ndarray:
-        """Mean over seeds, (R, ...)."""
-        return mean_over_seeds(values_RxS, self.drawn_RS)
+        """Mean over seeds, (R, ...), moved in each replicate as other seeds would move it."""
+        return mean_over_seeds(values_RxS, self.noise)
 
 
 @dataclass(frozen=True)
@@ -57,39 +67,44 @@ class Estimate:
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
-def estimate(paired: Paired, values_RS: np.ndarray) -> Estimate:
-    """The mean over seeds of a number a seed (R, S), e.g. a paired difference."""
-    seeds = int(np.count_nonzero(~np.isnan(values_RS[0])))
-    mean_R = paired.mean(values_RS)
-    return Estimate(float(mean_R[0]), *interval(mean_R[1:], seeds), seeds, sign_flip(values_RS[0]))
+def estimate(values_RS: np.ndarray, share: bool = False) -> Estimate:
+    """The mean over seeds of a number a seed (R, S), e.g. a paired difference; a `share` lies in 0..1, as F1 does."""
+    there_S = ~np.isnan(values_RS[0])
+    seeds = int(np.count_nonzero(there_S))
+    mean_R = values_RS[:, there_S].mean(axis=1) if seeds else np.full(len(values_RS), np.nan)
+    low, high = mean_interval(values_RS[0], mean_R[1:], share=share)
+    return Estimate(float(mean_R[0]), low, high, seeds, sign_flip(values_RS[0]))
 
 
 @lru_cache(maxsize=1)
 def paired(finished: Finished) -> Paired:
-    """Every model of a finished run on 2,000 samples of its seeds and test images; kept until another run is asked for.
+    """Every model of a finished run on 2,000 samples of its test images; kept until another run is asked for.
 
     UserError where predictions are missing, are of other images than images.csv, or do not give the recorded F1.
     """
     arms, seeds = tuple(finished.settings.arms), tuple(finished.settings.seeds)
-    count = max(len(rounds) for rounds in finished.rounds.values())
+    count = finished.count
     records: list[RoundRecord | BaselineRecord] = [r for rounds in finished.rounds.values() for r in rounds]
     records += list(finished.baselines.values())
     column = {key: i for i, key in enumerate(dict.fromkeys(r.fit for r in records))}
     f1_RF, units, resampled = _samples(finished, records, list(column))
 
     f1_RMAS = np.full((len(f1_RF), len(arms), count, len(seeds)), np.nan)
-    labels_MAS = np.full(f1_RMAS.shape[1:], np.nan)
-    for (arm, seed), rounds in finished.rounds.items():
-        at = arms.index(arm), seeds.index(seed)
-        for record in rounds:
-            f1_RMAS[:, at[0], record.round, at[1]] = f1_RF[:, column[record.fit]]
-            labels_MAS[at[0], record.round, at[1]] = record.n_labelled
+    spent_MAS, planned_MAS = (np.full(f1_RMAS.shape[1:], np.nan) for _ in range(2))
+    for arm, seed in finished.rounds:
+        for number in range(count):
+            if (record := finished.at(arm, seed, number)) is not None:
+                at = arms.index(arm), number, seeds.index(seed)
+                f1_RMAS[:, *at] = f1_RF[:, column[record.fit]]
+                spent_MAS[at] = record.n_labelled
+                planned_MAS[at] = record.n_labelled if record.round == number else np.nan
     baseline_RS = np.full((len(f1_RF), len(seeds)), np.nan)
     for seed, baseline in finished.baselines.items():
         baseline_RS[:, seeds.index(seed)] = f1_RF[:, column[baseline.fit]]
-    labels_A = np.nanmean(labels_MAS, axis=(0, 2))
-    drawn_RS = seed_samples(len(seeds))
-    return Paired(arms, seeds, labels_A, f1_RMAS, baseline_RS, drawn_RS, units, resampled)
+    labels_A = np.nanmean(planned_MAS, axis=(0, 2))
+    there_MA = (~np.isnan(spent_MAS)).sum(axis=2)
+    spent_MA = np.where(there_MA > 0, np.nansum(spent_MAS, axis=2) / np.maximum(there_MA, 1), np.nan)
+    return Paired(arms, seeds, labels_A, spent_MA, f1_RMAS, baseline_RS, seed_noise(len(seeds)), units, resampled)
 
 
 def _samples(

@@ -43,15 +43,14 @@ def labels_needed(labels_A: np.ndarray, rising_RA: np.ndarray, level_R: np.ndarr
     return np.where(np.isnan(level_R) | np.isnan(rising_RA).any(axis=1), np.nan, needed_R)
 
 
-def times_fewer(random_R: np.ndarray, arm_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (R,), (R,) of how many times more labels random needs than the arm.
+def times_fewer(random_R: np.ndarray, arm_R: np.ndarray, budget: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds (R,), (R,) of how many times more labels random needs than the arm, from the labels that each needs.
 
-    Both are the ratio where both reach the level. Where only the arm does, it is at least budget / arm and might be
-    anything above, so the upper one is inf; where only random does, the lower one is 0; where neither does, 0 and inf.
+    Both are the ratio where both reach the level. Where only the arm does, random needs more than the budget: at least
+    budget / arm, and anything above. Where only random does it is at most random / budget, and anything below; where
+    neither does, nothing is known: 0 and inf.
     """
-    both = np.isfinite(random_R) & np.isfinite(arm_R)
-    ratio_R = np.divide(random_R, arm_R, out=np.full(len(arm_R), np.nan), where=both)
     unknown = np.isnan(random_R) | np.isnan(arm_R)
-    low_R = np.where(both, ratio_R, np.where(np.isinf(arm_R), 0.0, np.inf))
-    high_R = np.where(both, ratio_R, np.where(np.isinf(random_R), np.inf, 0.0))
+    low_R = np.where(np.isfinite(arm_R), np.minimum(random_R, budget) / arm_R, 0.0)
+    high_R = np.where(np.isfinite(random_R), random_R / np.minimum(arm_R, budget), np.inf)
     return np.where(unknown, np.nan, low_R), np.where(unknown, np.nan, high_R)

@@ -33,8 +33,9 @@ def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: s
                 row: dict[str, object] = {"model": label, "temperature": np.nan}
                 if heated:
                     row["temperature"] = np.mean([t.value for t in found])
-                measured = bootstrap(statistics, n, trial.clusters_N)
+                measured = bootstrap(statistics, n, trial.clusters_N, unbounded=("gap", "brier", "nll"))
                 measured |= {name: _recentred(measured[name]) for name in ("ece_mass", "ece_width")}
+                measured |= {name: _above_zero(measured[name]) for name in ("ece_mass", "ece_width", "brier", "nll")}
                 rows.append(row | spread(measured))
     shown = (
         Column("model", "model"),
@@ -54,7 +55,7 @@ def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: s
         f"Expected calibration error of the predicted class in {calibration.BINS} bins of equally many images. It is "
         "never below 0, so chance alone lifts it; what resampling adds is taken off its interval. *Log-likelihood* is "
         "the negative one, a mean.",
-        INTERVALS.partition(", and exact")[0] + "." + patients_drawn(trial),
+        INTERVALS.partition("; exact")[0] + "." + patients_drawn(trial),
     )
     return Table(name, title, pd.DataFrame(rows), shown, trial.stamp, notes)
 
@@ -146,4 +147,8 @@ def rounds_table(
 
 def _recentred(e: Estimate) -> Estimate:
     """The interval of an error that can only grow by chance, without what resampling added."""
-    return replace(e, low=max(0.0, e.low - e.bias), high=e.high - e.bias)
+    return replace(e, low=e.low - e.bias, high=e.high - e.bias)
+
+
+def _above_zero(e: Estimate) -> Estimate:
+    return replace(e, low=float(np.maximum(0, e.low)))

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from al_cxr.comparison.comparisons import validation_labels
+from al_cxr.comparison.finished import Finished
+from al_cxr.comparison.labels import validation_uses
 from al_cxr.report.tables import MISSING, Kind, number
 
 
@@ -35,17 +38,29 @@ def labels_between(row: Mapping[str, Any], name: str) -> str:
     return f"{value} ({labels(row[f'{name}_low'], budget)} to {labels(row[f'{name}_high'], budget)})"
 
 
-def times(row: Mapping[str, Any]) -> str:
-    """Labels that random needs by those of the arm: a number, or the bound that the budget leaves, and its interval."""
-    arm, random, budget = row["arm_labels"], row["random_labels"], row["budget"]
-    if math.isnan(arm) or math.isnan(random):
+def times(row: Mapping[str, Any], name: str) -> str:
+    """How many times more labels random needs: a number, or the bound that the budget leaves ("at least 1.35"), and the
+    interval as far as the budget bounds it."""
+    least, most = row[f"{name}_least"], row[f"{name}_most"]
+    if math.isnan(least) or (least == 0 and math.isinf(most)):
         return MISSING
-    if math.isinf(arm) and math.isinf(random):
-        return MISSING
-    bound = "<" if math.isinf(arm) else ">" if math.isinf(random) else ""
-    ratio = min(random, budget) / min(arm, budget)
-    return f"{bound} {ratio:.2f} ".lstrip() + f"({_ratio(row['fewer_low'])} to {_ratio(row['fewer_high'])})"
+    value = f"at least {least:.2f}" if math.isinf(most) else f"at most {most:.2f}" if least == 0 else f"{least:.2f}"
+    return f"{value} ({_bounds(row[f'{name}_low'], row[f'{name}_high'])})"
 
 
-def _ratio(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.2f}" if value else "< 1"  # 0: the arm alone did not get there
+def _bounds(low: float, high: float) -> str:
+    """0 and infinity: the arm, or random, does not get there in some samples, so the budget bounds nothing there."""
+    if low == 0 and math.isinf(high):
+        return "not bounded"
+    if math.isinf(high):
+        return f"{low:.2f} or more"
+    return f"{low:.2f} to {high:.2f}" if low else f"{high:.2f} or less"
+
+
+def beside(finished: Finished) -> str:
+    """What the validation labels were used for: part of the price, or not."""
+    count, uses = f"{validation_labels(finished):,}", validation_uses(finished.settings)
+    if not uses:
+        return f"No validation label was used to train or to choose: the {count} validation images only judge."
+    listed = "; ".join(uses)
+    return f"The {count} validation labels are part of the price of every arm: they decided {listed}."

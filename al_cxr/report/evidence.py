@@ -13,18 +13,18 @@ from al_cxr.comparison.inference import supports
 from al_cxr.comparison.paired import paired
 from al_cxr.report import evidence_figures as figures
 from al_cxr.report import evidence_tables as tables
-from al_cxr.report.estimates import between, labels, labels_between, p_value, times
+from al_cxr.report.estimates import beside, between, labels, labels_between, p_value, times
 from al_cxr.report.figures import Figure
 from al_cxr.report.page import Page
-from al_cxr.report.tables import escape, number
-
-ALPHA = 0.05
+from al_cxr.report.tables import MISSING, escape, number
 
 Drawing = Callable[[Finished, str, str], Figure | None]
 
 
 def headline(finished: Finished) -> list[str]:
-    """A few sentences, plain text: which arms beat random and by how much, what that saves, and what n supports."""
+    """A few sentences, plain text: which arms beat random and by how much, what that saves, and what n supports.
+
+    "Better" and "worse" are said only of what p and the interval agree on (`comparisons`)."""
     areas = comparisons.areas(finished).dropna(subset="p").sort_values("difference", ascending=False, kind="stable")
     if areas.empty:
         return ["No arm has a finished curve beside random with the same loss: nothing can be said about strategies."]
@@ -34,22 +34,30 @@ def headline(finished: Finished) -> list[str]:
         f"seed{'s' * (pairs != 1)}"
     )
     said = []
-    sure = areas[areas["p_holm"] < ALPHA]
-    for word, rows in (("Better", sure[sure["difference"] > 0]), ("Worse", sure[sure["difference"] < 0])):
-        if len(rows):
-            arms = "; ".join(_said(row) for row in rows.to_dict("records"))
-            largest = p_value(rows["p_holm"].max())
+    for word in ("better", "worse"):
+        if len(rows := areas[areas["verdict"] == word]):
             said.append(
-                f"{word} than random ({measure}; points, intervals over seeds and test images; p over seeds, "
-                f"Holm-corrected, at most {largest}): {arms}."
+                f"{word.capitalize()} than random ({measure}; points, intervals over seeds and test images; p over "
+                f"seeds, Holm-corrected, at most {p_value(rows['p_holm'].max())}): {_arms(rows)}."
             )
-    if sure.empty:
+    if not said:
         best = areas.iloc[0].to_dict()
         said.append(
-            f"No arm differs from random ({measure}; Holm-corrected p < {ALPHA:g}); the highest is {_said(best)} "
-            f"points, p {p_value(best['p_holm'])}."
+            f"No arm is shown to differ from random ({measure}; p over seeds, Holm-corrected, below "
+            f"{comparisons.ALPHA:g}, and an interval over seeds and test images without 0); the highest is "
+            f"{_said(best)} points, p {p_value(best['p_holm'])}."
         )
-    return [*said, f"{supports(pairs, len(areas), ALPHA)}.", *_savings(finished, str(areas.iloc[0]["arm"]))]
+    if len(rows := areas[areas["verdict"] == "seeds"]):
+        said.append(
+            f"Different from random over seeds on this one test set, which other test images may undo, as their "
+            f"intervals hold 0 (p at most {p_value(rows['p_holm'].max())}): {_arms(rows)}."
+        )
+    said.append(f"{supports(pairs, int(areas['family'].iloc[0]), comparisons.ALPHA)}.")
+    return [*said, *_savings(finished, str(areas.iloc[0]["arm"])), beside(finished)]
+
+
+def _arms(rows: pd.DataFrame) -> str:
+    return "; ".join(_said(row) for row in rows.to_dict("records"))
 
 
 def _said(row: dict) -> str:
@@ -57,31 +65,53 @@ def _said(row: dict) -> str:
 
 
 def _savings(finished: Finished, best: str) -> list[str]:
-    """Labels of the best arm against random's last F1, and of all arms against the fully labelled baseline."""
+    """Labels of the best arm against random's last F1, and of each arm against the fully labelled baseline."""
     frame, said = comparisons.label_savings(finished), []
     of_best = frame[(frame["arm"] == best) & frame["of"].str.startswith("random")]
     for row in of_best.tail(1).to_dict("records"):
+        if _worthless(row):
+            said.append(
+                f"Random's last F1 ({number(row['level'], 'percent')} %) is no better than that of the answer "
+                f'"always {finished.target}" ({number(row["floor"], "percent")} %): no labels are counted for it.'
+            )
+            continue
+        with_all = times(row, "fewer_all")
+        count = f"{comparisons.validation_labels(finished):,}"
+        also = f"; {with_all} times with the {count} validation labels on both sides" * (with_all != MISSING)
         said.append(
             f"For random's last F1 ({number(row['level'], 'percent')} %) {best} needs "
-            f"{labels_between(row, 'arm_labels')} labels, random {labels(row['random_labels'], row['budget'])}, "
-            f"{times(row)} times as many."
+            f"{labels_between(row, 'arm_labels')} labels and random {labels(row['random_labels'], row['budget'])}, "
+            f"{times(row, 'fewer')} times as many{also}."
         )
     full = frame[frame["of"] == "fully labelled"]
-    if len(full):
-        row = full.loc[full["arm_labels"].idxmin()].to_dict()
-        level = f"{number(row['level'], 'percent')} %, {finished.train_size:,} labels"
-        if np.isinf(row["arm_labels"]):
-            said.append(f"No arm reaches the fully labelled model ({level}) within {row['budget']:,.0f} labels.")
-        else:
-            needed = labels_between(row, "arm_labels")
-            said.append(f"The fully labelled model ({level}) is reached first by {row['arm']}, with {needed} labels.")
-    return said
+    return [*said, _to_baseline(finished, full)] if len(full) else said
+
+
+def _to_baseline(finished: Finished, rows: pd.DataFrame) -> str:
+    """Arm by arm: the first of several to get there would be the luckiest."""
+    row = rows.iloc[0].to_dict()
+    level = f"{number(row['level'], 'percent')} %, {finished.train_size:,} labels"
+    if _worthless(row):
+        return (
+            f'The fully labelled model ({level}) is no better than the answer "always {finished.target}" '
+            f"({number(row['floor'], 'percent')} %): reaching it says nothing, and no labels are counted for it."
+        )
+    there = rows[np.isfinite(rows["arm_labels"])].sort_values("arm_labels", kind="stable")
+    if there.empty:
+        return f"No arm reaches the fully labelled model ({level}) within {row['budget']:,.0f} labels."
+    arms = "; ".join(f"{r['arm']} with {labels_between(r, 'arm_labels')}" for r in there.to_dict("records"))
+    others = f" {len(rows) - len(there)} of {len(rows)} arms do not." * (len(there) < len(rows))
+    return f"The fully labelled model ({level}) is reached within {row['budget']:,.0f} labels by {arms}.{others}"
+
+
+def _worthless(row: dict) -> bool:
+    return bool(row["level"] <= row["floor"])
 
 
 def support(finished: Finished) -> str:
     """What the seeds and the test set can support, before any result: a markdown list."""
     p, data = paired(finished), finished.experiment.data
-    test, val = (data.counts.get(split, {}) for split in ("test", "val"))
+    test = data.counts["test"]
     families: list[tuple[str, pd.DataFrame]] = [
         ("Against random, along the budget curve", comparisons.areas(finished)),
         ("Against random, every arm and round", comparisons.by_round(finished, "random")),
@@ -90,13 +120,16 @@ def support(finished: Finished) -> str:
     ]
     lines = []
     for name, frame in families:
-        if count := int(frame["p"].notna().sum()):
+        if len(frame) and (count := int(frame["family"].iloc[0])):
             # The smallest number of pairs in a family bounds what it can show.
-            lines.append(f"{name}: {supports(int(frame['pairs'].dropna().min()), count, ALPHA)}.")
+            lines.append(f"{name}: {supports(int(frame['pairs'].dropna().min()), count, comparisons.ALPHA)}.")
     lines += [
         f"The test set: {sum(test.values()):,} images, {test.get(finished.target, 0):,} of {escape(finished.target)}. "
-        f"Intervals resample {escape(p.resampled)}, 2,000 times.",
-        f"{sum(val.values()):,} validation labels were used beside those that are counted, by every arm alike.",
+        f"Intervals are over {escape(p.resampled)}: the variance of 2,000 bootstrap samples of the test images plus "
+        "that of the seeds, with Student's t. results/benchmarks/coverage.md says how often they hold the truth.",
+        "p is over seeds, on this one test set: it says that other seeds would agree, not that other images would. An "
+        "arm is called better or worse only where the interval, which is over both, leaves 0 out too.",
+        escape(beside(finished)),
         "One comparison an arm is the one to go by, whatever comes out: the area under the budget curve against random "
         "with the same loss. The rest describes.",
     ]

@@ -159,8 +159,8 @@ def label_savings(finished: Finished, title: str, stamp: str) -> Figure | None:
 def confusion_rounds(finished: Finished, arm: str, title: str, stamp: str) -> Figure:
     """Confusion matrices of one arm, a panel a round: % of the true class, mean over seeds."""
     classes = [plain(name, 12) for name in finished.experiment.data.classes]
-    runs = [rounds for (name, _), rounds in finished.rounds.items() if name == arm]
-    count = max(map(len, runs))
+    seeds = [seed for (name, seed) in finished.rounds if name == arm]
+    count = max(len(finished.rounds[arm, seed]) for seed in seeds)
     columns = min(3, count)
     rows = -(-count // columns)
     side = float(np.clip(0.62 * len(classes), 1.7, 4.5))
@@ -170,7 +170,7 @@ def confusion_rounds(finished: Finished, arm: str, title: str, stamp: str) -> Fi
         for axes in grid.ravel()[count:]:
             axes.set_axis_off()
         for number, axes in enumerate(grid.ravel()[:count]):
-            there = [rounds[number] for rounds in runs if number < len(rounds)]
+            there = [record for seed in seeds if (record := finished.at(arm, seed, number)) is not None]
             counts = np.array([r.test.confusion for r in there], dtype=np.float64)
             whole = counts.sum(axis=2, keepdims=True)
             share = np.divide(100 * counts, whole, out=np.zeros(counts.shape), where=whole > 0).mean(axis=0)

@@ -11,9 +11,10 @@ from al_cxr.comparison import comparisons
 from al_cxr.comparison.acquired import acquired
 from al_cxr.comparison.compare import per_seed
 from al_cxr.comparison.finished import Finished
+from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import paired
-from al_cxr.report.estimates import between, labels_between, p_value, times
-from al_cxr.report.tables import Column, Table, escape
+from al_cxr.report.estimates import beside, between, labels_between, p_value, times
+from al_cxr.report.tables import MISSING, Column, Table, escape
 from al_cxr.report.trivial import trivial
 
 TESTED = (
@@ -25,7 +26,14 @@ TESTED = (
 
 
 def _intervals(finished: Finished) -> str:
-    return f"Parentheses are 95 % bootstrap intervals over {escape(paired(finished).resampled)}."
+    return f"Parentheses are 95 % intervals over {escape(paired(finished).resampled)}."
+
+
+OVER_SEEDS = (
+    "p: exact two-sided sign-flip test over seeds, on this one test set; whether other test images would agree is what "
+    "the interval says."
+)
+WORDS = {"better": "better", "worse": "worse", "seeds": "over seeds alone", "": "not told apart"}
 
 
 def _tested(finished: Finished, frame: pd.DataFrame, f1: str) -> pd.DataFrame:
@@ -38,18 +46,30 @@ def _tested(finished: Finished, frame: pd.DataFrame, f1: str) -> pd.DataFrame:
         difference_of=[between(row, "difference", "points") for row in rows],
         p_of=[p_value(row["p"]) for row in rows],
         p_holm_of=[p_value(row["p_holm"]) for row in rows],
+        verdict_of=[MISSING if np.isnan(row["p"]) else WORDS[row["verdict"]] for row in rows],
     )
+
+
+def _family(frame: pd.DataFrame) -> int:
+    return int(frame["family"].iloc[0]) if len(frame) else 0
 
 
 def area_table(finished: Finished, stamp: str) -> Table:
     """F1 along the budget curve of each arm, and its difference to the random arm with the same loss."""
     frame = comparisons.areas(finished)
-    shown = (Column("arm", "arm"), Column(f"{finished.target} F1 along the curve, %", "f1_of"), *TESTED)
+    shown = (
+        Column("arm", "arm"),
+        Column(f"{finished.target} F1 along the curve, %", "f1_of"),
+        *TESTED,
+        Column("than random", "verdict_of"),
+    )
     notes = (
         "Area under F1 against labels, divided by the span of labels. Differences are to the random arm with the same "
         f"loss, within a seed. {_intervals(finished)}",
-        f"p: exact two-sided sign-flip test over seeds. Family of Holm's correction: {frame['p'].notna().sum()} arms "
-        "that are not random, one comparison each.",
+        f"{OVER_SEEDS} Family of Holm's correction: {_family(frame)} arms that are not random, one comparison each; "
+        "arms that are the same models count once.",
+        "*better*, *worse*: Holm's p is below 0.05 and the interval leaves 0 out. *over seeds alone*: p is, but the "
+        "interval holds 0.",
     )
     title = "Along the budget curve, against random"
     return Table("against-random", title, _tested(finished, frame, "area"), shown, stamp, notes)
@@ -70,8 +90,8 @@ def round_table(finished: Finished, against: str, stamp: str) -> Table:
     other = "the random arm with the same loss at the same round" if against == "random" else "the fully labelled model"
     notes = (
         f"Differences of F1 to {other}, within a seed. {_intervals(finished)}",
-        "p: exact two-sided sign-flip test over seeds. Family of Holm's correction: all arms and rounds, "
-        f"{frame['p'].notna().sum()} comparisons.",
+        f"{OVER_SEEDS} Family of Holm's correction: all arms and rounds, {_family(frame)} comparisons; the same models "
+        "count once.",
     )
     title = f"Every round against {'random' if against == 'random' else 'the fully labelled baseline'}"
     return Table(f"rounds-against-{against}", title, full, shown, stamp, notes)
@@ -104,7 +124,7 @@ def effects_table(finished: Finished, stamp: str) -> Table | None:
     notes = (
         f"*loss*: against {reference}, mean over random and the strategy. *strategy*: against random, mean over both "
         f"losses. *interaction*: what the strategy brings more than it does with {reference}. {_intervals(finished)}",
-        f"p: exact two-sided sign-flip test over seeds. Family of Holm's correction: the {len(full)} rows.",
+        f"{OVER_SEEDS} Family of Holm's correction: the {_family(frame)} rows.",
     )
     return Table("effects", "Effects of loss and strategy", full, shown, stamp, notes)
 
@@ -112,47 +132,47 @@ def effects_table(finished: Finished, stamp: str) -> Table | None:
 def savings_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
     """(labels that each arm and random need for the same F1, at every level; labels to reach the fully labelled)."""
     frame = comparisons.label_savings(finished)
+    counted = bool(validation_uses(finished.settings))
+    val = comparisons.validation_labels(finished) if counted else 0
     rows = frame.to_dict("records")
     frame = frame.assign(
         arm_of=[labels_between(row, "arm_labels") for row in rows],
-        random_of=[labels_between(row, "random_labels") if row["twin"] else "—" for row in rows],
-        times_of=[times(row) if row["twin"] else "—" for row in rows],
-        share_of=[_share(row, finished.train_size) for row in rows],
+        random_of=[labels_between(row, "random_labels") if row["twin"] else MISSING for row in rows],
+        times_of=[times(row, "fewer") if row["twin"] else MISSING for row in rows],
+        times_all_of=[times(row, "fewer_all") if row["twin"] else MISSING for row in rows],
+        share_of=[_share(row, 0, finished.train_size) for row in rows],
+        share_all_of=[_share(row, val, finished.train_size) for row in rows],
     )
-    val = sum(finished.experiment.data.counts.get("val", {}).values())
     notes = (
         "Fewest labels at which the mean F1 over seeds, made rising by isotonic regression and interpolated between "
-        "rounds, reaches the level. `> N`: not reached with the N labels of the budget; nothing is extrapolated.",
-        f"{_intervals(finished)} Each sample takes the level from itself too. An upper bound of ∞, and a lower one of "
-        "0, say that in some samples random, or the arm, did not reach the level: the budget does not bound the ratio.",
-        f"Beside these, {val:,} validation labels were used to choose epochs, by every arm.",
+        "rounds, reaches the level. `> N`: not reached with the N labels of the budget; nothing is extrapolated. "
+        f"{MISSING} at a level that always answering {escape(finished.target)} has too.",
+        f"{_intervals(finished)} They are percentiles of samples in which images are drawn and all means move as other "
+        "seeds would move them; each takes the level from itself too. *at least*: random does not get there within the "
+        "budget, so it needs more than all of it; *at most*: the arm does not. *or more*, *or less*, *not bounded*: "
+        "in more than 1 sample in 40 the budget ended before random, before the arm, or before either got there.",
+        escape(beside(finished)),
     )
     level = Column(f"{finished.target} F1, %", "level", "percent")
-    ratio = (Column("labels of random", "random_of"), Column("times fewer", "times_of"))
-    by_level = (
-        Column("arm", "arm"),
-        Column("F1 of", "of"),
-        level,
-        Column("labels of the arm", "arm_of"),
-        *ratio,
-    )
+    ratio = [Column("labels of random", "random_of"), Column("times fewer", "times_of")]
+    ratio += [Column(f"with {val:,} validation labels", "times_all_of")] * counted
+    by_level = (Column("arm", "arm"), Column("F1 of", "of"), level, Column("labels of the arm", "arm_of"), *ratio)
     saved = frame[(frame["twin"] != "") & (frame["of"] != "fully labelled")].reset_index(drop=True)
     first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, stamp, notes)
-    share = Column("of the training set, %", "share_of")
-    to_baseline = (Column("arm", "arm"), level, Column("labels", "arm_of"), share, *ratio, VALIDATION)
+    share = [Column("of the training set, %", "share_of")]
+    share += [Column(f"with {val:,} validation labels, %", "share_all_of")] * counted
+    to_baseline = (Column("arm", "arm"), level, Column("labels", "arm_of"), *share, *ratio[:2])
     full = frame[frame["of"] == "fully labelled"].reset_index(drop=True).assign(validation_labels=val)
     title = f"Labels to reach the fully labelled {escape(finished.settings.baseline.loss)} baseline"
     return first, Table("labels-to-baseline", title, full, to_baseline, stamp, notes)
 
 
-VALIDATION = Column("validation labels beside", "validation_labels", "count")
-
-
-def _share(row: dict, size: int) -> str:
-    """Labels as a share of the training set, with the same bounds."""
-    percent = {key: 100 * row[key] / size for key in ("arm_labels", "arm_labels_low", "arm_labels_high", "budget")}
+def _share(row: dict, beside: int, size: int) -> str:
+    """Labels, and so many beside them, as a share of the training set with as many beside; with the same bounds."""
+    keys = ("arm_labels", "arm_labels_low", "arm_labels_high", "budget")
+    percent = {key: 100 * (row[key] + beside) / (size + beside) for key in keys}
     if np.isnan(percent["arm_labels"]):
-        return "—"
+        return MISSING
     value, low, high = (
         f"> {percent['budget']:.1f}" if np.isinf(percent[key]) else f"{percent[key]:.1f}" for key in list(percent)[:3]
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from al_cxr.comparison.compare import per_round, per_seed
 from al_cxr.comparison.finished import Finished, load
+from al_cxr.comparison.sample import cautions
 from al_cxr.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
@@ -46,7 +47,15 @@ def write_report(
     mark = stamp(record.data, seeds, bool(finished.gaps))
     radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery, explain)
     page = Page(results_dir, f"{escape(record.title)}: active learning on {escape(record.data.name)}")
-    page.add(warnings(record.data, record.commit, len(seeds), finished.gaps, [*head_scope(finished), *stops(finished)]))
+    page.add(
+        warnings(
+            record.data,
+            record.commit,
+            len(seeds),
+            finished.gaps,
+            [*cautions(finished), *head_scope(finished), *stops(finished)],
+        )
+    )
     queried = any(len(rounds) > 1 for rounds in finished.rounds.values())  # before the first query nothing differs
     if queried:
         page.add("## In short", "\n".join(f"- {escape(said)}" for said in headline(finished)))
@@ -129,9 +138,9 @@ def head_scope(finished: Finished) -> list[str]:
 
 
 def stops(finished: Finished) -> list[str]:
-    """Runs that a stopping rule ended: their last rounds are not those of the others."""
+    """Runs that a stopping rule ended: their last models stand for them to the end of the budget."""
     return [
-        f"{arm} seed {seed} stopped after round {record.round}: {record.reason}."
+        f"{arm} seed {seed} stopped after round {record.round}: {record.reason}. In later rounds its last model counts."
         for (arm, seed), record in finished.stopped.items()
     ]
 
@@ -156,7 +165,7 @@ def last_models(finished: Finished) -> dict[str, LastModels]:
         models[BASELINE] = LastModels("fully labelled", [b.test for b in done], done[0].seed, done[0].fit)
     for arm in finished.settings.arms:
         if last := finished.last(arm):
-            label = f"{arm}, round {last[0].round}"
+            label = f"{arm}, round {max(r.round for r in last)}"
             models[arm] = LastModels(label, [r.test for r in last], last[0].seed, last[0].fit)
     return models
 

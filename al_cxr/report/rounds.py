@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.comparison.compare import per_round, per_seed, two_by_two
-from al_cxr.comparison.comparisons import areas, label_savings
+from al_cxr.comparison.comparisons import areas, label_savings, validation_labels
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import smallest_p
+from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import paired
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.estimates import between, labels_between, p_value, times
@@ -19,14 +20,26 @@ from al_cxr.report.trivial import trivial
 
 
 def _reached(finished: Finished, row: Mapping) -> str:
-    """How many seeds a row is made of, and its gains where they are of fewer; a mark where some are missing."""
+    """How many seeds a row is made of, and its gains where they are of fewer; marks where some are missing, and where
+    some had stopped, so that their last model stands there."""
     seeds, planned = row["seeds"], len(finished.settings.seeds)
     if seeds != seeds:  # NaN: an answer that needs no model
         return "—"
     text = f"{seeds:.0f}" if seeds == planned else f"{seeds:.0f} of {planned}"
     pairs = {of: row.get(f"gain_{of}_n", 0) for of in ("baseline", "random")}
     text += "".join(f", {n:.0f} with {of}" for of, n in pairs.items() if 0 < n < seeds)
-    return text if text == str(planned) else f"{text} †"
+    stopped = f", {row['carried']:.0f} stopped ‡" if row.get("carried", 0) > 0 else ""
+    return f"{text}{stopped}" if text == str(planned) else f"{text} †{stopped}"
+
+
+def _stopped(finished: Finished) -> list[str]:
+    """What the mark ‡ says, where there is one."""
+    if not finished.stopped:
+        return []
+    return [
+        "‡: so many seeds had stopped asking. Their last model stands for them in the rounds that follow, to the end "
+        "of the budget; *labels* are those that were spent."
+    ]
 
 
 def _baseline(finished: Finished) -> list[dict[str, object]]:
@@ -55,7 +68,11 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
     rows = frame[frame["arm"] == arm].reset_index(drop=True)
     for name in classes:
         counts = [
-            [run[r].acquired.get(name, 0) for (a, _), run in finished.rounds.items() if a == arm and r < len(run)]
+            [
+                record.acquired.get(name, 0) if record.round == r else 0
+                for (a, seed) in finished.rounds
+                if a == arm and (record := finished.at(arm, seed, r)) is not None
+            ]
             for r in rows["round"]
         ]
         rows[f"acquired_{name}"], rows[f"acquired_{name}_sd"] = zip(*map(mean_sd, counts), strict=True)
@@ -75,6 +92,7 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
         "Round 0 is the seed set. *+ class*: images of that class labelled since the round before.",
         "Seconds are means over seeds: training of the round's model (arms that need the same model share it) and of "
         "the other members of an ensemble that chose its images, and scoring of the pool that did.",
+        *_stopped(finished),
     )
     settings = finished.settings.arms[arm]
     title = f"{escape(arm)}: {escape(settings.strategy)}, trained with {escape(settings.loss)}"
@@ -117,6 +135,7 @@ def gains(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
         "seeing the test set, so it flatters every arm; compare the last rounds.",
         f"With {n} paired seed{'s' * (n != 1)} the smallest two-sided p of a sign-flip test is {smallest_p(n):.2g}"
         + ("." if smallest_p(n) < 0.05 else ": no difference here can be significant at 0.05."),
+        *_stopped(finished),
     )
     name = finished.target
     return Table("gain", f"Gain in {escape(name)} F1 over the fully labelled baseline", full, shown, stamp, notes)
@@ -154,26 +173,27 @@ def summary(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
     """Each arm's last round, the mean of its F1 along the curve (area under it over its width) against random's, and
     the labels that it needs for random's last F1; the best round stands in the files."""
     rows = []
-    long, area = per_seed(finished, finished.target), areas(finished).set_index("arm")
+    area = areas(finished).set_index("arm")
     savings = label_savings(finished)
     for arm, group in frame.groupby("arm", sort=False):
         last, best = group.iloc[-1], group.loc[group["f1"].idxmax()]
-        curves = [c for _, c in long[long["arm"] == arm].groupby("seed") if 1 < len(c) == last["round"] + 1]
-        means = [float(np.trapezoid(c["f1"], c["labels"]) / np.ptp(c["labels"])) for c in curves]
         row = last.to_dict() | {"best_f1": best["f1"], "best_f1_sd": best["f1_sd"], "best_round": best["round"]}
-        row["curve_f1"], row["curve_f1_sd"] = mean_sd(means)
+        row |= {"curve_f1": area.loc[arm, "area"], "curve_f1_sd": area.loc[arm, "area_sd"]}
         row |= {f"curve_{name}": area.loc[arm, name] for name in ("difference", "difference_low", "difference_high")}
         row |= {"p": area.loc[arm, "p"], "p_holm": area.loc[arm, "p_holm"]}
         row |= {"over_random": between(row, "curve_difference", "points"), "p_of": p_value(row["p_holm"])}
         last_level = savings[(savings["arm"] == arm) & savings["of"].str.startswith("random")].tail(1)
         for _, level in last_level.iterrows():
             row |= {name: level[name] for name in ("level", "arm_labels", "random_labels", "fewer", "budget")}
-            row |= {"labels_of": labels_between(level, "arm_labels"), "times": times(level)}
+            row |= {"labels_of": labels_between(level, "arm_labels"), "times": times(level, "fewer")}
+            row["times_all"] = times(level, "fewer_all")
         rows.append(row)
     full = _with_rows(finished, pd.DataFrame(rows), _baseline(finished) + trivial(finished))
-    words = [name for name in ("strategy", "loss", "over_random", "p_of", "labels_of", "times") if name in full]
+    words = [
+        name for name in ("strategy", "loss", "over_random", "p_of", "labels_of", "times", "times_all") if name in full
+    ]
     full[words] = full[words].fillna("—")
-    target = finished.target
+    target, counted = finished.target, bool(validation_uses(finished.settings))
     shown = [
         Column("arm", "arm"),
         Column("labels", "labels", "count"),
@@ -185,6 +205,7 @@ def summary(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
         Column("p (Holm)", "p_of"),
         Column("labels for random's last F1", "labels_of"),
         Column("times fewer than random", "times"),
+        *[Column(f"with {validation_labels(finished):,} validation labels", "times_all")] * counted,
         Column("seeds", "seeds_of"),
     ]
     notes = (
@@ -192,9 +213,11 @@ def summary(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
         f"over {escape(paired(finished).resampled)}. *F1 along the curve* is the area under {escape(target)} F1 "
         "against labels, divided by its width: all rounds count, none is picked.",
         "*over random*: difference to the random arm with the same loss within a seed. p: exact sign-flip test, "
-        "corrected by Holm's method for all arms that are not random.",
+        "on this one test set, corrected by Holm's method for all arms that are not random.",
         "*labels for random's last F1*: the fewest at which the arm's rising mean curve is where that of random ends; "
-        "`> N`: not within the budget. *times fewer*: what random needs for it, by what the arm needs.",
+        "`> N`: not within the budget. *times fewer*: what random needs for it, by what the arm needs"
+        + ("; then the same with the validation labels on both sides, which trained or chose too." if counted else "."),
+        *_stopped(finished),
     )
     return Table("summary", "Summary", full, tuple(c for c in shown if c.value in full), stamp, notes)
 
@@ -203,7 +226,8 @@ def each_seed(finished: Finished, stamp: str) -> Table:
     """Every arm, seed and round: what all means are made of."""
     frame = per_seed(finished, finished.target)
     extra = [{**row, "seed_of": "—", "round_of": "—"} for row in trivial(finished)]
-    frame["seed_of"], frame["round_of"] = frame["seed"].astype(str), frame["round"].astype(str)
+    frame["seed_of"] = frame["seed"].astype(str)
+    frame["round_of"] = frame["round"].astype(str) + np.where(frame["carried"] > 0, " ‡", "")
     full = pd.DataFrame([*frame.to_dict("records"), *extra], columns=list(frame.columns))
     shown = (
         Column("arm", "arm"),
@@ -216,7 +240,7 @@ def each_seed(finished: Finished, stamp: str) -> Table:
         Column("gain over baseline, points", "gain_baseline", "points"),
         Column("gain over random, points", "gain_random", "points"),
     )
-    return Table("each-seed", "Every arm, seed and round", full, shown, stamp)
+    return Table("each-seed", "Every arm, seed and round", full, shown, stamp, tuple(_stopped(finished)))
 
 
 def experiment_tables(finished: Finished, stamp: str) -> dict[str, list[Table]]:

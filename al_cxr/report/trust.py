@@ -47,7 +47,7 @@ def add_trust(page: Page, finished: Finished, mark: str, labels_N: np.ndarray | 
         groups.append(Group(BASELINE, "fully labelled", done))
     for arm in finished.settings.arms:
         if last := finished.last(arm):
-            label = f"{arm}, round {last[0].round}"
+            label = f"{arm}, round {max(r.round for r in last)}"
             groups.append(Group(file_name(arm), label, [models[r.fit, r.seed] for r in last]))
     table = None if images is None else images.iloc[index_N].reset_index(drop=True)
     patients = None if table is None else clusters(table["patient_id"].tolist())

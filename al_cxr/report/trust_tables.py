@@ -20,9 +20,9 @@ SMALL = "†"
 AT, BY_LARGEST = "at the threshold", "by the largest probability"
 """The two decisions there are; where both stand in one table, each column is called after its own."""
 INTERVALS = (
-    "In brackets 95 % intervals: of several seeds from a bootstrap over test images and seeds (two or three seeds hold "
-    "little of the spread of seeds, so it is then too narrow), of one model from a bootstrap over images, and exact "
-    "ones (Clopper-Pearson) of its shares, and of shares of 0 or 100 % in all seeds."
+    "In brackets 95 % intervals for other seeds and other images: the variance of a bootstrap over test images plus "
+    "that of the seeds, with Student's t (few seeds make it wide; benchmarks/coverage.py says how often it holds); of "
+    "one model over images alone; exact (Clopper-Pearson) of the shares of one model, and of 0 or 100 % in all seeds."
 )
 
 

@@ -1,4 +1,4 @@
-"""How sure a number is: exact intervals of counts, and the bootstrap over images and models.
+"""How sure a number is: exact intervals of counts, and one interval of means over models (seeds) and images.
 
 A bootstrap sample is a row of counts: how often each image was drawn. A statistic takes many rows at once, and a row of
 ones gives the estimate itself, so an estimate and its interval come from one formula.
@@ -6,11 +6,12 @@ ones gives the estimate itself, so an estimate and its interval come from one fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.special import expit, logit
+from scipy.stats import binomtest, t
 
 from al_cxr.seeds import rng
 
@@ -18,6 +19,8 @@ LEVEL = 0.95
 DRAWS = 1000
 CELLS = 4_000_000
 """Counts held at once, so that a test set of any size fits into memory."""
+_NOTHING = 1e-24
+"""A variance that is rounding."""
 
 Statistics = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Counts (B, N), float64 -> values (B,) by name; NaN where a sample does not define one."""
@@ -46,6 +49,38 @@ def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[
         return np.nan, np.nan
     found = binomtest(successes, trials).proportion_ci(level, method="exact")
     return float(found.low), float(found.high)
+
+
+def mean_interval(
+    values_S: np.ndarray, means_B: np.ndarray, level: float = LEVEL, share: bool = False
+) -> tuple[float, float]:
+    """Interval of a mean over S models (seeds) for other seeds and other images of the same kind.
+
+    `values_S` are the models' figures, NaN where one is not there; `means_B` is their mean, of the same models, in B
+    bootstrap samples of the images. The variance is that of `means_B` plus s^2 / S; Student's t with Satterthwaite's
+    (1946) degrees of freedom, because only the second part is estimated from few. One model has no spread over seeds:
+    its interval is over images alone, with the normal quantile. A `share` lies in 0..1 and so does its interval,
+    computed on the logit. Coverage: benchmarks/coverage.py.
+
+    (NaN, NaN) where no model is there, and where nothing varies: of that no resampling can learn anything.
+    """
+    values_S, means_B = values_S[np.isfinite(values_S)], means_B[np.isfinite(means_B)]
+    if not len(values_S):
+        return np.nan, np.nan
+    value, of_seeds = float(values_S.mean()), 0.0
+    if len(values_S) > 1:
+        of_seeds = float(values_S.var(ddof=1)) / len(values_S)
+    variance = of_seeds + (float(means_B.var(ddof=1)) if len(means_B) > 1 else 0.0)
+    if variance <= _NOTHING:
+        return np.nan, np.nan
+    freedom = np.inf if of_seeds <= _NOTHING else variance**2 / (of_seeds**2 / (len(values_S) - 1))
+    half = float(t.ppf((1 + level) / 2, freedom)) * np.sqrt(variance)
+    if not share:
+        return value - half, value + half
+    if not 0 < value < 1:
+        return np.nan, np.nan
+    half /= value * (1 - value)
+    return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
 def resamples(n: int, draws: int, clusters_N: np.ndarray | None = None, seed: int = 0) -> Iterator[np.ndarray]:
@@ -81,36 +116,36 @@ def draw(statistics: Statistics, n: int, clusters_N: np.ndarray | None = None, d
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def combine(models: Sequence[Drawn], level: float = LEVEL) -> dict[str, Estimate]:
-    """Estimates of the mean over models (seeds), each statistic with its percentile interval.
+def combine(models: Sequence[Drawn], level: float = LEVEL, unbounded: Collection[str] = ()) -> dict[str, Estimate]:
+    """Estimates of the mean over models (seeds), each statistic with its `mean_interval`; all but the `unbounded` lie
+    in 0..1.
 
-    Every draw takes one sample of the images, the same for all models, and a sample of the models (Efron & Tibshirani
-    1993, ch. 8 and 13). Two or three seeds hold little of the spread of seeds: the interval is then too narrow.
-    Draws that do not define a statistic (no image of the class) are left out.
+    All models are drawn on the same images. Samples that do not define a statistic (no image of the class) are left
+    out; a statistic that a model lacks (NaN) has no mean.
     """
     if not models:
         raise ValueError("no models have no estimate")
-    size, draws = len(models), len(next(iter(models[0].values()))) - 1
-    shares_BK = rng(0, "bootstrap models").multinomial(size, np.full(size, 1 / size), draws) / size
-    tail = (1 - level) / 2
     found = {}
     for name in models[0]:
         values_K = np.array([model[name][0] for model in models])
-        drawn_BK = np.stack([model[name][1:] for model in models], axis=1)
-        # 0 x NaN is NaN, but a model that was not drawn has no say.
-        mean_B = np.where(shares_BK > 0, shares_BK * drawn_BK, 0.0).sum(axis=1)
+        mean_B = np.mean([model[name][1:] for model in models], axis=0)
         mean_B = mean_B[np.isfinite(mean_B)]
         value = float(values_K.mean())
         low = high = bias = np.nan
         if len(mean_B) and np.isfinite(value):
-            low, high = map(float, np.quantile(mean_B, [tail, 1 - tail]))
+            low, high = mean_interval(values_K, mean_B, level, share=name not in unbounded)
             bias = float(mean_B.mean()) - value
-        found[name] = Estimate(value, low, high, float(values_K.std(ddof=1)) if size > 1 else np.nan, bias)
+        sd = float(values_K.std(ddof=1)) if len(models) > 1 else np.nan
+        found[name] = Estimate(value, low, high, sd, bias)
     return found
 
 
 def bootstrap(
-    models: Sequence[Statistics], n: int, clusters_N: np.ndarray | None = None, draws: int = DRAWS
+    models: Sequence[Statistics],
+    n: int,
+    clusters_N: np.ndarray | None = None,
+    draws: int = DRAWS,
+    unbounded: Collection[str] = (),
 ) -> dict[str, Estimate]:
     """`draw` for each of some models, and `combine`."""
-    return combine([draw(statistics, n, clusters_N, draws) for statistics in models])
+    return combine([draw(statistics, n, clusters_N, draws) for statistics in models], unbounded=unbounded)

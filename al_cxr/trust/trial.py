@@ -54,9 +54,9 @@ class Trial:
         """What `predicted.performance` measures, mean over models, of all images or of those that the mask `rows_N`
         picks; NaN where a model has no threshold.
 
-        Intervals are bootstrapped over images (or patients) and models. Shares have exact ones where it is one model
-        and independent images, and where every model gave every image the same answer, of which no resampling can
-        learn anything.
+        Intervals are over images (or patients) and models (`intervals.mean_interval`). Shares have exact ones where it
+        is one model and independent images, and where every model gave every image the same answer, of which no
+        resampling can learn anything.
         """
         rows = np.ones(len(models[0].labels_N), bool) if rows_N is None else rows_N
         return self._sharpened(combine([self._draw(model, rows_N) for model in models]), models, rows, self.goal)
@@ -85,7 +85,7 @@ class Trial:
         exact = exact_shares(first.probs_NC[rows_N], first.labels_N[rows_N], self.target, threshold)
         alone = len(models) == 1 and self.clusters_N is None
         for name, (low, high) in exact.items():
-            if name in found and (alone or found[name].low == found[name].high):
+            if name in found and (alone or (np.isfinite(found[name].value) and np.isnan(found[name].low))):
                 found[name] = replace(found[name], low=low, high=high)
         return found
 
