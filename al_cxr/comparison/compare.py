@@ -14,9 +14,9 @@ from al_cxr.records import Timing
 
 
 def per_seed(finished: Finished, target: str) -> pd.DataFrame:
-    """One row an arm, seed and round, metrics in 0..1: arm, strategy, loss, seed, round, labels, accuracy, macro_f1,
-    f1 (of `target`), gain_baseline and gain_random (differences of f1 within the seed), train_s, score_s (seconds),
-    carried (0 or 1).
+    """One row an arm, seed and round, metrics in 0..1: arm, strategy, loss, seed, round, labels, steps (of the
+    optimizer), accuracy, macro_f1, f1 (of `target`), gain_baseline and gain_random (differences of f1 within the seed),
+    train_s, score_s (seconds), carried (0 or 1).
 
     `gain_random` is against the arm with strategy random and the same loss, at the same round. Where an arm asked for
     no more labels its last model stands for the rounds that follow (`carried`), with the labels that it had and no
@@ -45,6 +45,7 @@ def per_seed(finished: Finished, target: str) -> pd.DataFrame:
                     "seed": seed,
                     "round": number,
                     "labels": record.n_labelled,
+                    "steps": float("nan") if record.steps is None else record.steps,
                     "accuracy": record.test.accuracy,
                     "macro_f1": record.test.macro.f1,
                     "f1": f1,
@@ -61,15 +62,16 @@ def per_seed(finished: Finished, target: str) -> pd.DataFrame:
 def per_round(finished: Finished, target: str) -> pd.DataFrame:
     """Means and sample standard deviations (`*_sd`, NaN for one seed) over seeds, one row an arm and round.
 
-    Columns: arm, strategy, loss, round, labels (that were spent, mean), seeds (how many got there, or stopped before),
-    carried (how many of them had stopped), then accuracy, macro_f1, f1, gain_baseline, gain_random, each with `_sd`;
-    `gain_baseline_n` and `gain_random_n` (pairs); train_s, score_s; and per seed S `f1_seed_S`, `gain_baseline_seed_S`,
-    `gain_random_seed_S`.
+    Columns: arm, strategy, loss, round, labels (that were spent, mean), steps (of the optimizer), seeds (how many got
+    there, or stopped before), carried (how many of them had stopped), then accuracy, macro_f1, f1, gain_baseline,
+    gain_random, each with `_sd`; `gain_baseline_n` and `gain_random_n` (pairs); train_s, score_s; and per seed S
+    `f1_seed_S`, `gain_baseline_seed_S`, `gain_random_seed_S`.
     """
     rows = []
     for (arm, number), group in per_seed(finished, target).groupby(["arm", "round"], sort=False):
         row = {"arm": arm, "strategy": group["strategy"].iloc[0], "loss": group["loss"].iloc[0], "round": number}
-        row |= {"labels": group["labels"].mean(), "seeds": len(group), "carried": int(group["carried"].sum())}
+        row |= {"labels": group["labels"].mean(), "steps": group["steps"].mean()}
+        row |= {"seeds": len(group), "carried": int(group["carried"].sum())}
         for name in ("accuracy", "macro_f1", "f1", "gain_baseline", "gain_random"):
             row |= {name: group[name].mean(), f"{name}_sd": group[name].std(ddof=1)}
         row |= {f"{name}_n": int(group[name].notna().sum()) for name in ("gain_baseline", "gain_random")}

@@ -21,6 +21,7 @@ from al_cxr.report.gallery import Explain
 from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.tables import escape, file_name, stamp
+from al_cxr.report.training import training_table, training_warnings
 from al_cxr.report.trivial import by_source
 from al_cxr.report.trust import add_trust
 
@@ -47,15 +48,8 @@ def write_report(
     mark = stamp(record.data, seeds, bool(finished.gaps))
     radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery, explain)
     page = Page(results_dir, f"{escape(record.title)}: active learning on {escape(record.data.name)}")
-    page.add(
-        warnings(
-            record.data,
-            record.commit,
-            len(seeds),
-            finished.gaps,
-            [*cautions(finished), *head_scope(finished), *stops(finished)],
-        )
-    )
+    more = [*training_warnings(finished), *cautions(finished), *head_scope(finished), *stops(finished)]
+    page.add(warnings(record.data, record.commit, len(seeds), finished.gaps, more))
     queried = any(len(rounds) > 1 for rounds in finished.rounds.values())  # before the first query nothing differs
     if queried:
         page.add("## In short", "\n".join(f"- {escape(said)}" for said in headline(finished)))
@@ -81,6 +75,7 @@ def write_report(
     page.table(tables["gain"][0])
     for i, table in enumerate(tables["rounds"]):
         page.table(table, inline=table.name == f"rounds-{file_name(main)}", notes=i == 0)
+    page.table(training_table(finished, mark), inline=False)
     page.table(tables["each_seed"][0], inline=False)
     page.figure(curves.acquired(finished, "Classes acquired in each round", mark), "acquired", "Classes acquired")
     add_acquired(page, finished, main, radiographs)

@@ -81,6 +81,7 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
     shown = (
         Column("round", "label"),
         Column("labels", "labels", "count"),
+        Column("steps", "steps", "count"),
         Column("accuracy, %", "accuracy", "percent", "accuracy_sd"),
         Column(f"{finished.target} F1, %", "f1", "percent", "f1_sd"),
         Column("training, s", "train_s", "seconds"),
@@ -89,7 +90,8 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
         Column("seeds", "seeds_of"),
     )
     notes = (
-        "Round 0 is the seed set. *+ class*: images of that class labelled since the round before.",
+        "Round 0 is the seed set. *steps*: of the optimizer, in the training of the round's model. *+ class*: images "
+        "of that class labelled since the round before.",
         "Seconds are means over seeds: training of the round's model (arms that need the same model share it) and of "
         "the other members of an ensemble that chose its images, and scoring of the pool that did.",
         *_stopped(finished),

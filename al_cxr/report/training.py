@@ -1,0 +1,52 @@
+"""How long the networks of an experiment were trained, and whether that was long enough."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pandas as pd
+
+from al_cxr.comparison.convergence import RISE, trainings, unconverged, uneven
+from al_cxr.comparison.finished import Finished
+from al_cxr.report.tables import Column, Table
+
+
+@lru_cache(maxsize=1)
+def _trainings(finished: Finished) -> pd.DataFrame:
+    return trainings(finished)
+
+
+def training_warnings(finished: Finished) -> list[str]:
+    """What a reader must know of the trainings before comparing what came of them."""
+    frame = _trainings(finished)
+    return [*filter(None, [uneven(frame)]), *unconverged(frame)]
+
+
+def training_table(finished: Finished, stamp: str) -> Table:
+    """Steps, how often each image was seen, and how the training ended, an arm and round."""
+    frame = _trainings(finished).copy()
+    frame["name"] = frame["arm"].replace("", "fully labelled")
+    frame["round_of"] = [str(r) if r >= 0 else "—" for r in frame["round"]]
+    verdicts = zip(frame["is_behind"], frame["is_rising"], strict=True)
+    frame["verdict"] = ["not converged" if behind else "still rising" if rising else "" for behind, rising in verdicts]
+    shown = (
+        Column("arm", "name"),
+        Column("round", "round_of"),
+        Column("labels", "labels", "count"),
+        Column("optimizer steps", "steps", "count"),
+        Column("times each image was seen", "seen", "seconds"),
+        Column("training loss", "train_loss", "area"),
+        Column("above that with more labels", "behind", "area"),
+        Column("validation macro F1, rise, points", "rise", "points"),
+        Column("", "verdict"),
+    )
+    notes = (
+        "Means over seeds. *training loss*: over the last quarter of the training, nats. *above that with more "
+        "labels*: minus that of the fully labelled network, or of the arm's last round where its loss is another. "
+        "Where it is above zero for sure (one-sided 95 % t interval over seeds), training stopped before the labels "
+        "were learnt: *not converged*.",
+        "*rise*: validation macro F1 in the last quarter of the training minus the quarter before; *still rising*: "
+        f"above {100 * RISE:.0f} points, by the same rule. A table without a mark does not show that all converged; "
+        "`benchmarks/steps.py` does, on validation.",
+    )
+    return Table("training", "How long each network was trained", frame, shown, stamp, notes)
