@@ -9,6 +9,10 @@ class UserError(Exception):
     """
 
 
+class CannotWrite(UserError):
+    """A file cannot be written: no room, not allowed, a limit. The message names the file and what to do."""
+
+
 class Unavailable(UserError):
     """A model that nothing is wrong with but that lacks something here: weights or a package.
 

@@ -28,9 +28,9 @@ from al_cxr.config import AugmentSettings
 from al_cxr.data import augment, chest, decode
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
-from al_cxr.errors import UserError
+from al_cxr.drafts import remedy, write_atomically
+from al_cxr.errors import CannotWrite, UserError
 from al_cxr.models.backbone import Backbone
-from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.stochastic import evaluation
 from al_cxr.seeds import digest_text, stream
@@ -153,7 +153,8 @@ def _kept(path: Path, digests: list[str], backbone: Backbone, batches: Batches, 
             _make(path, width, images, backbone, batches, runtime)
             rows_N = _read(path, width, images)
     except OSError as error:
-        raise UserError(f"{path}: the feature cache cannot be used ({error}); set machine.cache") from error
+        where = "machine.cache or AL_CXR_CACHE says where it lies"
+        raise CannotWrite(f"{path}: the feature cache cannot be used: {remedy(error)} ({where})") from error
     if rows_N is None:
         raise UserError(f"{path}: the feature cache was changed while it was made; delete the file")
     return rows_N["features"]
@@ -188,6 +189,7 @@ def _make(
     os.close(handle)
     try:
         rows_N = np.lib.format.open_memmap(draft, mode="w+", dtype=_row(width), shape=(len(images_N32),))
+        _reserve(draft)
         rows_N["image"] = images_N32
         first_M, which_N = np.unique(images_N32, axis=0, return_index=True, return_inverse=True)[1:]
         to_do_M = np.sort(_copied(rows_N, first_M, path))
@@ -206,6 +208,13 @@ def _make(
             part.unlink(missing_ok=True)
     finally:
         Path(draft).unlink(missing_ok=True)
+
+
+def _reserve(draft: str) -> None:
+    """Take the room of a new file now: a disk that is full later ends a process that writes into mapped memory."""
+    if hasattr(os, "posix_fallocate"):
+        with open(draft, "r+b") as f:
+            os.posix_fallocate(f.fileno(), 0, os.fstat(f.fileno()).st_size)
 
 
 def _keep(rows_M: np.ndarray, path: Path) -> None:

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from al_cxr.drafts import writing
+
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """A block that no other process is in with the same lock file; whoever comes later waits.
 
     The lock ends with its process, however that ends. On a file system without locks the block is entered at once:
-    what is done in it must be right then, too, if it is done twice.
+    what is done in it must be right then, too, if it is done twice. CannotWrite where the file cannot be made.
     """
     lock = FileLock(path)
     try:
-        lock.acquire()
+        with writing(path):
+            lock.acquire()
     except NotImplementedError:
         yield
         return

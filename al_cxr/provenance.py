@@ -15,8 +15,13 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pandas", "modAL-py
 
 
 def command(arguments: list[str] | None = None) -> str:
-    """The command line as a person would type it again."""
-    return shlex.join(["al-cxr", *(sys.argv[1:] if arguments is None else arguments)])
+    """The command line as a person would type it again; bytes that are no text stand in it as \\xNN."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return shlex.join(["al-cxr", *(_readable(word) for word in words)])
+
+
+def _readable(word: str) -> str:
+    return word.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def commit() -> str:
@@ -48,5 +53,5 @@ def versions() -> dict[str, str]:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20)
-    return done.stdout
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True, timeout=20)
+    return done.stdout.decode(errors="replace")

@@ -20,12 +20,12 @@ All but the timings are byte-identical however often the run was stopped and sta
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from al_cxr.drafts import write_atomically
 from al_cxr.errors import UserError
 from al_cxr.metrics import Metrics
 
@@ -192,17 +192,6 @@ R = TypeVar("R", bound=BaseModel)
 def fits_folder(folder: Path, regime: str) -> Path:
     """Where the trained models of a run folder lie: the regimes of an experiment share theirs."""
     return (folder.parent if regime else folder) / "fits"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """All or nothing: a reader, or a kill, sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(draft, "wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(draft, path)
 
 
 def write(path: Path, record: BaseModel) -> None:

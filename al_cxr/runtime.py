@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from al_cxr.config import Machine
+from al_cxr.drafts import write_atomically
 from al_cxr.errors import UserError
-from al_cxr.records import write_atomically
 from al_cxr.seeds import digest_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -166,7 +166,7 @@ def _candidates(device: str) -> list[str]:
 def _cpu() -> str:
     """Model and the flags that decide the precision, from the operating system; "" where it does not tell."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")

@@ -14,8 +14,8 @@ import numpy as np
 
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore
+from al_cxr.drafts import write_atomically
 from al_cxr.errors import UserError
-from al_cxr.records import write_atomically
 
 SEEN = "seen.sha256"
 """File in a run folder or a bundle: a line an image, the hex SHA-256 of the bytes it was decoded from, sorted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +16,16 @@ from torch import nn
 
 from al_cxr import provenance, seen
 from al_cxr.assembly import build_head, build_loader, build_model, build_task
-from al_cxr.comparison.images import write_images
+from al_cxr.comparison.images import FILE, write_images
 from al_cxr.config import Settings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, card, default_cache
+from al_cxr.drafts import sweep, write_atomically
 from al_cxr.errors import UserError
 from al_cxr.experiment import differences
-from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write, write_atomically
+from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write
 from al_cxr.runtime import Runtime, resolve
 from al_cxr.speeds import passes_speed, training_speed, wait
 from al_cxr.training.losses import build as build_loss
@@ -100,6 +102,9 @@ def open_workspace(
     )
     if (folder / "experiment.json").exists():
         new = _continued(folder, new)
+    else:
+        _must_be_new(folder)
+    sweep(folder.parent if regime else folder, below=True)  # the models of regimes lie beside them
     runtime = _runtime(folder / "machine.json", settings, dataset, store, cache).activate()
     write(folder / "experiment.json", new)
     own = {store.digests[i] for split in ("train", "val") for i in dataset.indices(split)}
@@ -119,7 +124,7 @@ def reopen(folder: Path, settings: Settings) -> Workspace:
     data_card = card(dataset, store)
     if data_card.fingerprint != record.data.fingerprint:
         raise UserError(f"{record.data.name}: the data set was changed while {folder} was running; start it again")
-    runtime = Runtime(**json.loads((folder / "machine.json").read_text())).activate()
+    runtime = _noted(folder / "machine.json").activate()
     loader = build_loader(settings, dataset, store, runtime)
     return Workspace(folder, record.name, settings, dataset, store, data_card, runtime, loader, record.regime)
 
@@ -151,6 +156,13 @@ def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
             seen += len(index)
     wait(workspace.runtime)
     return train, seen / (time.perf_counter() - started)
+
+
+def _must_be_new(folder: Path) -> None:
+    """UserError where a folder that is no run's holds files of such names: they would be overwritten or believed."""
+    for name in (seen.SEEN, FILE, "arms", "baseline", "trials"):
+        if os.path.lexists(folder / name):
+            raise UserError(f"{folder / name}: is there already, and the folder holds no run; choose another --name")
 
 
 def _continued(folder: Path, new: ExperimentRecord) -> ExperimentRecord:
@@ -190,9 +202,17 @@ def _fixed(science: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "data": {k: v for k, v in kept["data"].items() if k != "sources"}}
 
 
+def _noted(path: Path) -> Runtime:
+    """What `_runtime` wrote."""
+    try:
+        return Runtime(**json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: not what al-cxr notes of a machine; delete it, or choose another --name") from None
+
+
 def _runtime(path: Path, settings: Settings, dataset: Dataset, store: PixelStore, cache: Path) -> Runtime:
     if path.exists():
-        return Runtime(**json.loads(path.read_text()))
+        return _noted(path)
     s = settings
     workload = {"model": s.model.model_dump(), "image_size": s.data.image_size, "batch_size": s.train.batch_size}
     runtime = resolve(

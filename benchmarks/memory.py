@@ -41,5 +41,5 @@ def extra_bytes(call: Callable[[], object]) -> float:
 
 
 def _resident() -> int:
-    fields = Path("/proc/self/statm").read_text().split()
+    fields = Path("/proc/self/statm").read_text(encoding="utf-8").split()
     return int(fields[1]) * 4096

@@ -125,11 +125,7 @@ def test_a_model_that_lacks_something_is_a_row_with_what_to_fetch(folder: Path) 
 def test_the_page_has_all_models_and_says_what_is_missing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synthetic: bool
 ) -> None:
-    def save(figure: object, path: Path, source: str = "") -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(torch.zeros(1).numpy().tobytes())
-
-    monkeypatch.setattr("al_cxr.report.page.save", save)
+    monkeypatch.setattr("al_cxr.report.page.png", lambda figure, source="": b"drawn")
     monkeypatch.setattr("al_cxr.report.html._Writer.add", lambda self, block: None)
     for model in ("cnn", "vit"):
         path = folder / model / "experiment.json"

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from tiny import TINY, write_tiny
 
 from al_cxr import models
@@ -106,15 +104,8 @@ def test_an_architecture_without_maps_says_why(tmp_path: Path, pixels: np.ndarra
     assert not list(folder.glob("maps-*"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_keeps_its_maps_and_a_report_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def save(figure: object, path: Path, source: str = "") -> None:
-        """In place of drawing, which takes most of the time."""
-        info = PngInfo()
-        info.add_text("Source", source)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (1, 1)).save(path, pnginfo=info)
-
-    monkeypatch.setattr("al_cxr.report.page.save", save)
     monkeypatch.chdir(tmp_path)
     few = re.sub("  ce-(margin|random): .*\n", "", TINY).replace("rounds: 2", "rounds: 1").replace("[0, 1]", "[0]")
     write_tiny(tmp_path, few)

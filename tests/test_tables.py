@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -67,18 +67,17 @@ def test_no_text_can_break_a_table(names: list[str], title: str) -> None:
         assert bare.count("|") == 3 and "<" not in bare
 
 
-def test_a_table_in_three_forms(tmp_path: Path) -> None:
+def test_a_table_in_three_forms() -> None:
     frame = pd.DataFrame({"arm": ["a", "b|c"], "f1": [0.123456789, np.nan], "labels": [10, 20]})
-    Table("t", "Title", frame, (Column("arm", "arm"), Column("F1, %", "f1", "percent")), "who · 3", ("Said.",)).write(
-        tmp_path
-    )
-    text = (tmp_path / "t.md").read_text()
+    columns = (Column("arm", "arm"), Column("F1, %", "f1", "percent"))
+    files = Table("t", "Title", frame, columns, "who · 3", ("Said.",)).files()
+    text = files["t.md"]
     lines = ["| arm  | F1, % |", "| ---- | ----: |", "| a    |  12.3 |", "| b\\|c |     — |"]
     assert text == "\n".join(["# Title", "", *lines, "", "- Said.", "", "*who · 3*", ""])
-    back = pd.read_csv(tmp_path / "t.csv")
+    back = pd.read_csv(io.StringIO(files["t.csv"]))
     assert list(back["arm"]) == ["a", "b|c"] and back["f1"][0] == pytest.approx(0.123457) and np.isnan(back["f1"][1])
     assert set(back["data"]) == {"who · 3"}
-    document = json.loads((tmp_path / "t.json").read_text())
+    document = json.loads(files["t.json"])
     assert document["data"] == "who · 3"
     assert document["rows"] == [{"arm": "a", "f1": 0.123456789, "labels": 10}, {"arm": "b|c", "f1": None, "labels": 20}]
 

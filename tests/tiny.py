@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 TINY = """\
 data: {sources: [{kind: phantom, count: 90, seed: 0}], image_size: 28}
@@ -42,15 +44,16 @@ def science_files(run: Path) -> dict[str, bytes]:
 
 
 def do_not_draw(patch: pytest.MonkeyPatch) -> None:
-    """Figures become empty files: for tests that ask where they go; test_figures.py draws every kind."""
+    """Figures become a pixel: for tests that ask where they go; test_figures.py draws every kind."""
 
-    def save(figure: object, path: Path, source: str = "") -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (1, 1)).save(path)
-        return path
+    def png(figure: object, source: str = "") -> bytes:
+        info, file = PngInfo(), io.BytesIO()
+        info.add_text("Source", source)
+        Image.new("L", (1, 1)).save(file, "png", pnginfo=info)
+        return file.getvalue()
 
     # Where it is used, not where it is defined: a module that is imported meanwhile would keep the patched one.
-    patch.setattr("al_cxr.report.page.save", save)
+    patch.setattr("al_cxr.report.page.png", png)
 
 
 def do_not_report(patch: pytest.MonkeyPatch) -> None:

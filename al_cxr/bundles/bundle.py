@@ -34,9 +34,10 @@ from al_cxr.bundles.bundle_records import (
 from al_cxr.bundles.validation import Validation, read_validation, write_validation
 from al_cxr.checkpoint import save_tensors
 from al_cxr.config import Machine
+from al_cxr.drafts import write_atomically, writing
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit, ModelCard
-from al_cxr.records import FitRecord, read, write, write_atomically
+from al_cxr.records import FitRecord, read, write
 from al_cxr.report.card import card as page
 from al_cxr.runtime import Runtime, plain
 from al_cxr.seeds import digest_text
@@ -75,8 +76,9 @@ class Bundle:
 def save_bundle(bundle: Bundle, out: Path) -> Path:
     """Write the folder `out`, whole or not at all; UserError where it is there already."""
     must_be_new(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         write(draft / BUNDLE, bundle.record)
         write_atomically(draft / CARD, page(bundle.record).encode())
@@ -88,16 +90,26 @@ def save_bundle(bundle: Bundle, out: Path) -> Path:
         files = sorted(p.relative_to(draft).as_posix() for p in draft.rglob("*") if p.is_file())
         lines = [f"{file_hash(draft / name)}  {name}\n" for name in files]
         write_atomically(draft / SUMS, "".join(lines).encode())
-        draft.chmod(0o755)
-        os.rename(draft, out)
+        with writing(out):
+            draft.chmod(0o755)
+            os.rename(draft, out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return out
 
 
 def must_be_new(out: Path) -> None:
+    """UserError where there is something, or where it would lie in a bundle."""
     if os.path.lexists(out):
         raise UserError(f"{out}: is there already; name a new folder, or delete it")
+    must_be_outside(out)
+
+
+def must_be_outside(out: Path) -> None:
+    """UserError for an output in a bundle, which would be one no more: it holds nothing but itself."""
+    for folder in (out, *out.resolve().parents):
+        if (folder / SUMS).is_file() and (folder / BUNDLE).is_file():
+            raise UserError(f"{out}: lies in the bundle {folder}, which holds nothing but itself; choose another place")
 
 
 def portable(card: ModelCard) -> ModelCard:

@@ -20,6 +20,8 @@ MAX_CSV = 256 * 2**20
 class Inputs:
     """Files below one root, sorted (a CSV: in its order), and what was left out."""
 
+    path: Path
+    """The folder or the CSV."""
     root: Path
     names: list[str]
     """Relative to the root, with forward slashes, each once."""
@@ -33,6 +35,7 @@ class Inputs:
 
 @dataclass
 class _Finder:
+    path: Path
     root: Root
     infos: dict[str, os.stat_result] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -58,7 +61,7 @@ class _Finder:
         fingerprint = digest_text(
             "".join([f"{self.root.path!s}\n".encode(errors="replace").decode(), *lines, *left_out])
         )
-        return Inputs(self.root.path, list(self.infos), self.skipped, others, fingerprint)
+        return Inputs(self.path, self.root.path, list(self.infos), self.skipped, others, fingerprint)
 
 
 def find_inputs(path: Path) -> Inputs:
@@ -80,7 +83,7 @@ def find_inputs(path: Path) -> Inputs:
 
 
 def _in_folder(path: Path) -> Inputs:
-    finder = _Finder(Root(path))
+    finder = _Finder(path, Root(path))
     others = 0
     for name, is_link in _walk(finder, finder.root.path):
         if is_link:
@@ -106,7 +109,7 @@ def _walk(finder: _Finder, top: Path) -> Iterator[tuple[str, bool]]:
 
 
 def _in_csv(path: Path) -> Inputs:
-    finder = _Finder(Root(path.parent))
+    finder = _Finder(path, Root(path.parent))
     try:
         if path.stat().st_size > MAX_CSV:
             raise UserError(f"{path}: larger than {MAX_CSV >> 20} MiB, the limit for a list of images")

@@ -20,17 +20,18 @@ import numpy as np
 from torch import nn
 
 from al_cxr.bundles import decoding
-from al_cxr.bundles.bundle import Bundle
+from al_cxr.bundles.bundle import Bundle, must_be_outside
 from al_cxr.bundles.bundle_records import LARGEST, BundleRecord, columns
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.config import Machine
 from al_cxr.data import chest, decode
 from al_cxr.data.loader import Loader
+from al_cxr.drafts import sweep, write_atomically, writing
 from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
+from al_cxr.outputs import must_be_ours
 from al_cxr.provenance import versions
-from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime, plain
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.passes import monte_carlo
@@ -46,6 +47,11 @@ MASK_SEED = 0
 """Of the Monte-Carlo masks, so that a bundle gives the same answer everywhere."""
 
 Row = list[str]
+
+SKIPPED: Row = ["path", "reason"]
+"""Columns of the list of images that could not be read."""
+MAX_LINE = 2**16
+"""Bytes of the first line of a file that is asked whether `predict` wrote it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,32 +142,32 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
     """Answers to all inputs as the CSV `out`, and what was skipped, with reasons, as `skipped_file(out)`.
 
     `workers` threads decode. After every chunk it stands in OUT.partial, from which a later start with the same bundle
-    and the same files goes on; `note(n)` is told how many images are done. UserError where none could be read.
+    and the same files goes on; `note(n)` is told how many images are done. UserError where none could be read, and
+    before anything is done where a file would be overwritten that is an input or no earlier output of this function.
     """
+    _must_be_ours(out, inputs)
     code = (
         f"{decode.VERSION} {chest.VERSION} {decoding.CHUNK} {BATCH} {json.dumps([versions(), header(bundle.record)])}"
     )
     key = digest_text(f"{bundle.identity()} {inputs.fingerprint} {code}")
-    partial = out.with_name(f"{out.name}.partial")
+    partial = _partial_file(out)
     done = _resumed(partial, key)
     reused = sum(len(chunk["rows"]) for chunk in done)
     note(min(len(done) * decoding.CHUNK, len(inputs.names)))
     if len(done) * decoding.CHUNK < len(inputs.names):
         answer = answerer(bundle, serving_runtime())
         stream = decoding.decoded(inputs, bundle.record.image_size, workers, len(done) * decoding.CHUNK)
-        with open(partial, "ab") as f, closing(stream):
+        with closing(stream):
             for names, pixels_NSS, bad in stream:
                 made = rows(bundle.record, names, answer(pixels_NSS)) if names else []
                 done.append({"rows": made, "skipped": bad})
-                f.write(json.dumps(done[-1]).encode() + b"\n")
-                f.flush()
-                os.fsync(f.fileno())
+                _append(partial, json.dumps(done[-1]).encode() + b"\n")
                 note(len(names) + len(bad))
     skipped = [*map(list, inputs.skipped), *(line for chunk in done for line in chunk["skipped"])]
     made = [row for chunk in done for row in chunk["rows"]]
     skipped_file(out).unlink(missing_ok=True)
     if skipped:
-        write_atomically(skipped_file(out), _csv(["path", "reason"], skipped))
+        write_atomically(skipped_file(out), _csv(SKIPPED, skipped))
     if not made:
         partial.unlink(missing_ok=True)
         raise UserError(f"none of {len(skipped):,} images could be read; the reasons are in {skipped_file(out)}")
@@ -175,13 +181,38 @@ def skipped_file(out: Path) -> Path:
     return out.with_name(f"{out.stem}.skipped.csv")
 
 
+def _partial_file(out: Path) -> Path:
+    return out.with_name(f"{out.name}.partial")
+
+
+def _must_be_ours(out: Path, inputs: Inputs) -> None:
+    """UserError unless all three files are free or were written by `predict`, as their first lines tell."""
+    must_be_outside(out)
+    read = [inputs.path, *(inputs.root / name for name in inputs.names)]
+    must_be_ours(out, lambda path: {"path", "abstain"} <= {*_first_line(path).split(",")}, read)
+    must_be_ours(skipped_file(out), lambda path: _first_line(path) == ",".join(SKIPPED), read)
+    must_be_ours(_partial_file(out), lambda path: _first_line(path).startswith('{"key": "'), read)
+
+
+def _first_line(path: Path) -> str:
+    with open(path, "rb") as f:
+        return f.readline(MAX_LINE).decode(errors="replace").rstrip("\n")
+
+
+def _append(partial: Path, line: bytes) -> None:
+    with writing(partial), open(partial, "ab") as f:
+        f.write(line)
+        f.flush()
+        os.fsync(f.fileno())
+
+
 def _resumed(partial: Path, key: str) -> list[dict[str, Any]]:
     """The whole chunks of an earlier start with this key; the file then ends after them, ready to be added to."""
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    sweep(partial.parent)
     first = json.dumps({"key": key}).encode() + b"\n"
     try:
         lines = partial.read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         lines = []
     if lines[:1] != [first]:
         lines = [first]

@@ -31,10 +31,10 @@ def baseline(request: Request, archs: str | None) -> None:
     settings = request.settings()
     asked = _asked(request, settings, archs)
     known = {*asked, *_all(settings)}
+    run = request.run_name("baseline")
+    folder, results = request.runs / run, request.results_of(run)
     dataset = load_data(settings)
     unavailable = _unavailable(settings, asked, dataset)
-    run = request.run_name("baseline")
-    folder = request.runs / run
     for name in (name for name in asked if name not in unavailable):
         workspace = open_run(f"{run}-{name}", settings.of_model(name), dataset, folder / name)
         record = BaselinesRecord(name=run, unavailable=unavailable, published=settings.baseline.published)
@@ -44,7 +44,7 @@ def baseline(request: Request, archs: str | None) -> None:
             sweep.run_all(workspace, print)
     explain = explainer(workspace.store.pixels, workspace.runtime)
     images = pixels_of(workspace), dataset.labels_N, named(workspace)
-    say_pages(write_baseline_report(folder, request.results / run, *images, explain=explain), folder)
+    say_pages(write_baseline_report(folder, results, *images, explain=explain), folder)
 
 
 def cross_validate(request: Request, archs: str | None, folds: int) -> None:

@@ -10,10 +10,13 @@ from al_cxr.config import DataSettings, MedmnistSource
 from al_cxr.data import kaggle, medmnist, sources
 from al_cxr.data.audit import audit as measure
 from al_cxr.data.dataset import Dataset
+from al_cxr.drafts import writing
 from al_cxr.errors import UserError
+from al_cxr.outputs import must_be_free
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 from al_cxr.report.contact import show as show_images
+from al_cxr.report.page import PAGE
 
 SHOWN_SIZE = 224
 """Pixels a side of the images on contact sheets."""
@@ -22,13 +25,14 @@ SHOWN_SIZE = 224
 def audit(data: str, out: Path) -> None:
     """`al-cxr data audit`: everything that can be wrong with a data set, as a report."""
     dataset = _load(data)
+    folder = out / dataset.name / "audit"
+    must_be_free(folder, PAGE)  # before the work, not after it
     print(f"data      {dataset.stamp} · {len(dataset):,} images")
     found = measure(dataset)
     for warning in found.warnings:
         print(f"warning   {warning}")
     if not found.warnings:
         print("nothing was found to warn of")
-    folder = out / dataset.name / "audit"
     page = write_audit(found, dataset, reader(dataset.images, SHOWN_SIZE), folder, folder / "gallery")
     print(f"report    {page}")
 
@@ -50,7 +54,8 @@ def fetch(what: str, out: Path | None, size: int) -> None:
         print(f"fetched   {folder}; try `al-cxr data audit {folder}`")
     elif kind == "medmnist" and name:
         root = out or Path("data/medmnist")
-        root.mkdir(parents=True, exist_ok=True)
+        with writing(root):
+            root.mkdir(parents=True, exist_ok=True)
         source = MedmnistSource.model_validate(
             {"kind": "medmnist", "flag": name, "pixels": size, "root": str(root), "download": True}
         )

@@ -13,7 +13,7 @@ from al_cxr import enough, provenance, seen
 from al_cxr import evaluate as external
 from al_cxr.adaptation import CANNOT, require_enough
 from al_cxr.bundles import evaluate as bundled
-from al_cxr.bundles.bundle import is_bundle
+from al_cxr.bundles.bundle import is_bundle, must_be_outside
 from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.config import Machine
 from al_cxr.data import sources
@@ -21,7 +21,9 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.errors import UserError
 from al_cxr.fits import ModelCard
+from al_cxr.outputs import must_be_free
 from al_cxr.report.evaluation import Judged, write_evaluation
+from al_cxr.report.page import PAGE
 from al_cxr.runtime import plain
 from al_cxr.trust.operating import Goal, goal_from
 from al_cxr.trust.trial import PREVALENCES
@@ -83,6 +85,9 @@ def evaluate(
     if target is not None and target not in card.classes:
         raise UserError(f"--target: the models know no class {target!r}, but {', '.join(card.classes)}")
     dataset = sources.load_for_evaluation(sources.parse(data), card.classes)
+    folder = out or folders[0] / "evaluations" / dataset.name
+    must_be_outside(folder)
+    must_be_free(folder, PAGE)  # before the work, not after it
     if adapt:
         require_enough(len(dataset))
     print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
@@ -113,7 +118,7 @@ def evaluate(
     }
     facts |= {named.name: bundled.described(named.bundle) for named in models.bundles}
     page = write_evaluation(
-        out or folders[0] / "evaluations" / dataset.name,
+        folder,
         judged,
         [dataset.images.name(i) for i in range(len(dataset))],
         dataset.labels_N,

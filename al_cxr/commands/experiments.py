@@ -22,10 +22,12 @@ from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.errors import UserError
 from al_cxr.explanations import explainer
 from al_cxr.nearest import hint
+from al_cxr.outputs import must_be_free
 from al_cxr.records import read
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
 from al_cxr.report.index import write_index
+from al_cxr.report.page import PAGE
 from al_cxr.report.regimes import write_regimes
 from al_cxr.report.search import write_search_report
 from al_cxr.report.terminal import comparison_text
@@ -52,6 +54,12 @@ class Request:
         if self.data is not None:
             over.append({"data": {"sources": [sources.parse(self.data).model_dump()]}})
         return experiment.load(self.experiment, self.profile, [*over, *more])
+
+    def results_of(self, name: str) -> Path:
+        """The folder of a page; UserError where it holds a page that is not al-cxr's, or the experiment file."""
+        folder = self.results / name
+        must_be_free(folder, (*PAGE, "settings.yaml", "environment.json"), [self.experiment])
+        return folder
 
     def run_name(self, *prefix: str) -> str:
         """The run folder's name: given, or made of the experiment file, the profiles and the data set."""
@@ -119,6 +127,7 @@ def _regimes(request: Request, settings: Settings) -> list[str]:
 def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> None:
     """One budget of an experiment: what is missing of it, and its report."""
     name = request.run_name()
+    results = request.results_of(f"{name}/{regime}")
     dataset = load_data(settings)
     if plan_only and (count := _features_missing(settings, dataset)):
         print(f"to do     features of {count:,} images and varied copies first; with them the rest can be planned")
@@ -132,7 +141,7 @@ def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> 
         sweep.run_all(workspace, print)
     else:
         print("finished  every run was there already; only the report is written anew")
-    labels_N, results = workspace.dataset.labels_N, request.results / workspace.name / regime
+    labels_N = workspace.dataset.labels_N
     explain = explainer(workspace.store.pixels, workspace.runtime)
     page = write_report(workspace.folder, results, pixels_of(workspace), labels_N, named(workspace), explain=explain)
     print(comparison_text(load_finished(workspace.folder)))

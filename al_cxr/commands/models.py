@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from al_cxr.bundles import predict as prediction
 from al_cxr.bundles.adapt import adapt as adapted
-from al_cxr.bundles.bundle import Bundle, is_bundle, open_bundle, save_bundle
+from al_cxr.bundles.bundle import Bundle, is_bundle, must_be_new, must_be_outside, open_bundle, save_bundle
 from al_cxr.bundles.bundle_records import CARD, LARGEST, UNPROVEN
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.explain import explain as explained
@@ -19,6 +19,7 @@ from al_cxr.bundles.predict import answerer, serving_runtime, skipped_file
 from al_cxr.data import decode
 from al_cxr.data.store import cores
 from al_cxr.errors import UserError
+from al_cxr.report.figures import must_be_a_figure
 from al_cxr.report.overlay import save_overlay
 from al_cxr.report.tables import file_name
 from al_cxr.trust.operating import Goal
@@ -28,6 +29,7 @@ DISCLAIMER = "Research software: not a medical device, not for diagnosis."
 
 def bundle(models: list[Path], out: Path, goal: Goal, coverage: float) -> None:
     """`al-cxr bundle`: a trained model, or several as one, as a folder that loads without its experiment."""
+    must_be_new(out)  # before the work, not after it
     made = assemble(models, serving_runtime(), goal, coverage)
     save_bundle(made, out)
     _describe(made)
@@ -71,7 +73,12 @@ def predict(model: Path, images: Path, out: Path) -> None:
 
 
 def explain(model: Path, images: list[Path], out: Path, label: str | None) -> None:
-    """`al-cxr explain`: each image beside a map of where the network looked; of an ensemble, the mean map."""
+    """`al-cxr explain`: each image beside a map of where the network looked; of an ensemble, the mean map.
+
+    An image that cannot be read is named and skipped. UserError where that leaves none, and before anything is drawn
+    where a file would be overwritten that is no overlay of an earlier start.
+    """
+    files = _overlays(images, out)
     loaded = _open(model)
     record = loaded.record
     shown = label or record.target
@@ -85,18 +92,26 @@ def explain(model: Path, images: list[Path], out: Path, label: str | None) -> No
         f"{record.name}: {how}, {record.image_size} px. Shows what the network used, which is not where a finding is. "
         f"{DISCLAIMER}"
     )
-    used: set[str] = set()
-    for path in images:
-        pixels_1SS = decode.decode(path, record.image_size)[None]
+    drawn = 0
+    for path, file in zip(images, files, strict=True):
+        try:
+            pixels_1SS = decode.decode(path, record.image_size)[None]
+        except UserError as error:
+            print(f"warning   {error}; skipped")
+            continue
         maps = []
         for fit, network in zip(loaded.fits, networks, strict=True):
             _, prepared = next(fit.loader(pixels_1SS, runtime).batches(np.arange(1), 1))
             maps.append(explained(network, prepared, target)[0].numpy())
         probability = answer(pixels_1SS).probs_NC[0, target]
-        file = out / f"{_unused(path, used)}.png"
         says = f"{how} · P({shown}) {probability:.3f}"
         save_overlay(file, pixels_1SS[0], np.mean(maps, axis=0), path.name, says, stamp)
         print(f"overlay   {file}: P({shown}) {probability:.3f}")
+        drawn += 1
+    if not drawn:
+        raise UserError(f"none of {len(images):,} images could be read")
+    skipped = len(images) - drawn
+    print(f"overlays  {out}: {drawn:,} of {len(images):,} images" + f", {skipped:,} skipped" * (skipped > 0))
 
 
 def _open(model: Path) -> Bundle:
@@ -122,12 +137,16 @@ def _describe(loaded: Bundle) -> None:
         print(f"warning   {caution}")
 
 
-def _unused(path: Path, used: set[str]) -> str:
-    """A file name for an image that no image before it has."""
-    stem = file_name(path.stem)
-    name, number = stem, 1
-    while name in used:
-        number += 1
-        name = f"{stem}-{number}"
-    used.add(name)
-    return name
+def _overlays(images: list[Path], out: Path) -> list[Path]:
+    """The file for each image, which no image before it has; UserError where one is not to be overwritten."""
+    must_be_outside(out)
+    found: dict[Path, None] = {}
+    for path in images:
+        stem = file_name(path.stem)
+        file, number = out / f"{stem}.png", 1
+        while file in found:
+            number += 1
+            file = out / f"{stem}-{number}.png"
+        must_be_a_figure(file, images)
+        found[file] = None
+    return list(found)

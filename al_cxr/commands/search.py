@@ -30,9 +30,10 @@ def search(request: Request, trials: int | None, seconds: float | None) -> None:
     wanted = check(settings, str(request.experiment))
     settings = settings.model_copy(update={"arms": {}})
     budget = wanted.trials if trials is None else trials
+    name = f"{request.run_name()}-search"
+    results = request.results_of(name)
     dataset = sources.load(settings.data)
     print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
-    name = f"{request.run_name()}-search"
     workspace = open_workspace(name, settings, dataset, request.runs / name, provenance.command())
     print(f"model     {settings.model.arch} · {models.parameters(workspace.build_model(0)):,} parameters")
     print(f"machine   {workspace.runtime.describe()}, one training after the other")
@@ -51,7 +52,7 @@ def search(request: Request, trials: int | None, seconds: float | None) -> None:
     done = run_trials(workspace, budget, seconds, tell)
     if not new:
         print("finished  the budget is spent already; only the report is written anew")
-    page = write_search_report(workspace.folder, request.results / name)
+    page = write_search_report(workspace.folder, results)
     chosen = best(done, wanted.objective, settings.data.target)
     if chosen is None:
         raise UserError(f"every trial failed ({done[0].measured[0].failed}); {page} lists them")

@@ -16,6 +16,7 @@ What is done to every image, in this order: decode, one channel, 0..255, squash 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -99,6 +100,8 @@ def read_file(path: Path, name: str) -> bytes:
         with open(path, "rb") as f:
             data = f.read(MAX_BYTES + 1)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # nothing is wrong with the image
+            raise
         raise UserError(f"{name}: cannot be read ({error.strerror})") from None
     if len(data) > MAX_BYTES:
         raise UserError(f"{name}: larger than {MAX_BYTES >> 20} MiB, the limit for one image")

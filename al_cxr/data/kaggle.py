@@ -8,7 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from al_cxr.errors import UserError
+from al_cxr.drafts import remedy
+from al_cxr.errors import CannotWrite, UserError
 
 DEFAULT_SLUG = "muhammadrehan00/chest-xray-dataset"
 """Normal, pneumonia and tuberculosis in train/val/test."""
@@ -49,7 +50,9 @@ def fetch(slug: str, destination: Path) -> Path:
             shutil.copytree(cached, whole, symlinks=True, copy_function=_link_or_copy)
             os.rename(whole, destination)
     except OSError as error:
-        raise UserError(f"{destination}: cannot be written ({error}); what was fetched stays in {cached}") from error
+        raise CannotWrite(
+            f"{destination}: cannot be written: {remedy(error)}; what was fetched stays in {cached}"
+        ) from error
     return destination
 
 

@@ -19,7 +19,8 @@ from PIL import Image
 from al_cxr.config import DataSettings, MedmnistSource
 from al_cxr.data import decode, splits
 from al_cxr.data.dataset import SPLITS, Dataset
-from al_cxr.errors import UserError
+from al_cxr.drafts import remedy
+from al_cxr.errors import CannotWrite, UserError
 
 MAX_BYTES = 16 * 2**30
 """Of one array: above the largest published one (TissueMNIST at 224 pixels, 8.3 GB)."""
@@ -160,7 +161,7 @@ def _download(source: MedmnistSource, path: Path) -> None:
         lines = " ".join(str(error).split())
         raise UserError(f"{path.name}: {lines.replace(draft, str(path.parent))}") from None
     except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written ({error.strerror})") from None
+        raise CannotWrite(f"{path.parent}: cannot be written: {remedy(error)}") from None
 
 
 def _shapes(path: Path) -> Shapes:

@@ -26,7 +26,8 @@ from al_cxr.data.dataset import Dataset, Images
 from al_cxr.data.decode import Reading
 from al_cxr.data.doubts import listed, told
 from al_cxr.data.splits import class_counts
-from al_cxr.errors import UserError
+from al_cxr.drafts import remedy, write_atomically
+from al_cxr.errors import CannotWrite, UserError
 
 PIXELS, INDEX = "pixels.u8", "index.json"
 WINDOW = 512
@@ -109,7 +110,8 @@ class PixelStore:
                 else:
                     return store
         except OSError as error:
-            raise UserError(f"{cache}: the pixel cache cannot be used ({error}); set machine.cache") from error
+            where = "machine.cache or AL_CXR_CACHE says where it lies"
+            raise CannotWrite(f"{cache}: the pixel cache cannot be used: {remedy(error)} ({where})") from error
         raise UserError(f"{folder}: the pixel cache was changed while it was made; delete the folder")
 
     @classmethod
@@ -152,7 +154,7 @@ class PixelStore:
                 os.fsync(f.fileno())
             if bad:
                 raise _unusable(bad, len(images))
-            records.write_atomically(draft / INDEX, json.dumps(index).encode())
+            write_atomically(draft / INDEX, json.dumps(index).encode())
             _publish(draft, folder, images, size)
         finally:
             shutil.rmtree(draft, ignore_errors=True)

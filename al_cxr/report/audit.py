@@ -83,7 +83,7 @@ def _long(page: Page, table: Table) -> None:
     """The first rows on the page, all in the files; one line where there are none."""
     n = len(table.frame)
     if n == 0:
-        table.write(page.folder / "tables")
+        page.table_files(table)
         page.add(f"{table.title}: none.")
     elif n <= ROWS:
         page.table(table)

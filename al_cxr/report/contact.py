@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from al_cxr.data.dataset import SPLITS, Dataset, Images
 from al_cxr.errors import UserError
-from al_cxr.report.figures import STYLE, new_figure, plain, save, tail
+from al_cxr.report.figures import STYLE, must_be_a_figure, new_figure, plain, save, tail
 
 Pixels = Callable[[np.ndarray], np.ndarray]
 """Absolute indices (M,) -> uint8 (M, S, S)."""
@@ -35,7 +35,8 @@ def show(
     split: str | None = None,
     label: str | None = None,
 ) -> Path:
-    """Writes a contact sheet as PNG; see `contact_sheet`."""
+    """Writes a contact sheet as PNG; see `contact_sheet`, and `figures.save` for what is not overwritten."""
+    must_be_a_figure(path)  # before the work, not after it
     return save(contact_sheet(dataset, pixels, per_class, seed, split, label), path)
 
 

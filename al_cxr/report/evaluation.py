@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.metrics import Metrics
-from al_cxr.records import write_atomically
 from al_cxr.report import figures
 from al_cxr.report.classes import per_class
 from al_cxr.report.page import LIMITS, Page
@@ -94,7 +93,7 @@ def write_evaluation(
         page.figure(shown, f"confusion-{file_name(group)}", f"Confusion matrix {BY_LARGEST}: {models[0].name}")
         for model in models:
             path = Path("predictions") / f"{file_name(model.name)}.csv"
-            _write_predictions(folder / path, model, names, labels_N)
+            page.file(path, _predictions(model, names, labels_N).encode())
             page.add(f"Every prediction of {escape(model.name)}: [{path.as_posix()}]({path.as_posix()})")
     return page.write()
 
@@ -104,11 +103,12 @@ def _group(name: str, models: Sequence[Judged], labels_N: np.ndarray) -> Group:
     return Group(file_name(name), name, tested)
 
 
-def _write_predictions(path: Path, model: Judged, names: Sequence[str], labels_N: np.ndarray) -> None:
+def _predictions(model: Judged, names: Sequence[str], labels_N: np.ndarray) -> str:
+    """As CSV."""
     classes = [c.name for c in model.metrics.classes]
     frame = pd.DataFrame({"name": list(names)})
     frame["true"] = [classes[i] for i in labels_N]
     frame["most_probable"] = [classes[i] for i in model.probs_NC.argmax(axis=1)]
     for c, name in enumerate(classes):
         frame[f"p_{name}"] = model.probs_NC[:, c]
-    write_atomically(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode())
+    return str(frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))

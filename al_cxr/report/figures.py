@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -20,8 +20,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from al_cxr.drafts import write_atomically
 from al_cxr.metrics import Metrics
-from al_cxr.records import Epoch, write_atomically
+from al_cxr.outputs import must_be_ours
+from al_cxr.records import Epoch
 
 # Okabe & Ito: told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
@@ -38,6 +40,8 @@ DPI = 150
 """Dots an inch of a saved figure."""
 COLOURS = 128
 """Of a saved drawing: no pixel is off by more than a tenth of the range, and the file has a third of the bytes."""
+ALONE = "al-cxr"
+"""The source that a figure without a page names, so that it is known again."""
 SMALLEST_IMAGE = 24
 """Pixels a side above which an image in a figure is a picture of something, and not a matrix with a few cells."""
 STYLE = {
@@ -107,8 +111,8 @@ def _stamp_height(stamp: str, width: float) -> float:
     return 0.14 * len(textwrap.wrap(stamp, int(13.5 * width))) + 0.1
 
 
-def save(figure: Figure, path: Path, source: str = "") -> Path:
-    """As PNG, without dates or versions inside; `source` says what it was made from.
+def png(figure: Figure, source: str = "") -> bytes:
+    """A PNG file, without dates or versions inside; `source` says what it was made from.
 
     A drawing has at most `COLOURS` colours; radiographs keep theirs.
     """
@@ -123,14 +127,28 @@ def save(figure: Figure, path: Path, source: str = "") -> Path:
     if not any(min(image.get_size()) > SMALLEST_IMAGE for axes in figure.axes for image in axes.images):
         saved = saved.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     saved.save(buffer, "png", optimize=True, dpi=(DPI, DPI), pnginfo=info)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path, inputs: Iterable[Path] = ()) -> Path:
+    """A figure alone, as PNG; UserError where `must_be_a_figure` says so."""
+    must_be_a_figure(path, inputs)
+    write_atomically(path, png(figure, ALONE))
     return path
 
 
+def must_be_a_figure(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """UserError where there is something that `save` did not write, or one of `inputs`."""
+    must_be_ours(path, lambda found: source_of(found) == ALONE, inputs)
+
+
 def source_of(path: Path) -> str:
-    """What a saved figure was made from; "" where it does not say."""
-    with Image.open(path) as image:
-        return str(image.info.get("Source", ""))
+    """What a saved figure was made from; "" where it does not say, or is no figure of ours."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return str(image.info.get("Source", ""))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for other files
+        return ""
 
 
 def history(epochs: Sequence[Epoch], best_epoch: int, title: str, stamp: str) -> Figure:

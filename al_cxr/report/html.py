@@ -46,7 +46,7 @@ def render(title: str, blocks: Sequence[Block], folder: Path, shown_in: Path) ->
     `folder` is where relative images of markdown are found; they are embedded if they lie inside it. Pictures of
     another folder than `shown_in` or `folder` are told and not shown.
     """
-    style, script = (OWN.joinpath(name).read_text() for name in ("style.css", "script.js"))
+    style, script = (OWN.joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"

@@ -11,17 +11,21 @@ from urllib.parse import quote
 import yaml
 
 from al_cxr.errors import UserError
-from al_cxr.records import DataCard, ExperimentRecord, write_atomically
+from al_cxr.outputs import must_be_free, write_files
+from al_cxr.records import DataCard, ExperimentRecord
 from al_cxr.report.document import Block, Facts, Listing, Picture, Tabulated
-from al_cxr.report.figures import Figure, save
+from al_cxr.report.figures import Figure, png
 from al_cxr.report.html import render
 from al_cxr.report.tables import Table, escape
+
+PAGE = ("README.md", "report.html")
 
 
 class Page:
     """A document that grows, and is written as README.md and, with everything inside, as report.html.
 
-    Its tables and figures also go into folders beside it, and README.md links them relatively.
+    Its tables and figures also go into folders beside it, and README.md links them relatively. Nothing is written
+    before the page is, so that an error on the way leaves no half of it.
     """
 
     def __init__(self, folder: Path, title: str) -> None:
@@ -29,6 +33,7 @@ class Page:
         self.folder = folder
         self.title = title
         self.blocks: list[Block] = []
+        self._files: dict[Path, dict[str, bytes]] = {folder: {}}
 
     def add(self, *parts: str) -> None:
         """Markdown, as it is."""
@@ -39,15 +44,24 @@ class Page:
         if items:
             self.blocks.append(Facts(dict(items)))
 
+    def file(self, path: Path, data: bytes, folder: Path | None = None) -> None:
+        """A file at `path` below the page's folder, or below the one that it must stay in."""
+        self._files.setdefault(folder or self.folder, {})[path.as_posix()] = data
+
     def listing(self, caption: str, path: Path, text: str) -> None:
-        """A text file, written to `path` below the page's folder, and linked."""
-        write_atomically(self.folder / path, text.encode())
+        """A text file at `path` below the page's folder, linked."""
+        self.file(path, text.encode())
         self.blocks.append(Listing(caption, path, text))
 
     def table(self, table: Table, inline: bool = True, notes: bool = True) -> None:
         """Written in all formats, and shown here (inline) or linked."""
-        table.write(self.folder / "tables")
+        self.table_files(table)
         self.blocks.append(Tabulated(table, inline, notes))
+
+    def table_files(self, table: Table) -> None:
+        """Written in all formats, and neither shown nor linked."""
+        for name, text in table.files().items():
+            self.file(Path("tables", name), text.encode())
 
     def figure(
         self,
@@ -63,25 +77,28 @@ class Page:
         A figure with images of patients names the `folder` it must stay in: it is written there, this page only says
         so, and a second report.html in that folder shows it.
         """
-        folder = folder or self.folder
-        path = folder / "figures" / f"{name}.png"
+        folder, path = folder or self.folder, Path("figures", f"{name}.png")
         if figure is not None:
-            save(figure, path, source)
-        self.blocks.append(Picture(path, caption, inline, folder))
+            self.file(path, png(figure, source), folder)
+        self.blocks.append(Picture(folder / path, caption, inline, folder))
 
     def write(self) -> Path:
         """Both forms; the path of README.md."""
-        return self.write_as("README.md", "report.html")
+        return self.write_as(*PAGE)
 
     def write_as(self, markdown: str, html: str) -> Path:
         """Both forms under these names; the path of the markdown."""
-        path = self.folder / markdown
         text = "\n\n".join([f"# {self.title}", *map(self._markdown, self.blocks)])
-        write_atomically(path, f"{text}\n".encode())
+        self.file(Path(markdown), f"{text}\n".encode())
         private = [block.folder for block in self.blocks if isinstance(block, Picture)]
-        for folder in dict.fromkeys([self.folder, *private]):
-            write_atomically(folder / html, render(self.title, self.blocks, self.folder, folder).encode())
-        return path
+        folders = list(dict.fromkeys([self.folder, *private]))
+        for folder in folders:
+            must_be_free(folder, [*self._files.get(folder, {}), html])
+        for folder, files in self._files.items():
+            write_files(folder, files)
+        for folder in folders:  # last, because it holds the figures
+            write_files(folder, {html: render(self.title, self.blocks, self.folder, folder).encode()})
+        return self.folder / markdown
 
     def _markdown(self, block: Block) -> str:
         match block:

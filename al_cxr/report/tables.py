@@ -7,12 +7,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
-from al_cxr.records import DataCard, write_atomically
+from al_cxr.records import DataCard
 
 Kind = Literal["text", "count", "percent", "points", "area", "seconds"]
 MISSING = "—"
@@ -112,14 +111,13 @@ class Table:
         parts = [f"{'#' * level} {self.title}", self.grid(), below, f"*{escape(self.stamp)}*"]
         return "\n\n".join(part for part in parts if part) + "\n"
 
-    def write(self, folder: Path) -> None:
-        """`folder`/NAME.md, .csv and .json; the CSV repeats the stamp in each row, in the column `data`."""
+    def files(self) -> dict[str, str]:
+        """NAME.md, .csv and .json; the CSV repeats the stamp in each row, in the column `data`."""
         rows = [{k: _plain(v) for k, v in row.items()} for row in self.frame.to_dict("records")]
         document = {"title": self.title, "data": self.stamp, "notes": list(self.notes), "rows": rows}
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         csv = self.frame.assign(data=self.stamp).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        for suffix, content in (("md", self.markdown(1)), ("csv", csv), ("json", text)):
-            write_atomically(folder / f"{self.name}.{suffix}", content.encode())
+        return {f"{self.name}.md": self.markdown(1), f"{self.name}.csv": csv, f"{self.name}.json": text}
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,7 @@ from al_cxr.records import Timing, read, write
 from al_cxr.scoring import predict
 from al_cxr.searching.records import MeasuredRecord, SearchRecord, Trial, load_trials, nested, trial_folder
 from al_cxr.seeds import rng, stream
-from al_cxr.training.trainer import fit
+from al_cxr.training.trainer import Diverged, fit
 from al_cxr.workspace import Workspace, note_commit, reopen
 
 SECTIONS = ("train", "model")
@@ -147,7 +147,7 @@ def _measure(
     model, started = workspace.build_model(seed), time.perf_counter()
     try:
         fitted = fit(model, workspace.task(record.loss, seed, labelled), checkpoint, f"trial {number} seed {seed}")
-    except UserError as error:  # it diverged, which is an answer: these settings do not train
+    except Diverged as error:  # which is an answer: these settings do not train
         timing = Timing(train=time.perf_counter() - started)
         measured = MeasuredRecord(trial=number, seed=seed, values=values, best_epoch=None, val=None, failed=str(error))
     else:

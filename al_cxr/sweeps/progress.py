@@ -98,7 +98,8 @@ class Progress:
 
     def _watch(self) -> None:
         while not self._stop.wait(INTERVAL):
-            with contextlib.suppress(UserError):  # met and raised again by the last look, where it can be caught
+            # Met and raised again by the last look, or when the output is flushed: where it can be caught.
+            with contextlib.suppress(UserError, OSError):
                 self.look()
 
     def _advance(self) -> list[Step]:

@@ -54,13 +54,17 @@ class Fitted:
     images_per_second: float
 
 
+class Diverged(UserError):
+    """The loss became infinite or no number: these settings do not train."""
+
+
 def fit(model: nn.Module, task: Task, checkpoint: Path | None = None, title: str = "training") -> Fitted:
     """Train on `task.train_index`, watch `task.val_index`, return the model with its best weights.
 
     Validation is looked at after every part of the training (`al_cxr.training.length`). Every random number of a part
     follows from (seed, part), so that a training that was killed and goes on from `checkpoint` ends with the same bits
-    as one that was not. A final batch of a single image is left out: batch-norm cannot train on it. Raises UserError
-    where training diverges or there are fewer than two images.
+    as one that was not. A final batch of a single image is left out: batch-norm cannot train on it. Raises Diverged
+    where it does, and UserError where there are fewer than two images.
     """
     settings, runtime = task.settings, task.runtime
     if len(task.train_index) < 2:
@@ -77,7 +81,7 @@ def fit(model: nn.Module, task: Task, checkpoint: Path | None = None, title: str
             train_loss, train_accuracy, seen = _train_part(state, task, done, steps[progress.epoch], bar)
             done += steps[progress.epoch]
             if not np.isfinite(train_loss):
-                raise UserError(
+                raise Diverged(
                     f"{title}: the loss became {train_loss} by step {done:,}; "
                     f"lower train.lr ({settings.lr:g}) or set train.clip_norm"
                 )
