@@ -38,13 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail("the memory is used up; use smaller images or batches, fewer processes, or a larger machine", 1)
     except OSError as error:
-        unprinted = streams.failed(sys.stdout)
-        where = "the output cannot be printed" if unprinted else error.filename or "a file cannot be used"
-        return _fail(f"{os.fsdecode(where)}: {remedy(error)}", 1)
+        streams.failed(sys.stdout)
+        # Whatever else is written names its file (al_cxr.drafts).
+        where = "the output cannot be printed" if error.filename is None else os.fsdecode(error.filename)
+        return _fail(f"{where}: {remedy(error)}", 1)
     except RuntimeError as error:
         if "home directory" not in str(error):  # pathlib's, where a user has none
             raise
-        return _fail("there is no home folder for caches; set HOME to a folder that you may write to", 1)
+        return _fail("there is no home folder for caches; set HOME, or AL_CXR_CACHE for the pixels, to a folder of yours", 1)
     return 0
 
 
