@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         if "home directory" not in str(error):  # pathlib's, where a user has none
             raise
-        return _fail("there is no home folder for caches; set HOME, or AL_CXR_CACHE for the pixels, to a folder of yours", 1)
+        return _fail(
+            "there is no home folder for caches; set HOME, or AL_CXR_CACHE for the pixels, to a folder of yours", 1
+        )
     return 0
 
 
