@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from al_cxr import enough
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, Source
 from al_cxr.data import checks, folder, kaggle, manifest, medmnist, sources, splits
 from al_cxr.data.dataset import SPLITS, Dataset
@@ -608,8 +609,11 @@ def test_warnings(tmp_path: Path) -> None:
         "class imbalance in train: 9 a, 3 b (3.0 to 1)",
         "source shortcut: every image from x is a",
         "source shortcut: every image of b with a known source comes from y",
+        *enough.of_split("val", {"a": 2, "b": 2}),
+        *enough.of_split("test", {"a": 2, "b": 2}),
     )
-    assert sources.load(settings(tree(tmp_path / "f", KAGGLE))).notes == ()
+    few = sources.load(settings(tree(tmp_path / "f", KAGGLE))).notes
+    assert len(few) == 2 and all(note.startswith(enough.PREFIX) for note in few)
 
 
 # ------------------------------------------------------------------------------------------------------ the real thing
