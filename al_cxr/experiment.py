@@ -18,6 +18,7 @@ from al_cxr.invalid import reasons
 from al_cxr.layers import Layer, chain
 from al_cxr.layers import profile as profile_layers
 from al_cxr.nearest import hint
+from al_cxr.written import as_written, sections_in
 
 APART = ("extends", "profiles")
 """Keys of a file that are no settings."""
@@ -46,14 +47,17 @@ def lay(layer: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_override(text: str) -> dict[str, Any]:
-    """`train.steps=200` -> {"train": {"steps": 200}}; the value is YAML."""
+    """`train.steps=200` -> {"train": {"steps": 200}}; the value is YAML, or text where the key wants it."""
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise UserError(f"--set {text}: write it as section.key=value, e.g. --set train.steps=200")
     try:
-        out: Any = yaml.safe_load(value)
-    except yaml.YAMLError:
+        loader = yaml.SafeLoader(value)
+        node = loader.get_single_node()
+        as_written(node, parts[-1])
+        out: Any = None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, ValueError):  # ValueError: of a day that is none
         raise UserError(f"--set {text}: {value!r} is not a YAML value") from None
     for part in reversed(parts):
         out = {part: out}
@@ -142,7 +146,7 @@ def _known_keys(location: list[str]) -> list[str]:
     for part in location:
         fields = [k.model_fields[part].annotation for k in kinds if part in k.model_fields]
         if fields:
-            kinds = [m for field in fields for m in _models_in(field)]
+            kinds = [m for field in fields for m in sections_in(field)]
         elif tagged := [k for k in kinds if part in typing.get_args(_kind(k))]:
             kinds = tagged
     return sorted({name for kind in kinds for name in kind.model_fields})
@@ -151,12 +155,6 @@ def _known_keys(location: list[str]) -> list[str]:
 def _kind(model: type[BaseModel]) -> Any:
     field = model.model_fields.get("kind")
     return field.annotation if field else None
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for argument in typing.get_args(annotation) for m in _models_in(argument)]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

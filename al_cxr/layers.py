@@ -14,6 +14,7 @@ import yaml
 
 from al_cxr.errors import UserError
 from al_cxr.nearest import hint, nearest
+from al_cxr.written import as_written
 
 MAX_BYTES = 1_000_000
 
@@ -90,6 +91,7 @@ def _parsed(text: str, path: Path) -> tuple[yaml.Node | None, Any]:
         loader = _Loader(text)
         loader.name = str(path)
         node = loader.get_single_node()
+        as_written(node)
         return node, None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

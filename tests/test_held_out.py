@@ -54,7 +54,9 @@ def test_every_image_is_where_it_belongs(test: str, val: str) -> None:
 
 
 def test_what_cannot_be_held_out_is_said() -> None:
-    with pytest.raises(UserError, match=r"data\.test_source: no image of phantom is from 'x'; its sources: site-a, "):
+    with pytest.raises(
+        UserError, match=r"data\.test_source: no image of phantom is from the source 'x'; known: site-a, "
+    ):
         load(test_source="x")
     root = shared("data", "cxr")
     with pytest.raises(UserError, match=r"data\.test_source: without shenzhen no image of tuberculosis is left"):

@@ -161,10 +161,10 @@ def test_bad_files_are_listed_and_skipped(
         "cut.png": "damaged",
         "empty.JPG": "empty",
         "text.png": "not an image",
-        "link.png": "leaves the root",
+        "link.png": "outside the folder",
         "linked": "not followed",
         "loop": "not followed",
-        "broken.png": "no such file",
+        "broken.png": "which is not there",
         "pipe.png": "not a regular file",
     }
     assert reasons.keys() == expected.keys()
@@ -192,7 +192,7 @@ def test_a_csv_names_images_below_its_own_folder(single: Path, images: Path, tmp
     assert [row["path"] for row in table(tmp_path / "out" / "p.csv")] == names
     skipped = {row["path"]: row["reason"] for row in table(tmp_path / "out" / "p.skipped.csv")}
     assert skipped["x/none.png"] == "no such file"
-    assert "leaves the root" in skipped["../x.png"] and "absolute path" in skipped["/etc/a.png"]
+    assert "outside the folder" in skipped["../x.png"] and "outside the folder" in skipped["/etc/a.png"]
 
 
 class _Stopped(Exception):
@@ -306,4 +306,4 @@ def test_explain_writes_an_overlay_an_image(
     assert {p.name for p in (tmp_path / "e").iterdir()} == {f"{stems[0]}.png", f"{stems[1]}.png", f"{stems[0]}-2.png"}
     assert "P(normal)" in capsys.readouterr().out
     assert main(["explain", str(single), names[0], "--out", str(tmp_path / "e"), "--class", "covid"]) == 2
-    assert "no class of this model" in capsys.readouterr().err
+    assert "--class: no class 'covid'; known: normal" in capsys.readouterr().err

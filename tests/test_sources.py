@@ -19,7 +19,7 @@ from PIL import Image
 
 from al_cxr import enough
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, Source
-from al_cxr.data import checks, folder, kaggle, manifest, medmnist, sources, splits
+from al_cxr.data import cells, checks, folder, kaggle, manifest, medmnist, sources, splits
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.store import PixelStore
 from al_cxr.errors import UserError
@@ -88,7 +88,8 @@ def test_hidden_files_are_skipped_and_other_files_counted(tmp_path: Path) -> Non
     assert len(dataset) == 18
     text = "\n".join(dataset.notes)
     assert "4 files left out" in text and "2 .dcm" in text and "1 .txt" in text and "1 without extension" in text
-    assert "1 images left out" in text and "beside the splits: extra" in text and "not searched: old" in text
+    assert "1 images left out" in text and "beside the splits: extra" in text
+    assert "in the class folder Normal the folder old: not searched" in text
 
 
 def test_unsplit_folder_is_split_stratified_and_the_same_way_again(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_folder_mistakes(tmp_path: Path) -> None:
         of_folder(tree(tmp_path / "bare", {"": 3}))
     with pytest.raises(UserError, match=r"train.b: empty class, no image in this folder"):
         of_folder(tree(tmp_path / "empty", {"train/a": 1, "train/b": 0}))
-    with pytest.raises(UserError, match=r"empty class.*the folder images, which is not searched"):
+    with pytest.raises(UserError, match=r"empty class.*the folder images.*--patient-folders"):
         of_folder(tree(tmp_path / "deep", {"a": 3, "b/images": 3}))
     with pytest.raises(UserError, match=r"only one class \(a\)"):
         of_folder(tree(tmp_path / "one", {"a": 5}))
@@ -127,8 +128,6 @@ def test_folder_mistakes(tmp_path: Path) -> None:
         of_folder(tree(tmp_path / "test-only", {"test/a": 1, "test/b": 1}))
     with pytest.raises(UserError, match="'val' and 'valid' both name the val split"):
         of_folder(tree(tmp_path / "both", {"train/a": 1, "val/a": 1, "valid/a": 1}))
-    with pytest.raises(UserError, match="'A' and 'a' are folders of one class"):
-        of_folder(tree(tmp_path / "case", {"A": 1, "a": 1}))
     with pytest.raises(UserError, match=r"no image of class 'b' in the .* split.*too few patients"):
         of_folder(tree(tmp_path / "few", {"a": 9, "b": 1}))
 
@@ -139,7 +138,7 @@ def test_links_out_of_the_root_are_refused_and_inside_are_not(tmp_path: Path) ->
     (tmp_path / "set" / "a" / "inside.png").symlink_to(tmp_path / "set" / "b" / "b-00.png")
     assert len(of_folder(source)) == 19
     (tmp_path / "set" / "a" / "link.png").symlink_to(tmp_path / "secret.png")
-    with pytest.raises(UserError, match=r"a/link\.png: a symbolic link that leaves the root"):
+    with pytest.raises(UserError, match=r"a/link\.png: a symbolic link to .*secret\.png, outside .*--follow-links"):
         of_folder(source)
     (tmp_path / "set" / "a" / "link.png").unlink()
     (tmp_path / "set" / "a" / "link.png").symlink_to(tmp_path / "nothing.png")
@@ -148,7 +147,7 @@ def test_links_out_of_the_root_are_refused_and_inside_are_not(tmp_path: Path) ->
     (tmp_path / "set" / "a" / "link.png").unlink()
     tree(tmp_path / "outside", {"c": 9})
     (tmp_path / "set" / "c").symlink_to(tmp_path / "outside" / "c")
-    with pytest.raises(UserError, match="leaves the root"):
+    with pytest.raises(UserError, match="outside the folder"):
         of_folder(source)
     (tmp_path / "alias").symlink_to(tmp_path / "outside")  # the root itself may be a link
     tree(tmp_path / "outside", {"d": 9})
@@ -194,7 +193,7 @@ def test_manifest(tmp_path: Path) -> None:
     assert dataset.labels_N.tolist() == [0, 1, 0, 1, 0, 1]
     assert dataset.split_N.tolist() == ["train", "train", "val", "val", "test", "test"]
     assert list(dataset.table.columns) == ["image", "label", "split", "patient_id", "source", "age"]
-    assert dataset.table["age"].tolist() == ["50", "", "7", "8", "9", "NA"]
+    assert dataset.table["age"].tolist() == ["50", "", "7", "8", "9", ""]
     assert dataset.table["source"].tolist() == ["x", "x", "x", "x", "y", "y"]
     assert [dataset.images.name(i) for i in range(6)] == [f"0{i}.png" for i in range(6)]
     assert dataset.images.read(5, 8)[0].max() == 5
@@ -234,21 +233,21 @@ BAD_ROWS = {
     ",a,train,,,": r"row 8: path is empty",
     "07.png,NaN,train,,,": r"row 8: label is NaN",
     "nan,a,train,,,": r"row 8: path is nan",
-    "07.png,a,train,nan,,": r"row 8: patient_id is nan; leave it empty where unknown",
-    "07.png,a,holdout,,,": r"row 8: unknown split 'holdout'; known are train, training, val",
+    "07.png,a,holdout,,,": r"row 8: unknown split 'holdout'; known: train, training, val",
+    "07.png,a,tset,,,": r"row 8: unknown split 'tset'; did you mean 'test'",
     "07.png,a,,,,": r"row 8: split is empty",
     "02.png,a,train,,,": r"row 8: 02\.png: the same path as in row 4",
     "x/../02.png,a,train,,,": r"row 8: 02\.png: the same path as in row 4",
-    "99.png,a,train,,,": r"row 8: no file 99\.png in .*is root the right folder",
+    "99.png,a,train,,,": r"row 8: no file 99\.png in .*paths are taken from the folder of the CSV.*--root",
     "07.png/x.png,a,train,,,": r"row 8: no file 07\.png/x\.png",
-    "../07.png,a,train,,,": r"row 8: \.\./07\.png: leaves the root",
-    "a/../../07.png,a,train,,,": r"row 8: .*leaves the root",
-    "..\\07.png,a,train,,,": r"row 8: .*leaves the root",
-    "/etc/passwd,a,train,,,": r"row 8: /etc/passwd: an absolute path leaves the root",
-    "C:\\x.png,a,train,,,": r"row 8: .*absolute path leaves the root",
+    "../07.png,a,train,,,": r"row 8: \.\./07\.png: outside the folder .*--root FOLDER",
+    "a/../../07.png,a,train,,,": r"row 8: .*outside the folder",
+    "..\\07.png,a,train,,,": r"row 8: .*outside the folder",
+    "/etc/passwd,a,train,,,": r"row 8: /etc/passwd: outside the folder",
+    "C:\\x.png,a,train,,,": r"row 8: .*a path of a Windows machine",
     "folder,a,train,,,": r"row 8: folder: not a regular file",
-    "out.png,a,train,,,": r"row 8: out\.png: a symbolic link that leaves the root",
-    "away/07.png,a,train,,,": r"row 8: away/07\.png: a symbolic link that leaves the root",
+    "out.png,a,train,,,": r"row 8: out\.png: a symbolic link to .*, outside the folder",
+    "away/07.png,a,train,,,": r"row 8: away/07\.png: a symbolic link to .*, outside the folder",
     '"a\tb.png",a,train,,,': r"row 8: 'a\\tb\.png': control characters",
     f"{'x' * 300}.png,a,train,,,": r"row 8: x+\.png: cannot be read \(File name too long\)",
     "07.png,a,train": r"row 8: 3 cells, but the header has 6",
@@ -287,8 +286,6 @@ def test_manifest_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         of_manifest(ManifestSource(kind="manifest", path=str(tmp_path / "gone.csv"), root=None))
     with pytest.raises(UserError, match="no column label; it has path, finding"):
         load("00.png,a", header="path,finding")
-    with pytest.raises(UserError, match=r"no column path and no column label.*semicolons"):
-        load("00.png;a", header="path;label")
     with pytest.raises(UserError, match="column 'label' stands there twice"):
         load("00.png,a,a", header="path,label,Label")
     with pytest.raises(UserError, match="column 'image', a name that is taken"):
@@ -297,7 +294,7 @@ def test_manifest_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         load("00.png,a,a", header="path,label,")
     with pytest.raises(UserError, match="a header and no rows"):
         load()
-    with pytest.raises(UserError, match="empty; a manifest has the columns"):
+    with pytest.raises(UserError, match="empty; the first row names the columns"):
         load(header="")
     with pytest.raises(UserError, match=r"only one class \(a\)"):
         load("00.png,a", "01.png,a", header="path,label")
@@ -312,7 +309,7 @@ def test_manifest_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     source = ManifestSource(kind="manifest", path=str(tmp_path / "set.csv"), root=None)
     with pytest.raises(UserError, match="not UTF-8"):
         of_manifest(source)
-    monkeypatch.setattr(manifest, "MAX_BYTES", 10)
+    monkeypatch.setattr(cells, "MAX_BYTES", 10)
     with pytest.raises(UserError, match="larger than"):
         of_manifest(source)
 
@@ -407,9 +404,9 @@ def test_medmnist_mistakes(tmp_path: Path) -> None:
         of_medmnist(source("chestmnist"))
     with pytest.raises(UserError, match="organmnist3d is 3-D"):
         of_medmnist(source("organmnist3d"))
-    with pytest.raises(UserError, match="did you mean pneumoniamnist"):
+    with pytest.raises(UserError, match="did you mean 'pneumoniamnist'"):
         of_medmnist(source("pneumonia_mnist"))
-    with pytest.raises(UserError, match="known are pathmnist"):
+    with pytest.raises(UserError, match="known: pathmnist"):
         of_medmnist(source("?"))
 
 
@@ -591,7 +588,9 @@ def test_evaluation_uses_the_test_split_or_everything(tmp_path: Path) -> None:
 
 
 def test_evaluation_refuses_a_label_the_model_does_not_know(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"set\.csv: 05\.png is labelled 'b', which the model does not know.*are a, c"):
+    with pytest.raises(
+        UserError, match=r"set\.csv: 05\.png is labelled 'b', which the model does not know; known: a, c"
+    ):
         sources.load_for_evaluation(table(tmp_path, *GOOD), ["a", "c"])
     ok = table(tmp_path, GOOD[1].replace(",b,", ",other,"), GOOD[4])  # in a split that is not used
     assert len(sources.load_for_evaluation(ok, ["a"])) == 1

@@ -23,7 +23,7 @@ def decoded(
 
     While one chunk is used, the next is decoded.
     """
-    root = Root(inputs.root)
+    root = Root(inputs.root, inputs.follow_links)
 
     def one(name: str) -> np.ndarray | str:
         try:

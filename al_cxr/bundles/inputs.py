@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from al_cxr.data.cells import SUFFIXES as SUFFIXES_OF_TABLES
+from al_cxr.data.cells import read_cells
 from al_cxr.data.decode import SUFFIXES
-from al_cxr.data.files import Root
+from al_cxr.data.files import LINKS_OPTION, Root
 from al_cxr.errors import UserError
 from al_cxr.seeds import digest_text
-
-MAX_CSV = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,15 @@ class Inputs:
     """Files that do not end like an image; only counted."""
     fingerprint: str
     """Hex SHA-256 of all names, sizes and times of change."""
+    follow_links: bool = False
+    """Whether symbolic links may lead out of the root."""
 
 
 @dataclass
 class _Finder:
     path: Path
     root: Root
+    follow_links: bool
     infos: dict[str, os.stat_result] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
@@ -61,19 +63,23 @@ class _Finder:
         fingerprint = digest_text(
             "".join([f"{self.root.path!s}\n".encode(errors="replace").decode(), *lines, *left_out])
         )
-        return Inputs(self.path, self.root.path, list(self.infos), self.skipped, others, fingerprint)
+        return Inputs(self.path, self.root.path, list(self.infos), self.skipped, others, fingerprint, self.follow_links)
 
 
-def find_inputs(path: Path) -> Inputs:
-    """The images below a folder, or of a CSV with a column `path` (relative to the CSV's own folder).
+def find_inputs(path: Path, root: Path | None = None, follow_links: bool = False) -> Inputs:
+    """The images below a folder, or of a CSV with a column `path` (relative to `root`, by default its own folder).
 
-    No path may leave the root: symbolic links that do, and links to folders, are skipped and listed. UserError where
-    the path is neither, or where there is nothing to read.
+    No path may lead out of it: symbolic links that do, and links to folders, are skipped and listed, unless
+    `follow_links` allows them. UserError where the path is neither, or where there is nothing to read.
     """
     if path.is_dir():
-        inputs = _in_folder(path)
-    elif path.suffix.lower() == ".csv":
-        inputs = _in_csv(path)
+        if root is not None:
+            raise UserError(f"--root {root}: is for the paths of a CSV, and {path} is a folder; leave it out")
+        inputs = _in_folder(path, follow_links)
+    elif path.exists() and path.name.lower().endswith(SUFFIXES_OF_TABLES):
+        if root is not None and not root.is_dir():
+            raise UserError(f"--root {root}: no such folder")
+        inputs = _in_csv(path, root or path.parent, follow_links)
     else:
         what = "neither a folder nor a CSV" if path.exists() else "no such file or folder"
         raise UserError(f"{path}: {what}; give a folder of images, or a CSV with a column path")
@@ -82,12 +88,12 @@ def find_inputs(path: Path) -> Inputs:
     return inputs
 
 
-def _in_folder(path: Path) -> Inputs:
-    finder = _Finder(path, Root(path))
+def _in_folder(path: Path, follow_links: bool) -> Inputs:
+    finder = _Finder(path, Root(path, follow_links), follow_links)
     others = 0
     for name, is_link in _walk(finder, finder.root.path):
         if is_link:
-            finder.skip(name, "a symbolic link to a folder, which is not followed")
+            finder.skip(name, f"a symbolic link to a folder, which is not followed without {LINKS_OPTION}")
         elif name.lower().endswith(SUFFIXES):
             finder.add(name)
         else:
@@ -96,35 +102,31 @@ def _in_folder(path: Path) -> Inputs:
 
 
 def _walk(finder: _Finder, top: Path) -> Iterator[tuple[str, bool]]:
-    """(name, whether it is a link to a folder) of everything visible below `top` but folders, sorted by folder."""
+    """(name, whether it is a link to a folder that is not followed) of everything visible below `top` but folders,
+    sorted by folder. A folder that links lead to several times is walked once."""
+    walked: set[str] = set()
 
     def unreadable(error: OSError) -> None:
         finder.skip(os.path.relpath(error.filename, top), f"the folder cannot be read ({error.strerror})")
 
-    for folder, below, files in os.walk(top, onerror=unreadable):
+    for folder, below, files in os.walk(top, onerror=unreadable, followlinks=finder.follow_links):
+        if (real := os.path.realpath(folder)) in walked:
+            below.clear()
+            continue
+        walked.add(real)
         below[:] = sorted(name for name in below if not name.startswith(".") and name != "__MACOSX")
-        links = {name for name in below if os.path.islink(os.path.join(folder, name))}
+        links = {n for n in below if not finder.follow_links and os.path.islink(os.path.join(folder, n))}
         for name in sorted([*links, *(name for name in files if not name.startswith("."))]):
             yield Path(os.path.relpath(os.path.join(folder, name), top)).as_posix(), name in links
 
 
-def _in_csv(path: Path) -> Inputs:
-    finder = _Finder(path, Root(path.parent))
-    try:
-        if path.stat().st_size > MAX_CSV:
-            raise UserError(f"{path}: larger than {MAX_CSV >> 20} MiB, the limit for a list of images")
-        with open(path, encoding="utf-8-sig", newline="") as f:
-            reader = csv.DictReader(f, strict=True)
-            column = next((name for name in reader.fieldnames or () if name.strip().lower() == "path"), None)
-            if column is None:
-                raise UserError(f"{path}: no column path; it has {', '.join(reader.fieldnames or ['nothing'])}")
-            for row in reader:
-                if text := (row[column] or "").strip():
-                    finder.add(text)
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; save it as CSV UTF-8") from None
-    except csv.Error as error:
-        raise UserError(f"{path}: not a CSV ({error})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+def _in_csv(path: Path, root: Path, follow_links: bool) -> Inputs:
+    finder = _Finder(path, Root(root, follow_links, path.parent), follow_links)
+    header, rows = read_cells(path)
+    if "path" not in header:
+        raise UserError(f"{path}: no column path; it has {', '.join(header)}")
+    column = header.index("path")
+    for _, cells in rows:
+        if len(cells) > column and (text := cells[column].strip()):
+            finder.add(text)
     return finder.found(0)

@@ -9,6 +9,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from al_cxr.config import Source
     from al_cxr.trust.operating import Goal
 
 
@@ -57,7 +58,7 @@ def evaluate(options: argparse.Namespace) -> None:
     o = options
     asked = any(value is not None for value in (o.best, o.sensitivity, o.specificity))
     goal = _goal(o) if asked else None
-    evaluate(o.runs, o.data, o.out, o.attribution, o.target, goal, o.prevalence, o.adapt)
+    evaluate(o.runs, _source(o), o.out, o.attribution, o.target, goal, o.prevalence, o.adapt)
 
 
 def bundle(options: argparse.Namespace) -> None:
@@ -69,13 +70,13 @@ def bundle(options: argparse.Namespace) -> None:
 def adapt(options: argparse.Namespace) -> None:
     from al_cxr.commands import models
 
-    models.adapt(options.model, options.images, options.out)
+    models.adapt(options.model, options.images, options.out, options.root, options.follow_links)
 
 
 def predict(options: argparse.Namespace) -> None:
     from al_cxr.commands import models
 
-    models.predict(options.model, options.images, options.out)
+    models.predict(options.model, options.images, options.out, options.root, options.follow_links)
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -87,14 +88,14 @@ def explain(options: argparse.Namespace) -> None:
 def audit(options: argparse.Namespace) -> None:
     from al_cxr.commands import data
 
-    data.audit(options.data, options.out)
+    data.audit(_source(options), options.out)
 
 
 def show(options: argparse.Namespace) -> None:
     from al_cxr.commands import data
 
     o = options
-    data.show(o.data, o.per_class, o.seed, o.split, o.label, o.out)
+    data.show(_source(o), o.per_class, o.seed, o.split, o.label, o.out)
 
 
 def fetch(options: argparse.Namespace) -> None:
@@ -105,10 +106,16 @@ def fetch(options: argparse.Namespace) -> None:
 
 def _request(options: argparse.Namespace) -> Any:
     from al_cxr.commands.experiments import Request
+    from al_cxr.errors import UserError
 
+    if options.data is None and (options.root or options.follow_links or options.patient_folders):
+        raise UserError(
+            "--root, --follow-links and --patient-folders go with --data; in an experiment file they stand "
+            "under data.sources as root, follow_links and patient_folders"
+        )
     return Request(
         experiment=options.experiment,
-        data=options.data,
+        data=None if options.data is None else _source(options),
         profile=options.profile,
         overrides=tuple(options.set),
         name=options.name,
@@ -116,6 +123,12 @@ def _request(options: argparse.Namespace) -> Any:
         results=options.results,
         regime=getattr(options, "regime", None),
     )
+
+
+def _source(options: argparse.Namespace) -> Source:
+    from al_cxr.data import sources
+
+    return sources.parse(options.data, options.root, options.follow_links, options.patient_folders)
 
 
 def _goal(options: argparse.Namespace) -> Goal:

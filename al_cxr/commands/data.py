@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from al_cxr.config import DataSettings, MedmnistSource
+from al_cxr.config import DataSettings, MedmnistSource, Source
 from al_cxr.data import kaggle, medmnist, sources
 from al_cxr.data.audit import audit as measure
 from al_cxr.data.dataset import Dataset
@@ -22,7 +22,7 @@ SHOWN_SIZE = 224
 """Pixels a side of the images on contact sheets."""
 
 
-def audit(data: str, out: Path) -> None:
+def audit(data: Source, out: Path) -> None:
     """`al-cxr data audit`: everything that can be wrong with a data set, as a report."""
     dataset = _load(data)
     folder = out / dataset.name / "audit"
@@ -37,7 +37,7 @@ def audit(data: str, out: Path) -> None:
     print(f"report    {page}")
 
 
-def show(data: str, per_class: int, seed: int, split: str | None, label: str | None, out: Path) -> None:
+def show(data: Source, per_class: int, seed: int, split: str | None, label: str | None, out: Path) -> None:
     """`al-cxr data show`: a contact sheet."""
     dataset = _load(data)
     counts = ", ".join(f"{name} {int((dataset.labels_N == i).sum()):,}" for i, name in enumerate(dataset.classes))
@@ -70,5 +70,5 @@ def fetch(what: str, out: Path | None, size: int) -> None:
         raise UserError(f"{what!r}: nothing is known under this name; give kaggle, kaggle:OWNER/NAME or medmnist:FLAG")
 
 
-def _load(data: str) -> Dataset:
-    return sources.load(DataSettings(sources=[sources.parse(data)]))
+def _load(data: Source) -> Dataset:
+    return sources.load(DataSettings(sources=[data]))

@@ -15,12 +15,13 @@ from al_cxr.adaptation import CANNOT, require_enough
 from al_cxr.bundles import evaluate as bundled
 from al_cxr.bundles.bundle import is_bundle, must_be_outside
 from al_cxr.bundles.bundle_records import UNPROVEN
-from al_cxr.config import Machine
+from al_cxr.config import Machine, Source
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.errors import UserError
 from al_cxr.fits import ModelCard
+from al_cxr.names import known_class
 from al_cxr.outputs import must_be_free
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE
@@ -66,7 +67,7 @@ class Models:
 
 def evaluate(
     folders: list[Path],
-    data: str,
+    data: Source,
     out: Path | None,
     attribution: str,
     target: str | None = None,
@@ -82,9 +83,9 @@ def evaluate(
     models = _found(folders, out, adapt)
     cards, target = models.cards, target or models.target
     card = cards[0]
-    if target is not None and target not in card.classes:
-        raise UserError(f"--target: the models know no class {target!r}, but {', '.join(card.classes)}")
-    dataset = sources.load_for_evaluation(sources.parse(data), card.classes)
+    if target is not None:
+        target = known_class(target, card.classes, "--target")
+    dataset = sources.load_for_evaluation(data, card.classes)
     folder = out or folders[0] / "evaluations" / dataset.name
     must_be_outside(folder)
     must_be_free(folder, PAGE)  # before the work, not after it

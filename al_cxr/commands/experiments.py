@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Request:
     """The options that `run` and `baseline` share, as given on the command line."""
 
     experiment: Path
-    data: str | None
+    data: Source | None
     profile: str | None
     overrides: tuple[str, ...]
     name: str | None
@@ -52,7 +53,7 @@ class Request:
     def settings(self, *more: dict[str, object]) -> Settings:
         over = [experiment.parse_override(text) for text in self.overrides]
         if self.data is not None:
-            over.append({"data": {"sources": [sources.parse(self.data).model_dump()]}})
+            over.append({"data": {"sources": [self.data.model_dump()]}})
         return experiment.load(self.experiment, self.profile, [*over, *more])
 
     def results_of(self, name: str) -> Path:
@@ -68,7 +69,7 @@ class Request:
                 raise UserError(f"--name {self.name}: letters, digits and . _ + - only; it becomes a folder")
             return "-".join([*prefix, self.name])
         profile = (self.profile or "").replace(",", "-")
-        data = _short(sources.parse(self.data)) if self.data else ""
+        data = _short(self.data) if self.data else ""
         return "-".join(part for part in (*prefix, self.experiment.stem, profile, data) if part)
 
 
@@ -232,7 +233,8 @@ def open_run(name: str, settings: Settings, dataset: Dataset, folder: Path, regi
 def _short(source: Source) -> str:
     match source:
         case ManifestSource() | FolderSource():
-            return Path(source.path).stem
+            path = Path(os.path.abspath(source.path))  # of "." the folder's own name
+            return path.stem if isinstance(source, ManifestSource) else path.name
         case MedmnistSource():
             return source.flag
     return source.kind

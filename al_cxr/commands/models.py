@@ -19,6 +19,7 @@ from al_cxr.bundles.predict import answerer, serving_runtime, skipped_file
 from al_cxr.data import decode
 from al_cxr.data.store import cores
 from al_cxr.errors import UserError
+from al_cxr.names import known_class
 from al_cxr.report.figures import must_be_a_figure
 from al_cxr.report.overlay import save_overlay
 from al_cxr.report.tables import file_name
@@ -36,11 +37,11 @@ def bundle(models: list[Path], out: Path, goal: Goal, coverage: float) -> None:
     print(f"bundle    {out}, with its card {out / CARD}")
 
 
-def adapt(model: Path, images: Path, out: Path) -> None:
+def adapt(model: Path, images: Path, out: Path, root: Path | None = None, follow_links: bool = False) -> None:
     """`al-cxr adapt`: a model for another hospital, from images of that hospital without labels."""
     loaded = _open(model)
     _describe(loaded)
-    inputs = find_inputs(images)
+    inputs = find_inputs(images, root, follow_links)
     print(f"images    {len(inputs.names):,} in {images}")
     print(f"warning   {loaded.record.mix}")
     print(f"warning   {UNPROVEN}")
@@ -53,13 +54,13 @@ def adapt(model: Path, images: Path, out: Path) -> None:
     print(DISCLAIMER)
 
 
-def predict(model: Path, images: Path, out: Path) -> None:
+def predict(model: Path, images: Path, out: Path, root: Path | None = None, follow_links: bool = False) -> None:
     """`al-cxr predict`: a CSV of what a model says of each image."""
     loaded = _open(model)
     _describe(loaded)
     if loaded.record.uncertainty == "none":
         print("note      one network with nothing random in it: the column mutual_information stays empty")
-    inputs = find_inputs(images)
+    inputs = find_inputs(images, root, follow_links)
     others = f", and {inputs.others:,} files that are no images" if inputs.others else ""
     print(f"images    {len(inputs.names):,} in {images}{others}")
     with tqdm(total=len(inputs.names), desc="predicting", unit=" images", disable=None) as bar:
@@ -81,9 +82,7 @@ def explain(model: Path, images: list[Path], out: Path, label: str | None) -> No
     files = _overlays(images, out)
     loaded = _open(model)
     record = loaded.record
-    shown = label or record.target
-    if shown not in record.classes:
-        raise UserError(f"--class {shown}: no class of this model; its classes are {', '.join(record.classes)}")
+    shown = known_class(label or record.target, record.classes, "--class")
     target = record.classes.index(shown)
     runtime = serving_runtime()
     networks, answer = loaded.networks(runtime), answerer(loaded, runtime)

@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
         help="a run folder, or an arm, a seed or a fit below it (several: also as one), or a bundle",
     )
     evaluate.add_argument("--data", required=True, help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER]")
+    _files_options(evaluate, patients=True)
     evaluate.add_argument("--out", type=Path, default=None, help="where to write; RUN/evaluations/DATA unless given")
     evaluate.add_argument("--attribution", default="", help="who made the images, printed in the report")
     evaluate.add_argument("--target", help="class that thresholds and slices are about; the run's own unless given")
@@ -135,6 +136,7 @@ def parser() -> argparse.ArgumentParser:
     adapt.add_argument("model", type=Path, help=model_help)
     adapt.add_argument("images", type=Path, help="a folder, searched whole, or a CSV with a column path")
     adapt.add_argument("out", type=Path, help="the new bundle")
+    _files_options(adapt)
     adapt.set_defaults(call=calls.adapt)
 
     predict = commands.add_parser(
@@ -149,6 +151,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("model", type=Path, help=model_help)
     predict.add_argument("images", type=Path, help="a folder, searched whole, or a CSV with a column path")
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="the CSV (%(default)s)")
+    _files_options(predict)
     predict.set_defaults(call=calls.predict)
 
     explain = commands.add_parser("explain", help="where a trained model looked, drawn over the images")
@@ -164,6 +167,7 @@ def parser() -> argparse.ArgumentParser:
     show = actions.add_parser("show", help="a contact sheet of its images")
     for action in (audit, show):
         action.add_argument("data", help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER]")
+        _files_options(action, patients=True)
         action.add_argument("--out", type=Path, default=Path("runs/data"), help="where to write (%(default)s)")
     show.add_argument("--per-class", type=int, default=8, help="images a class (%(default)s)")
     show.add_argument("--seed", type=int, default=0, help="which images (%(default)s)")
@@ -183,6 +187,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _settings_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="folder, CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER] instead of the YAML's")
+    _files_options(parser, patients=True)
     parser.add_argument(
         "--profile", help="a profile of the experiment file, e.g. paper; of several (a,b) each lies on those before it"
     )
@@ -192,6 +197,20 @@ def _settings_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="of the run folder; made from the file, --profile and --data unless given")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs go (%(default)s)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where reports go (%(default)s)")
+
+
+def _files_options(parser: argparse.ArgumentParser, patients: bool = False) -> None:
+    """Where the files of a data set may lie, and with `patients` what folders inside class folders are."""
+    parser.add_argument(
+        "--root", type=Path, help="folder that the paths of a CSV start from; the CSV's own unless given"
+    )
+    parser.add_argument(
+        "--follow-links", action="store_true", help="read symbolic links that lead out of the folder (DVC, git-annex)"
+    )
+    if patients:
+        parser.add_argument(
+            "--patient-folders", action="store_true", help="each class folder holds a folder a patient, named by the id"
+        )
 
 
 def _goal_options(parser: argparse.ArgumentParser) -> None:

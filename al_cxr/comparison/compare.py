@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.errors import UserError
+from al_cxr.names import known_class
 from al_cxr.records import Timing
 
 
@@ -22,8 +22,7 @@ def per_seed(finished: Finished, target: str) -> pd.DataFrame:
     no more labels its last model stands for the rounds that follow (`carried`), with the labels that it had and no
     seconds, so that means are over all seeds.
     """
-    if target not in finished.experiment.data.classes:
-        raise UserError(f"no class {target!r}; the classes are {', '.join(finished.experiment.data.classes)}")
+    target = known_class(target, finished.experiment.data.classes, finished.experiment.data.name)
     arms = finished.settings.arms
     rows = []
     for arm, seed in finished.rounds:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from al_cxr.config.section import Section
+from al_cxr.names import class_name, plain
+
+ClassName = Annotated[str, AfterValidator(class_name)]
+SourceName = Annotated[str, AfterValidator(plain)]
 
 
 class FolderSource(Section):
@@ -14,6 +18,8 @@ class FolderSource(Section):
 
     kind: Literal["folder"]
     path: str = Field(description="folder that holds the class folders or the split folders")
+    follow_links: bool = Field(False, description="read symbolic links that lead out of the folder (DVC, git-annex)")
+    patient_folders: bool = Field(False, description="each class folder holds a folder a patient, named by the id")
     attribution: str = Field("", description="who made the images and under which terms; printed in every report")
 
 
@@ -22,7 +28,10 @@ class ManifestSource(Section):
 
     kind: Literal["manifest"]
     path: str = Field(description="the CSV file")
-    root: str | None = Field(None, description="folder the paths are relative to; null = the CSV's own folder")
+    root: str | None = Field(
+        None, description="folder the paths are relative to and lie below; null = the CSV's own folder"
+    )
+    follow_links: bool = Field(False, description="read symbolic links that lead out of that folder (DVC, git-annex)")
     attribution: str = Field("", description="who made the images and under which terms; printed in every report")
 
 
@@ -51,9 +60,13 @@ Source = Annotated[FolderSource | ManifestSource | MedmnistSource | PhantomSourc
 class DataSettings(Section):
     sources: list[Source] = Field(min_length=1, description="tried in order; the first that is there is used")
     image_size: int = Field(64, ge=28, le=1024, description="side every image is resized to, in pixels")
-    target: str = Field("tuberculosis", description="class whose F1 is followed")
-    test_source: str = Field("", description="source (a column of the manifest) whose images alone are the test set")
-    val_source: str = Field("", description="source whose images alone are the validation set; the rest is trained on")
+    target: ClassName = Field("tuberculosis", description="class whose F1 is followed")
+    test_source: SourceName = Field(
+        "", description="source (a column of the manifest) whose images alone are the test set"
+    )
+    val_source: SourceName = Field(
+        "", description="source whose images alone are the validation set; the rest is trained on"
+    )
     val_fraction: float = Field(0.1, gt=0, lt=0.5, description="of the patients, where the source has no val split")
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="of the patients, where the source has no test split")
     folds: int = Field(0, ge=0, le=20, description="cross-validation: test sets the images are dealt into; 0 = none")

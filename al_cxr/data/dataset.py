@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.data.decode import Reading
-from al_cxr.errors import UserError
+from al_cxr.names import known_class
 
 SPLITS = ("train", "val", "test")
 
@@ -72,10 +72,8 @@ class Dataset:
         return np.flatnonzero(self.split_N == split)
 
     def class_index(self, name: str) -> int:
-        """Position of a class by name; UserError with the known names otherwise."""
-        if name not in self.classes:
-            raise UserError(f"data set {self.name} has no class {name!r}; its classes are {', '.join(self.classes)}")
-        return self.classes.index(name)
+        """Position of a class by name, in whichever spelling; UserError with the known names otherwise."""
+        return self.classes.index(known_class(name, self.classes, f"data set {self.name}"))
 
     @property
     def stamp(self) -> str:

@@ -14,28 +14,45 @@ from al_cxr.data import decode
 from al_cxr.data.series import Series
 from al_cxr.errors import UserError
 
+ROOT_OPTION = "--root FOLDER (in an experiment file root: of the source)"
+LINKS_OPTION = "--follow-links (in an experiment file follow_links: true of the source)"
+"""How what is refused here is asked for."""
+
+_WINDOWS = re.compile(r"[A-Za-z]:|\\\\")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Root:
-    """A folder from outside: tells where a relative name leads, and refuses what leads out of it."""
+    """A folder from outside: tells where a name leads, and refuses what leads out of it.
 
-    def __init__(self, path: Path) -> None:
+    Relative names begin at it; those that would climb out of it begin at `start` instead (the folder of the file that
+    they stand in), where it is given. With `follow_links` symbolic links may lead anywhere; paths may not.
+    """
+
+    def __init__(self, path: Path, follow_links: bool = False, start: Path | None = None) -> None:
+        self._given, self._start = Path(os.path.abspath(path)), start
         self.path = Path(os.path.realpath(path))
+        self._follow_links = follow_links
         self._inside: dict[str, bool] = {}
         self._spelt: dict[Path, dict[str, list[str]]] = {}
 
     def tidy(self, text: str) -> str:
-        """A path as it was written -> its one spelling relative to the root, with forward slashes."""
+        """A path as it was written, relative or absolute -> its one spelling relative to the root, with forward
+        slashes."""
         if _CONTROL.search(text):
             raise UserError(f"{text!r}: control characters or broken UTF-8 in a file name; rename the file")
+        if os.name != "nt" and _WINDOWS.match(text):
+            raise UserError(
+                f"{text}: a path of a Windows machine, which means nothing here; write paths relative to a folder, and "
+                f"name it with {ROOT_OPTION}"
+            )
         path = PurePosixPath(text.replace("\\", "/"))
         if path.is_absolute() or PureWindowsPath(text).drive:
-            raise UserError(f"{text}: an absolute path leaves the root {self.path}; give it relative to the root")
+            return self._below(text, str(path))
         parts: list[str] = []
         for part in path.parts:
             if part == ".." and not parts:
-                raise UserError(f"{text}: leaves the root {self.path}")
+                return self._below(text, os.path.join(self._start or self.path, path))
             if part == "..":
                 parts.pop()
             else:
@@ -55,16 +72,22 @@ class Root:
         return path
 
     def stat(self, name: str) -> os.stat_result:
-        """Size and times of a file; FileNotFoundError if it is not there, UserError if it is outside or no file."""
+        """Size and times of a file; FileNotFoundError if it is not there, UserError if it is outside, no file, or a
+        symbolic link to nothing."""
         path = self.file(name)
         folder, _, _ = name.rpartition("/")
         if folder not in self._inside:  # once a folder, and not once a file: resolving is slow
-            self._inside[folder] = self._holds(path.parent)
+            self._inside[folder] = self._follow_links or self._holds(path.parent)
         try:
             info = os.lstat(path)
             inside = self._inside[folder]
             if stat.S_ISLNK(info.st_mode):
-                inside = inside and self._holds(path)
+                inside = inside and (self._follow_links or self._holds(path))
+                if inside and not path.exists():
+                    raise UserError(
+                        f"{name}: a symbolic link to {os.path.realpath(path)}, which is not there; fetch the images "
+                        "first (dvc pull, git annex get), or mount the disk that holds them"
+                    )
                 info = os.stat(path) if inside else info
         except NotADirectoryError:
             raise FileNotFoundError(name) from None
@@ -73,7 +96,10 @@ class Root:
         except OSError as error:
             raise UserError(f"{name}: cannot be read ({error.strerror})") from None
         if not inside:
-            raise UserError(f"{name}: a symbolic link that leaves the root {self.path}")
+            raise UserError(
+                f"{name}: a symbolic link to {os.path.realpath(path)}, outside the folder {self.path}; where you trust "
+                f"it, follow links with {LINKS_OPTION}"
+            )
         if not stat.S_ISREG(info.st_mode):
             raise UserError(f"{name}: not a regular file")
         return info
@@ -100,6 +126,15 @@ class Root:
                 f"{folder / part}: {len(found)} files whose names differ in nothing but how accents are coded"
             )
         return found[0]
+
+    def _below(self, text: str, path: str) -> str:
+        """An absolute path relative to the root, which may be called by its own name, by a link or otherwise."""
+        whole = Path(os.path.abspath(path))
+        real = Path(os.path.realpath(whole.parent)) / whole.name
+        for base, place in ((self._given, whole), (self.path, whole), (self.path, real)):
+            if place.is_relative_to(base):
+                return place.relative_to(base).as_posix()
+        raise UserError(f"{text}: outside the folder {self.path}; name one that holds all images with {ROOT_OPTION}")
 
     def _holds(self, path: Path) -> bool:
         real = os.path.realpath(path)

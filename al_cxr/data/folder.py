@@ -1,4 +1,4 @@
-"""One folder a class, optionally below train/val/test."""
+"""One folder a class, optionally below train/val/test, and with a folder a patient where that is asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from al_cxr.data import splits
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.files import FileImages, Root
+from al_cxr.data.spelling import spell, split_name
 from al_cxr.errors import UserError
+
+PATIENTS = "where they are patients, say --patient-folders (in an experiment file patient_folders: true of the source)"
+DEEPEST = 8
+"""Folders below a patient's."""
 
 
 def exists(source: FolderSource) -> bool:
@@ -30,42 +35,38 @@ def read(source: FolderSource) -> Dataset:
     """The folder as it is: `split_N` is "" everywhere if it has no split folders, and splits may be missing."""
     path = _path(source)
     if not path.is_dir():
-        raise UserError(f"{path}: {'not a folder' if os.path.lexists(path) else 'no such folder'}")
+        raise UserError(f"{path}: {_what_it_is(path) if os.path.lexists(path) else 'no such folder'}")
     name = path.resolve().name
-    while len(folders := _listing(path)[0]) == 1 and not _is_split(folders[0]) and _listing(path / folders[0])[0]:
+    while not source.patient_folders and len(folders := _listing(path)[0]) == 1 and _is_wrapper(path / folders[0]):
         path = path / folders[0]  # such as archive/chest_xray/train: the only folder, with folders in it
-    root = Root(path)
+    root = Root(path, source.follow_links)
     notes: list[str] = []
     left_out: Counter[str] = Counter()
-    rows: list[tuple[str, str, str]] = []
-    classes: set[str] = set()
+    rows: list[tuple[str, str, str, str]] = []
     for split, below in _splits(path, notes):
-        seen: dict[str, str] = {}
-        for folder in _listing(path / below)[0]:
-            label = folder.strip().lower()
-            if label in seen:
-                raise UserError(f"{path / below}: {seen[label]!r} and {folder!r} are folders of one class; merge them")
-            seen[label] = folder
-            images = _images(path / below / folder, left_out, notes)
-            rows += [(root.tidy(os.path.join(below, folder, image)), label, split) for image in images]
-        if not seen:
+        classes = _listing(path / below)[0]
+        if not classes:
             raise UserError(f"{path / below}: no class folders; put the images of each class into a folder of its name")
-        classes |= seen.keys()
+        for folder in classes:
+            found = _images(path / below / folder, source.patient_folders, left_out, notes)
+            rows += [(root.tidy(os.path.join(below, folder, im)), folder, split, patient) for im, patient in found]
     if left_out:
         kinds = ", ".join(f"{n} {suffix or 'without extension'}" for suffix, n in sorted(left_out.items()))
         notes.append(f"{left_out.total()} files left out that are no {'/'.join(s[1:] for s in SUFFIXES)}: {kinds}")
 
-    images_N, labels_N, split_N = (list(column) for column in zip(*rows, strict=True))
-    order = sorted(classes)
-    table = pd.DataFrame({"image": images_N, "label": labels_N, "split": split_N, "patient_id": "", "source": ""})
+    images_N, folder_N, split_N, patient_N = (list(column) for column in zip(*rows, strict=True))
+    raw = {"label": folder_N, "patient_id": patient_N}
+    columns, spelt = spell(raw, lambda i: str((path / images_N[i]).parent))
+    order = sorted(set(columns["label"]))
+    table = pd.DataFrame({"image": images_N, "label": columns["label"], "split": split_N})
     return Dataset(
         name=name,
         classes=tuple(order),
-        labels_N=np.array([order.index(label) for label in labels_N], dtype=np.int64),
+        labels_N=np.array([order.index(label) for label in columns["label"]], dtype=np.int64),
         split_N=np.array(split_N),
-        table=table,
+        table=table.assign(patient_id=columns["patient_id"], source=""),
         images=FileImages(root, images_N, [_stat(root, image) for image in images_N]),
-        notes=tuple(notes),
+        notes=(*notes, *spelt),
         attribution=source.attribution,
     )
 
@@ -74,8 +75,19 @@ def _path(source: FolderSource) -> Path:
     return Path(source.path).expanduser()
 
 
-def _is_split(folder: str) -> bool:
-    return folder.strip().lower() in splits.SYNONYMS
+def _what_it_is(path: Path) -> str:
+    """A file that was given as a folder, and what to do."""
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return "a file and not a folder; a MedMNIST set is named medmnist:FLAG@FOLDER"
+    if suffix in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"):
+        return "an archive and not a folder; unpack it and name the folder"
+    return "not a folder; name a folder that holds a folder a class, or a CSV with the columns path and label"
+
+
+def _is_wrapper(folder: Path) -> bool:
+    """Whether it is no class and no split, but holds them."""
+    return split_name(folder.name) is None and bool(_listing(folder)[0])
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:
@@ -94,12 +106,12 @@ def _splits(path: Path, notes: list[str]) -> list[tuple[str, str]]:
     stray = sum(Path(f).suffix.lower() in SUFFIXES for f in files)
     if stray:
         notes.append(f"{stray} images left out that lie beside the folders in {path.name}/ and so have no class")
-    named = [f for f in folders if _is_split(f)]
+    named = [f for f in folders if split_name(f)]
     if not named:
         return [("", "")]
     found: dict[str, str] = {}
     for folder in named:
-        split = splits.SYNONYMS[folder.strip().lower()]
+        split = split_name(folder) or ""
         if split in found:
             raise UserError(f"{path}: {found[split]!r} and {folder!r} both name the {split} split; remove one")
         found[split] = folder
@@ -109,24 +121,44 @@ def _splits(path: Path, notes: list[str]) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def _images(folder: Path, left_out: Counter[str], notes: list[str]) -> list[str]:
-    """Names of the images of one class folder; UserError if there are none."""
+def _images(folder: Path, patient_folders: bool, left_out: Counter[str], notes: list[str]) -> list[tuple[str, str]]:
+    """Names of the images of one class folder, relative to it, and their patients; UserError if there are none."""
     folders, files = _listing(folder)
-    images = [f for f in files if Path(f).suffix.lower() in SUFFIXES]
+    found = [(image, "") for image in _only_images(files, left_out)]
+    if patient_folders:
+        for patient in folders:
+            found += [(image, patient) for image in _below(folder, patient, left_out)]
+    if not found:
+        others = [_shown(folders)] * bool(folders) + [f"{len(files)} other files"] * bool(files)
+        holds = f" (it holds {' and '.join(others)})" if others else ""
+        what_to_do = PATIENTS if folders and not patient_folders else "add images or remove the folder"
+        raise UserError(f"{folder}: empty class, no image in this folder{holds}; {what_to_do}")
+    if folders and not patient_folders:
+        notes.append(f"in the class folder {folder.name} {_shown(folders)}: not searched; {PATIENTS}")
+    return found
+
+
+def _below(folder: Path, name: str, left_out: Counter[str]) -> list[str]:
+    """Every image below a folder of `folder`, relative to `folder`; studies may have folders of their own."""
+    if name.count("/") > DEEPEST:
+        raise UserError(f"{folder / name}: more than {DEEPEST} folders deep; does a symbolic link lead back?")
+    folders, files = _listing(folder / name)
+    found = [f"{name}/{image}" for image in _only_images(files, left_out)]
+    return found + [image for inner in folders for image in _below(folder, f"{name}/{inner}", left_out)]
+
+
+def _only_images(files: list[str], left_out: Counter[str]) -> list[str]:
     left_out.update(suffix for f in files if (suffix := Path(f).suffix.lower()) not in SUFFIXES)
-    if not images:
-        others = [f"the folder {f}, which is not searched" for f in folders] + [f"{len(files)} other files"] * bool(
-            files
-        )
-        holds = f" (it holds {', '.join(others)})" if others else ""
-        raise UserError(f"{folder}: empty class, no image in this folder{holds}; add images or remove the folder")
-    if folders:
-        notes.append(f"folders inside the class folder {folder.name} are not searched: {', '.join(folders)}")
-    return images
+    return [f for f in files if Path(f).suffix.lower() in SUFFIXES]
+
+
+def _shown(folders: list[str]) -> str:
+    more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
+    return f"the folder{'s' * (len(folders) > 1)} {', '.join(folders[:3])}{more}"
 
 
 def _stat(root: Root, image: str) -> os.stat_result:
     try:
         return root.stat(image)
     except FileNotFoundError:
-        raise UserError(f"{root.path / image}: a symbolic link to nothing") from None
+        raise UserError(f"{root.path / image}: was taken away while the folder was read; start again") from None

@@ -15,6 +15,7 @@ import numpy as np
 from al_cxr.config import DataSettings
 from al_cxr.data.dataset import Dataset, take
 from al_cxr.errors import UserError
+from al_cxr.nearest import hint
 
 
 def hold_out(dataset: Dataset, settings: DataSettings) -> Dataset:
@@ -30,8 +31,8 @@ def hold_out(dataset: Dataset, settings: DataSettings) -> Dataset:
     source_N = dataset.table["source"].to_numpy().astype(str)
     for key, name in (("test_source", test), ("val_source", val)):
         if name and name not in source_N:
-            known = ", ".join(sorted(set(source_N) - {""})) or "none is named"
-            raise UserError(f"data.{key}: no image of {dataset.name} is from {name!r}; its sources: {known}")
+            known = sorted(set(source_N) - {""})
+            raise UserError(f"data.{key}: no image of {dataset.name} is from the source {name!r}{hint(name, known)}")
     if test == val:
         raise UserError(f"data.val_source: {val} is the test set already; name another source")
     split_N = dataset.split_N.astype("<U5")
@@ -49,5 +50,7 @@ def hold_out(dataset: Dataset, settings: DataSettings) -> Dataset:
         raise UserError(f"data.{key}: {what}; hold another source out")
     if not (kept_N & (split_N == "val")).any():
         raise UserError(f"data.test_source: without {test} no image is left to validate on; hold another source out")
+    if left_out := int(np.count_nonzero(~kept_N)):
+        dataset = dataset.with_notes(f"{left_out} test images of other sources than {test} are left out")
     table = dataset.table.assign(split=split_N)
     return take(dataclasses.replace(dataset, split_N=split_N, table=table), np.flatnonzero(kept_N))

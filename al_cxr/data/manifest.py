@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+import difflib
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,24 @@ import pandas as pd
 
 from al_cxr.config import DataSettings, ManifestSource
 from al_cxr.data import splits
+from al_cxr.data.cells import read_cells
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.files import FileImages, Root
+from al_cxr.data.files import ROOT_OPTION, FileImages, Root
+from al_cxr.data.spelling import EMPTY, spell
 from al_cxr.errors import UserError
 
-MAX_BYTES = 256 * 2**20
 REQUIRED = ("path", "label")
-_NOT_A_VALUE = {"nan", "<na>", "n/a", "na", "null"}
-"""What other programs write for "empty". As a patient_id it would make one patient of all unknown ones."""
+MEANT = {
+    "path": ("file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_index", "img"),
+    "label": ("labels", "class", "finding", "findings", "finding_labels", "diagnosis", "target", "dx"),
+    "split": ("set", "subset", "partition", "fold"),
+    "patient_id": ("patient", "patientid", "patients", "pid", "subject", "subject_id", "subjectid", "patient_number"),
+    "age": ("patient_age", "patientage", "age_years"),
+    "sex": ("gender", "patient_sex", "patientsex", "patient_gender"),
+    "source": ("hospital", "dataset", "institution"),
+    "view": ("view_position", "viewposition", "projection"),
+}
+"""Column -> what others call it."""
 
 Column = list[str]
 
@@ -39,29 +50,32 @@ def read(source: ManifestSource) -> Dataset:
     Every error names the file and the row as a spreadsheet counts them: the header is row 1.
     """
     path = _path(source)
-    numbers_N, columns = _columns(path)
-    for key in ("path", "label", "split", "patient_id", "source"):
-        for number, text in zip(numbers_N, columns.get(key, []), strict=False):
-            if text.lower() in _NOT_A_VALUE or (not text and key in REQUIRED):
-                hint = "" if key in REQUIRED else "; leave it empty where unknown"
-                raise UserError(f"{path}: row {number}: {key} is {text or 'empty'}{hint}")
+    header, rows = read_cells(path)
+    notes = _check_header(path, header)
+    for number, cells in rows:
+        if len(cells) != len(header):
+            raise UserError(f"{path}: row {number}: {len(cells)} cells, but the header has {len(header)}")
+    raw = {name: [cells[i] for _, cells in rows] for i, name in enumerate(header)}
+    paths_N = raw.pop("path")
 
-    n = len(numbers_N)
-    root = Root(_root(source, path))
-    labels_N = [label.lower() for label in columns.pop("label")]
-    split_N = _splits(path, numbers_N, columns.pop("split", [""] * n))
-    images_N, infos = _files(path, numbers_N, columns.pop("path"), root)
+    def where(i: int) -> str:
+        return f"{path}: row {rows[i][0]}"
+
+    columns, spelt = spell(raw, where)
+    root = Root(_root(source, path), source.follow_links, path.parent)
+    images_N, infos = _files([cell.strip() for cell in paths_N], root, where, source.root is None)
+    labels_N, unknown = columns.pop("label"), [""] * len(rows)
     order = sorted(set(labels_N))
-    table = pd.DataFrame(
-        {"image": images_N, "label": labels_N, "split": split_N, "patient_id": [""] * n, "source": [""] * n} | columns
-    )
+    known = {"image": images_N, "label": labels_N, "split": unknown, "patient_id": unknown, "source": unknown}
+    table = pd.DataFrame(known | columns)
     return Dataset(
         name=path.stem,
         classes=tuple(order),
         labels_N=np.array([order.index(label) for label in labels_N], dtype=np.int64),
-        split_N=np.array(split_N),
+        split_N=table["split"].to_numpy(dtype=str),
         table=table,
         images=FileImages(root, images_N, infos),
+        notes=(*notes, *spelt),
         attribution=source.attribution,
     )
 
@@ -77,77 +91,62 @@ def _root(source: ManifestSource, path: Path) -> Path:
     return root
 
 
-def _columns(path: Path) -> tuple[list[int], dict[str, Column]]:
-    """Row numbers and the cells a column, stripped; blank rows are passed over but counted."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MiB, the limit for a manifest")
-        with open(path, encoding="utf-8-sig", newline="") as f:
-            rows = [(i, [cell.strip() for cell in row]) for i, row in enumerate(csv.reader(f, strict=True), start=1)]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; save it as CSV UTF-8") from None
-    except csv.Error as error:
-        raise UserError(f"{path}: not a CSV ({error})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    rows = [(i, cells) for i, cells in rows if any(cells)]
-    if not rows:
-        raise UserError(f"{path}: empty; a manifest has the columns path and label, and a row an image")
-    header = [name.lower() for name in rows.pop(0)[1]]
-    _check_header(path, header)
-    if not rows:
-        raise UserError(f"{path}: has a header and no rows")
-    for number, cells in rows:
-        if len(cells) != len(header):
-            raise UserError(f"{path}: row {number}: {len(cells)} cells, but the header has {len(header)}")
-    cells_of = zip(*(cells for _, cells in rows), strict=True)
-    return [i for i, _ in rows], {name: list(cells) for name, cells in zip(header, cells_of, strict=True)}
-
-
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str]) -> list[str]:
+    """A note for each column that is not used and may hold what is; UserError where a table cannot be made."""
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        hint = "; it looks separated by semicolons, use commas" if any(";" in name for name in header) else ""
-        raise UserError(f"{path}: no column {' and no column '.join(missing)}; it has {', '.join(header)}{hint}")
+        meant = [f"; rename {near!r} to {name}" for name in missing if (near := _meant(name, header))]
+        raise UserError(
+            f"{path}: no column {' and no column '.join(missing)}; it has {', '.join(header)}{''.join(meant)}"
+        )
     for name in header:
         if header.count(name) > 1:
             raise UserError(f"{path}: column {name!r} stands there twice")
     if "" in header or "image" in header:
         bad = "without a name" if "" in header else "'image', a name that is taken (it will hold the path)"
         raise UserError(f"{path}: there is a column {bad}; rename or remove it")
+    return [
+        f"the column {near!r} is not used: if it is the {name.replace('_id', '')} of each image, rename it to {name}"
+        for name in MEANT
+        if name not in header and (near := _meant(name, header))
+    ]
 
 
-def _splits(path: Path, numbers_N: list[int], texts_N: Column) -> list[str]:
-    if not any(texts_N):
-        return texts_N
-    for number, text in zip(numbers_N, texts_N, strict=True):
-        if text.lower() not in splits.SYNONYMS:
-            what = f"unknown split {text!r}" if text else "split is empty (and is not in other rows)"
-            raise UserError(f"{path}: row {number}: {what}; known are {', '.join(splits.SYNONYMS)}")
-    return [splits.SYNONYMS[text.lower()] for text in texts_N]
+def _meant(name: str, header: list[str]) -> str | None:
+    """The column that somebody may have meant by a name which is not there."""
+    others = [other for other in header if other not in MEANT]
+    said = [other for other in others if other in MEANT[name]]
+    return next(iter(said or difflib.get_close_matches(name, others, n=1, cutoff=0.8)), None)
 
 
-def _files(path: Path, numbers_N: list[int], texts_N: Column, root: Root) -> tuple[list[str], list[os.stat_result]]:
+def _files(
+    texts_N: Column, root: Root, where: Callable[[int], str], own_root: bool
+) -> tuple[list[str], list[os.stat_result]]:
     """Tidy names and what the file system knows of each file."""
     infos: dict[str, os.stat_result] = {}
-    row_of: dict[str, int] = {}
+    row_of: dict[str, str] = {}
     missing: list[tuple[int, str]] = []
-    for number, text in zip(numbers_N, texts_N, strict=True):
+    for i, text in enumerate(texts_N):
         try:
+            if text.lower() in EMPTY:
+                raise UserError(f"path is {text or 'empty'}; name a file, or leave this row out")
             name = root.tidy(text)
             spelt = unicodedata.normalize("NFC", name)  # accents coded otherwise are still the same file
             if spelt in row_of:
-                raise UserError(f"{name}: the same path as in row {row_of[spelt]}; every image may stand there once")
-            row_of[spelt] = number
+                first = row_of[spelt].rpartition(": ")[2]
+                raise UserError(f"{name}: the same path as in {first}; every image may stand there once")
+            row_of[spelt] = where(i)
             infos[name] = root.stat(name)
         except FileNotFoundError:
-            missing.append((number, name))
+            missing.append((i, name))
         except UserError as error:
-            raise UserError(f"{path}: row {number}: {error}") from None
+            raise UserError(f"{where(i)}: {error}") from None
     if missing:
-        number, name = missing[0]
+        i, name = missing[0]
         more = f" (and {len(missing) - 1} more of {len(texts_N)})" if len(missing) > 1 else ""
-        raise UserError(f"{path}: row {number}: no file {name} in {root.path}{more}; is root the right folder?")
+        base = "the folder of the CSV" if own_root else "the root that was given"
+        raise UserError(
+            f"{where(i)}: no file {name} in {root.path}{more}; paths are taken from {base}; name another with "
+            f"{ROOT_OPTION}"
+        )
     return list(infos), list(infos.values())

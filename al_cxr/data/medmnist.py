@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import tempfile
@@ -21,6 +20,8 @@ from al_cxr.data import decode, splits
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.drafts import remedy
 from al_cxr.errors import CannotWrite, UserError
+from al_cxr.names import class_name
+from al_cxr.nearest import hint
 
 MAX_BYTES = 16 * 2**30
 """Of one array: above the largest published one (TissueMNIST at 224 pixels, 8.3 GB)."""
@@ -91,7 +92,7 @@ def read(source: MedmnistSource) -> Dataset:
             )
         _download(source, path)
     shapes = _shapes(path)
-    classes = tuple(info["label"][str(c)].lower() for c in range(len(info["label"])))
+    classes = tuple(class_name(info["label"][str(c)]) for c in range(len(info["label"])))
     labels: list[int] = []
     split_N: list[str] = []
     for split in SPLITS:
@@ -123,9 +124,7 @@ def _info(flag: str) -> dict[str, Any]:
 
     info = medmnist.INFO.get(flag)
     if info is None:
-        near = difflib.get_close_matches(flag, medmnist.INFO, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(medmnist.INFO)}"
-        raise UserError(f"no MedMNIST set {flag!r}; {hint}")
+        raise UserError(f"no MedMNIST set {flag!r}{hint(flag, medmnist.INFO)}")
     if info["python_class"].endswith("3D"):
         raise UserError(f"MedMNIST set {flag} is 3-D; only 2-D sets can be used")
     if "multi-label" in info["task"]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
 from al_cxr.data import checks, folder, manifest, medmnist, phantom
+from al_cxr.data.cells import SUFFIXES
 from al_cxr.data.dataset import Dataset, take
 from al_cxr.data.folds import deal
 from al_cxr.data.held_out import hold_out
 from al_cxr.errors import UserError
+from al_cxr.names import class_name
+from al_cxr.nearest import hint
 
 _MEDMNIST = re.compile(r"medmnist:(?P<flag>[^@]+?)(-(?P<pixels>\d+))?(@(?P<root>.+))?")
 
@@ -44,12 +48,13 @@ def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
     test_N = dataset.indices("test")
     rows = test_N if len(test_N) else np.arange(len(dataset))
     chosen = take(dataset, rows)
+    known = {class_name(name): c for c, name in enumerate(classes)}
     names = [dataset.classes[c] for c in dataset.labels_N[rows]]
     for row, name in zip(rows, names, strict=True):
-        if name not in classes:
+        if name not in known:
             raise UserError(
                 f"{describe(source)}: {dataset.images.name(row)} is labelled {name!r}, which the model does not know; "
-                f"its classes are {', '.join(classes)}"
+                f"{hint(name, classes)}"
             )
     split_N = np.full(len(rows), "test")
     notes = dataset.notes
@@ -58,7 +63,7 @@ def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
     tested = dataclasses.replace(
         chosen,
         classes=classes,
-        labels_N=np.array([classes.index(name) for name in names], dtype=np.int64),
+        labels_N=np.array([known[name] for name in names], dtype=np.int64),
         split_N=split_N,
         table=chosen.table.assign(split=split_N),
         notes=notes,
@@ -66,8 +71,20 @@ def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
     return tested.with_notes(*checks.few(tested, "test"))
 
 
-def parse(text: str) -> Source:
-    """The value of --data: a folder, a FILE.csv, phantom, phantom:COUNT or medmnist:FLAG[-PIXELS][@ROOT]."""
+def parse(text: str, root: Path | None = None, follow_links: bool = False, patient_folders: bool = False) -> Source:
+    """The value of --data (a folder, a FILE.csv, phantom, phantom:COUNT or medmnist:FLAG[-PIXELS][@ROOT]) and the
+    options beside it; UserError for one that says nothing of such data."""
+    source = _parse(text)
+    options = {"root": root and str(root), "follow_links": follow_links, "patient_folders": patient_folders}
+    given = {name: value for name, value in options.items() if value}
+    files = source if isinstance(source, (FolderSource, ManifestSource)) else None
+    for name in given:
+        if files is None or name not in type(files).model_fields:
+            raise UserError(f"--{name.replace('_', '-')}: says nothing of {describe(source)}; leave it out")
+    return source.model_copy(update=given)
+
+
+def _parse(text: str) -> Source:
     try:
         if text == "phantom":
             return PhantomSource.model_validate({"kind": "phantom"})
@@ -86,7 +103,7 @@ def parse(text: str) -> Source:
             f"--data {text!r} is no data source; "
             "give a folder, a FILE.csv, phantom, phantom:COUNT or medmnist:FLAG[-PIXELS][@ROOT]"
         )
-    if text.lower().endswith(".csv"):
+    if text.lower().endswith(SUFFIXES) and not Path(text).is_dir():
         return ManifestSource(kind="manifest", path=text, root=None)
     return FolderSource(kind="folder", path=text)
 

@@ -12,17 +12,6 @@ from al_cxr.config import DataSettings
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.errors import UserError
 
-SYNONYMS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-
 
 def assign(labels_N: np.ndarray, patients_N: list[str], fractions: Mapping[str, float], seed: int) -> np.ndarray:
     """Draws a split for every image: no patient in two, and each class in its share of the patients.
