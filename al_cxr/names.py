@@ -32,7 +32,7 @@ def class_name(text: str) -> str:
     if not _NUMBER.fullmatch(name):
         return name
     number = Decimal(name.replace(",", "."))
-    return f"{number.normalize() if number else 0:f}"
+    return f"{number.normalize():f}" if number else "0"
 
 
 def known_class(word: str, classes: Iterable[str], where: str) -> str:

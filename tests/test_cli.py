@@ -152,7 +152,7 @@ def test_data_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         (TINY, ["run", "tiny.yaml", "--data", "nothing.csv"], "nothing.csv"),
         (TINY, ["run", "tiny.yaml", "--profile", "paper"], "no profile 'paper'"),
         (TINY, ["run", "tiny.yaml", "--set", "train.epoch=3"], "did you mean 'epochs'"),
-        (TINY, ["run", "tiny.yaml", "--set", "data.target=covid"], "its classes are normal, pneumonia, tuberculosis"),
+        (TINY, ["run", "tiny.yaml", "--set", "data.target=covid"], "known: normal, pneumonia, tuberculosis"),
         (TINY, ["run", "tiny.yaml", "--set", "machine.device=gpu"], "machine.device"),
         (TINY, ["run", "tiny.yaml", "--set", "model.options.cnn.widht=1"], "did you mean 'width'"),
         (TINY, ["run", "tiny.yaml", "--set", "losses.focal.alpha=[1, 2]"], "losses.focal.alpha"),

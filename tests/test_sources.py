@@ -588,9 +588,7 @@ def test_evaluation_uses_the_test_split_or_everything(tmp_path: Path) -> None:
 
 
 def test_evaluation_refuses_a_label_the_model_does_not_know(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"set\.csv: 05\.png is labelled 'b', which the model does not know; known: a, c"
-    ):
+    with pytest.raises(UserError, match=r"05\.png is labelled 'b', which the model does not know; known: a, c"):
         sources.load_for_evaluation(table(tmp_path, *GOOD), ["a", "c"])
     ok = table(tmp_path, GOOD[1].replace(",b,", ",other,"), GOOD[4])  # in a split that is not used
     assert len(sources.load_for_evaluation(ok, ["a"])) == 1

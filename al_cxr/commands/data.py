@@ -29,9 +29,10 @@ def audit(data: Source, out: Path) -> None:
     must_be_free(folder, PAGE)  # before the work, not after it
     print(f"data      {dataset.stamp} · {len(dataset):,} images")
     found = measure(dataset)
-    for warning in found.warnings:
+    warnings = dict.fromkeys([*found.warnings, *dataset.notes])
+    for warning in warnings:
         print(f"warning   {warning}")
-    if not found.warnings:
+    if not warnings:
         print("nothing was found to warn of")
     page = write_audit(found, dataset, reader(dataset.images, SHOWN_SIZE), folder, folder / "gallery")
     print(f"report    {page}")
@@ -42,6 +43,8 @@ def show(data: Source, per_class: int, seed: int, split: str | None, label: str 
     dataset = _load(data)
     counts = ", ".join(f"{name} {int((dataset.labels_N == i).sum()):,}" for i, name in enumerate(dataset.classes))
     print(f"data      {dataset.stamp} · {len(dataset):,} images: {counts}")
+    for note in dataset.notes:
+        print(f"warning   {note}")
     path = out / dataset.name / "contact-sheet.png"
     print(f"sheet     {show_images(dataset, reader(dataset.images, SHOWN_SIZE), path, per_class, seed, split, label)}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
@@ -86,7 +87,7 @@ def split_name(text: str) -> str | None:
 
 def patient_key(text: str) -> str:
     """Equal for ids that are one patient's in two spellings: 00007, 7, 7.0 and '7; P007 and p7."""
-    key = plain(text).lstrip("'").lower()
+    key = plain(unicodedata.normalize("NFKC", text)).lstrip("'").lower()
     if re.fullmatch(r"\d+[.,]0+", key, re.ASCII):
         key = re.split(r"[.,]", key)[0]
     return re.sub(r"(?<![\d.])0+(?=\d)", "", key, flags=re.ASCII)
@@ -115,9 +116,7 @@ def _labels(raw_N: list[str], where: Where, notes: list[str]) -> list[str]:
             notes.append(f"the label {only!r} is called {name}")
     for name in classes:
         if name in UNKNOWN:
-            notes.append(
-                f"{names_N.count(name)} images have the label {name!r}, which is taken for a class: is it one?"
-            )
+            notes.append(f"{names_N.count(name)} images have the label {name!r}, taken for a class: is it one?")
     notes += [
         f"the classes {a!r} ({names_N.count(a)} images) and {b!r} ({names_N.count(b)}) are spelt almost alike: if they "
         "are one, write it in one way"
