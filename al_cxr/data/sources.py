@@ -53,7 +53,7 @@ def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
     for row, name in zip(rows, names, strict=True):
         if name not in known:
             raise UserError(
-                f"{describe(source)}: {dataset.images.name(row)} is labelled {name!r}, which the model does not know; "
+                f"{describe(source)}: {dataset.images.name(row)} is labelled {name!r}, which the model does not know"
                 f"{hint(name, classes)}"
             )
     split_N = np.full(len(rows), "test")
