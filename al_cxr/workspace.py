@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from torch import nn
 
 from al_cxr import provenance, seen
 from al_cxr.assembly import build_head, build_loader, build_model, build_task
-from al_cxr.comparison.images import FILE, write_images
+from al_cxr.comparison.images import FILE, duplicate_groups, known_groups, write_images
 from al_cxr.config import Settings
-from al_cxr.data import sources
+from al_cxr.data import gate, sources, usual
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, card, default_cache
@@ -100,16 +101,25 @@ def open_workspace(
         commit=provenance.commit(),
         versions=provenance.versions(),
     )
-    if (folder / "experiment.json").exists():
+    again = (folder / "experiment.json").exists()
+    if again:
         new = _continued(folder, new)
     else:
         _must_be_new(folder)
     sweep(folder.parent if regime else folder, below=True)  # the models of regimes lie beside them
+    group_N = (known_groups(folder) if again else None) or duplicate_groups(store)
+    usually = _usual(folder, dataset, store, again)
+    found = gate.warnings(dataset, store, gate.inspect(dataset, store, usually), group_N)
+    dataset = replace(dataset, notes=(*found, *dataset.notes))  # before all else that is noted
+    data_card = card(dataset, store)
+    new = new.model_copy(update={"data": data_card})
     runtime = _runtime(folder / "machine.json", settings, dataset, store, cache).activate()
     write(folder / "experiment.json", new)
     own = {store.digests[i] for split in ("train", "val") for i in dataset.indices(split)}
     seen.write_seen(folder, own | inherited)
-    write_images(folder, dataset, store)
+    write_images(folder, dataset, group_N)
+    if usually is not None:
+        usual.write_usual(folder / usual.FILE, usually)
     loader = build_loader(settings, dataset, store, runtime)
     return Workspace(folder, name, settings, dataset, store, data_card, runtime, loader, regime)
 
@@ -160,9 +170,15 @@ def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
 
 def _must_be_new(folder: Path) -> None:
     """UserError where a folder that is no run's holds files of such names: they would be overwritten or believed."""
-    for name in (seen.SEEN, FILE, "arms", "baseline", "trials"):
+    for name in (seen.SEEN, usual.FILE, FILE, "arms", "baseline", "trials"):
         if os.path.lexists(folder / name):
             raise UserError(f"{folder / name}: is there already, and the folder holds no run; choose another --name")
+
+
+def _usual(folder: Path, dataset: Dataset, store: PixelStore, again: bool) -> usual.Usual | None:
+    """What the images of a run usually look like, as the run has noted it for its bundles or will."""
+    path = folder / usual.FILE
+    return usual.read_usual(path) if again and path.exists() else gate.reference(dataset, store)
 
 
 def _continued(folder: Path, new: ExperimentRecord) -> ExperimentRecord:

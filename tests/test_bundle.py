@@ -25,7 +25,7 @@ from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundling import abstain, assemble, discrimination
 from al_cxr.bundles.predict import answerer, serving_runtime
 from al_cxr.cli import main
-from al_cxr.comparison.images import write_images
+from al_cxr.comparison.images import duplicate_groups, write_images
 from al_cxr.config import DataSettings
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
@@ -247,7 +247,8 @@ def test_the_card_says_what_a_reader_must_know(saved: Path, assembled: Bundle) -
 def test_labels_that_were_changed_since_are_noticed(run: Path, fit: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
     dataset = phantom(run)
-    file = write_images(tmp_path / "run", dataset, PixelStore.open(dataset.images, 28, tmp_path / "cache"))
+    store = PixelStore.open(dataset.images, 28, tmp_path / "cache")
+    file = write_images(tmp_path / "run", dataset, duplicate_groups(store))
     assemble([tmp_path / "run" / "fits" / fit.name], serving_runtime())
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], *(line.replace(",normal,", ",pneumonia,") for line in lines[1:])]) + "\n")

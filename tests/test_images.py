@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from al_cxr.comparison.images import read_images, write_images
+from al_cxr.comparison.images import duplicate_groups, read_images, write_images
 from al_cxr.config import PhantomSource
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom import load
@@ -56,7 +56,7 @@ def store(n: int, size: int) -> PixelStore:
 
 
 def test_a_row_an_image_as_the_data_set_has_it(tmp_path: Path) -> None:
-    write_images(tmp_path, dataset(age=[50, 51, 52, 53, 54, 55], other="x"), store(6, 64))
+    write_images(tmp_path, dataset(age=[50, 51, 52, 53, 54, 55], other="x"), duplicate_groups(store(6, 64)))
     frame = read_images(tmp_path)
     assert frame is not None
     named = ["index", "name", "label", "split", "patient_id", "source", "age", "duplicate_group"]
@@ -69,7 +69,7 @@ def test_a_row_an_image_as_the_data_set_has_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [64, 128])
 def test_copies_share_a_number(tmp_path: Path, size: int) -> None:
-    write_images(tmp_path, dataset(), store(6, size))
+    write_images(tmp_path, dataset(), duplicate_groups(store(6, size)))
     frame = read_images(tmp_path)
     assert frame is not None
     group = frame["duplicate_group"]
@@ -78,22 +78,22 @@ def test_copies_share_a_number(tmp_path: Path, size: int) -> None:
 
 
 def test_small_images_are_copies_only_where_they_are_identical(tmp_path: Path) -> None:
-    write_images(tmp_path, dataset(), store(6, 16))
+    write_images(tmp_path, dataset(), duplicate_groups(store(6, 16)))
     frame = read_images(tmp_path)
     assert frame is not None and list(frame["duplicate_group"].dropna()) == [0, 0]
 
 
 def test_written_once_and_alike(tmp_path: Path) -> None:
-    first, second = (write_images(tmp_path / name, dataset(), store(6, 64)) for name in ("a", "b"))
+    first, second = (write_images(tmp_path / name, dataset(), duplicate_groups(store(6, 64))) for name in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
     first.write_text("kept")
-    assert write_images(tmp_path / "a", dataset(), store(6, 64)).read_text() == "kept"
+    assert write_images(tmp_path / "a", dataset(), duplicate_groups(store(6, 64))).read_text() == "kept"
     assert not list(tmp_path.glob("*/.*"))
 
 
 def test_what_is_no_table_of_images_is_refused(tmp_path: Path) -> None:
     assert read_images(tmp_path) is None
-    path = write_images(tmp_path, dataset(), store(6, 16))
+    path = write_images(tmp_path, dataset(), duplicate_groups(store(6, 16)))
     whole = path.read_text()
     for text, said in (
         ("index,name\n0,a\n", "no column label"),
@@ -108,7 +108,8 @@ def test_what_is_no_table_of_images_is_refused(tmp_path: Path) -> None:
 
 def test_a_phantom_has_patients_and_sources(tmp_path: Path) -> None:
     phantom = load(PhantomSource(kind="phantom", count=40))
-    write_images(tmp_path, phantom, PixelStore.open(phantom.images, 32, tmp_path / "cache", 1, progress=False))
+    opened = PixelStore.open(phantom.images, 32, tmp_path / "cache", 1, progress=False)
+    write_images(tmp_path, phantom, duplicate_groups(opened))
     frame = read_images(tmp_path)
     assert frame is not None and len(frame) == 40
     assert list(frame["split"]) == list(phantom.split_N)

@@ -220,8 +220,9 @@ def load_data(settings: Settings) -> Dataset:
 def open_run(name: str, settings: Settings, dataset: Dataset, folder: Path, regime: str = "") -> Workspace:
     """The workspace of a run, and the model, machine and folder on the terminal."""
     workspace = open_workspace(name, settings, dataset, folder, provenance.command(), regime)
-    for note in workspace.dataset.notes[len(dataset.notes) :]:  # found when the pixels were opened
-        print(f"warning   {note}")
+    for note in workspace.dataset.notes:
+        if note not in dataset.notes:  # found when the pixels were opened
+            print(f"warning   {note}")
     given = ", ".join(f"{k} {v}" for k, v in settings.model.arguments().items())
     parameters = models.parameters(workspace.build_model(0))
     print(f"model     {settings.model.arch}{f' ({given})' if given else ''} · {parameters:,} parameters")

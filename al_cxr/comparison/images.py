@@ -7,6 +7,7 @@ number are copies of one another; empty: none was found). It holds no pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ ALWAYS = ("index", "name", "label", "split", "patient_id", "source")
 SOMETIMES = ("age", "sex", "view")
 
 
-def write_images(folder: Path, dataset: Dataset, store: PixelStore) -> Path:
-    """Writes `folder`/images.csv unless it is there; equal data gives equal bytes. Returns its path.
+def write_images(folder: Path, dataset: Dataset, group_N: Sequence[int | None]) -> Path:
+    """Writes `folder`/images.csv, with the `duplicate_groups`, unless it is there; equal data gives equal bytes.
 
-    Near copies are looked for at 64 pixels, so in a smaller store only identical files and identical pixels are found.
+    Returns its path.
     """
     path = folder / FILE
     if path.exists():
@@ -42,7 +43,7 @@ def write_images(folder: Path, dataset: Dataset, store: PixelStore) -> Path:
         "source": table["source"].to_numpy(),
     }
     columns |= {name: table[name].to_numpy() for name in SOMETIMES if name in table}
-    frame = pd.DataFrame(columns).assign(duplicate_group=_duplicate_groups(store))
+    frame = pd.DataFrame(columns).assign(duplicate_group=list(group_N))
     write_atomically(path, frame.to_csv(index=False, lineterminator="\n").encode())
     return path
 
@@ -70,8 +71,18 @@ def read_images(folder: Path) -> pd.DataFrame | None:
     return frame
 
 
-def _duplicate_groups(store: PixelStore) -> list[int | None]:
-    """Number of each image's set of copies, counted from 0 in the order of their first images; None: no copy."""
+def known_groups(folder: Path) -> list[int | None] | None:
+    """The `duplicate_groups` that a run noted; None where it has not."""
+    frame = read_images(folder)
+    return None if frame is None else [None if pd.isna(g) else int(g) for g in frame["duplicate_group"]]
+
+
+def duplicate_groups(store: PixelStore) -> list[int | None]:
+    """Number of each image's set of copies, counted from 0 in the order of their first images; None: no copy.
+
+    Near copies are looked for at 64 pixels, so in a smaller store only identical files and identical pixels are found;
+    and so it is with more than `duplicates.MOST` images, of which every two would be compared.
+    """
     group_N: list[int | None] = [None] * len(store)
     for number, members in enumerate(duplicates.groups(_links(store))):
         for i in members:
@@ -80,10 +91,10 @@ def _duplicate_groups(store: PixelStore) -> list[int | None]:
 
 
 def _links(store: PixelStore) -> list[duplicates.Link]:
-    if store.size >= duplicates.SIZE:
+    if store.size >= duplicates.SIZE and len(store) <= duplicates.MOST:
         pixels_NSS = np.stack([_small(image) for image in store.pixels])
         return duplicates.find(pixels_NSS, store.digests)
-    # Enlarged images have no fine detail to compare: all of them would look like copies.
+    # Enlarged images have no fine detail to compare (all would look like copies), and many take too long.
     links, first = [], dict[str | bytes, int]()
     for i, (file, image) in enumerate(zip(store.digests, store.pixels, strict=True)):
         for kind, key in (("file", file), ("pixels", image.tobytes())):

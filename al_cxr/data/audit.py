@@ -14,9 +14,10 @@ from tqdm import tqdm
 from al_cxr.data import checks, duplicates
 from al_cxr.data.dataset import SPLITS, Dataset, Images
 from al_cxr.data.doubts import told
-from al_cxr.data.odd import Odd, odd_files, odd_pixels
+from al_cxr.data.odd import Odd, look, odd_files
 from al_cxr.data.shortcuts import Shortcut, by_brightness, by_source, cramers_v
 from al_cxr.data.store import cores
+from al_cxr.data.usual import features, fit
 from al_cxr.errors import UserError
 
 NOTABLE = 0.10
@@ -81,8 +82,11 @@ def audit(dataset: Dataset, workers: int = 0, progress: bool = True) -> Audit:
     index_M, pixels_MSS, digests_M, unreadable, doubts = _read(dataset.images, workers or cores(), progress)
     shared = shared_patients(dataset)
     copies = _copies(dataset, index_M, pixels_MSS, digests_M)
-    files = odd_files(dataset, index_M)
-    odd = sorted([*odd_pixels(dataset, index_M, pixels_MSS), *(files or [])], key=lambda o: o.index)
+    files = odd_files(dataset.images, index_M)
+    features_MK = features(pixels_MSS)
+    looks = look(pixels_MSS, fit(features_MK, features_MK))
+    seen = [(i, one.what) for i, one in zip(index_M.tolist(), looks, strict=True) if one.what]
+    odd = [Odd(i, dataset.images.name(i), what) for i, what in sorted([*seen, *(files or [])])]
     shortcuts = [s for s in (by_source(dataset), by_brightness(dataset, index_M, pixels_MSS)) if s is not None]
     result = Audit(
         counts=_counts(dataset),

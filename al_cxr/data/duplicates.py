@@ -24,6 +24,9 @@ from scipy.ndimage import gaussian_filter1d
 SIZE = 64
 """Side of the images that are compared, in pixels; what is below was calibrated at this size."""
 
+MOST = 30_000
+"""Images of which a run still compares every two; `data audit` does whatever their number."""
+
 RADIUS = 64
 """Bits of 255 in which the hashes of candidates may differ."""
 

@@ -1,30 +1,47 @@
-"""Files that are no plain radiographs, as far as that can be seen without doubt."""
+"""Images that are no radiographs, as far as that can be seen without doubt in their pixels or files."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.fft import dctn
 
-from al_cxr.data.dataset import Dataset
+from al_cxr.data import chest
 from al_cxr.data.decode import FORMATS
+from al_cxr.data.usual import FRAME, Usual, features
 
 CONTRAST = 32
 """Grey levels from the 1st to the 99th percentile, below which there is almost nothing to see: of 7,517 radiographs
 of three hospitals the flattest has 84."""
 
+SATURATED = 0.75
+"""Share of pixels within 2 grey levels of black or white: of the same radiographs at most 0.43."""
+
+TWO_GREYS = 0.90
+"""Share of pixels within 2 grey levels of the two most frequent ones: at most 0.86."""
+
+SHADE = 0.98
+"""Share of the variance in the 5 x 5 lowest frequencies, from which on there is no detail: at most 0.97."""
+
 NEGATIVE = -0.2
-"""Correlation with the average of the other images below which one looks like a negative: of the same radiographs
-the lowest is -0.02, and of their negatives 99 % are below."""
+"""Correlation with the mean training image below which one looks like a negative: at least -0.02, and 99 % of their
+negatives are below."""
 
-ENOUGH = 20
-"""Images without which an average image says nothing."""
+TURNED = 0.4
+"""Correlation with the mean training image turned, above that with it upright."""
 
-SMALL, LONG, COLOUR = 64, 2.0, 10.0
-"""Pixels of the shorter side; longer side to shorter; mean difference of the colour channels in grey levels."""
+UNUSUAL = 0.99
+"""A turned image, and one without a chest that the template finds, is told where it is also more unlike than this share
+of the validation images: the template alone misses the chest on 0.4 % of radiographs, most of small children."""
+
+TINY, SMALL, LONG, COLOUR = 16, 64, 2.0, 10.0
+"""Pixels of the shorter side, with nothing to see and hardly enough; longer side to shorter; mean difference of the
+colour channels in grey levels."""
 
 
 @dataclass(frozen=True)
@@ -36,41 +53,64 @@ class Odd:
     what: str
 
 
-def odd_pixels(dataset: Dataset, index_M: np.ndarray, pixels_MSS: np.ndarray) -> list[Odd]:
-    """Images of one grey, without contrast, or that look like negatives among M readable ones, uint8 (M, S, S)."""
-    found: list[Odd] = []
-    total_SS = pixels_MSS.sum(axis=0, dtype=np.float64)
-    for i, image_SS in zip(index_M.tolist(), pixels_MSS, strict=True):
-        low, high = np.percentile(image_SS, [1, 99])
-        if image_SS.max() == image_SS.min():
-            what = f"one grey ({image_SS.max()}) all over"
-        elif high - low < CONTRAST:
-            what = f"almost without contrast ({high - low:.0f} grey levels)"
-        elif len(pixels_MSS) >= ENOUGH and (r := _correlation(image_SS, total_SS - image_SS)) < NEGATIVE:
-            what = (
-                f"unlike the rest: bright where they are dark (correlation {r:.2f}); a negative, or no frontal chest?"
-            )
-        else:
-            continue
-        found.append(Odd(i, dataset.images.name(i), what))
-    return found
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one image: `what` is odd about it ("" where nothing is), whether there is nothing on it to see
+    or it is only doubtful, and how unlike the usual ones it is (0..1, None: not known)."""
+
+    what: str = ""
+    unusable: bool = False
+    unlike: float | None = None
 
 
-def odd_files(dataset: Dataset, index_M: np.ndarray) -> list[Odd] | None:
-    """Small, long or coloured originals; None where the images do not come from files that can be asked.
+def look(pixels_NSS: np.ndarray, usual: Usual | None) -> list[Look]:
+    """Of each of N images, uint8 (N, S, S).
+
+    Without `usual` only images with nothing on them are told: which are negatives, turned, or no chests can be said of
+    images beside others alone.
+    """
+    pixels_NSS = framed(pixels_NSS)
+    low_N, high_N = np.percentile(pixels_NSS.reshape(len(pixels_NSS), pixels_NSS.shape[1] ** 2), [1, 99], axis=1)
+    spans = (high_N - low_N).tolist()
+    empty = [_nothing(image_SS, span) for image_SS, span in zip(pixels_NSS, spans, strict=True)]
+    if usual is None:
+        return [Look(what, bool(what)) for what in empty]
+    features_NK = features(pixels_NSS)
+    unlike_N, likeness_N4 = usual.unlike(features_NK), usual.likeness(features_NK)
+    return [
+        Look(what or _doubt(image_SS, float(unlike), likeness_4), bool(what), float(unlike))
+        for what, image_SS, unlike, likeness_4 in zip(empty, pixels_NSS, unlike_N, likeness_N4, strict=True)
+    ]
+
+
+def framed(pixels_NSS: np.ndarray) -> np.ndarray:
+    """Images at the size at which they are looked at, uint8: smaller ones as they are."""
+    if pixels_NSS.shape[1] <= FRAME:
+        return np.asarray(pixels_NSS)
+    small = [Image.fromarray(np.asarray(i)).resize((FRAME, FRAME), Image.Resampling.BOX) for i in pixels_NSS]
+    return np.stack([np.asarray(image) for image in small]) if small else np.empty((0, FRAME, FRAME), np.uint8)
+
+
+def chestless(pixels_NSS: np.ndarray) -> int:
+    """How many of N images have no chest that the template finds."""
+    return sum(chest.find(image_SS) == chest.WHOLE for image_SS in pixels_NSS)
+
+
+def odd_files(images: object, index_M: np.ndarray) -> list[tuple[int, str]] | None:
+    """What is odd about originals, with their indices; None where the images do not come from files.
 
     Images that do have a method `path(index) -> Path`.
     """
-    path: Callable[[int], Path] | None = getattr(dataset.images, "path", None)
+    path: Callable[[int], Path] | None = getattr(images, "path", None)
     if path is None:
         return None
-    found = [(int(i), _original(path(int(i)))) for i in index_M]
-    return [Odd(i, dataset.images.name(i), what) for i, what in found if what]
+    found = [(int(i), original(path(int(i)))) for i in index_M]
+    return [(i, what) for i, what in found if what]
 
 
-def _original(path: Path) -> str:
-    """What is odd about a file that was decoded before; "" where nothing is."""
-    with Image.open(path, formats=FORMATS) as image:
+def original(file: Path | bytes) -> str:
+    """What is odd about a file that can be decoded, small, long or coloured; "" where nothing is."""
+    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
         width, height = image.size
         short, long = sorted((width, height))
         said = [f"only {width} x {height} pixels"] * (short < SMALL)
@@ -83,7 +123,40 @@ def _original(path: Path) -> str:
     return "; ".join(said)
 
 
-def _correlation(a_SS: np.ndarray, b_SS: np.ndarray) -> float:
-    a, b = a_SS - a_SS.mean(), b_SS - b_SS.mean()
-    size = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    return float((a * b).sum()) / size if size else 0.0
+def _nothing(image_SS: np.ndarray, span: float) -> str:
+    """Why there is nothing to see on an image with so many grey levels between its 1st and 99th percentiles; "" where
+    there is something."""
+    if image_SS.max() == image_SS.min():
+        return f"blank: one grey ({image_SS.max()}) all over"
+    if span < CONTRAST:
+        return f"almost without contrast ({span:.0f} grey levels)"
+    share_G = np.bincount(image_SS.ravel(), minlength=256) / image_SS.size
+    if (ends := share_G[:3].sum() + share_G[-3:].sum()) >= SATURATED:
+        return f"saturated: {100 * ends:.0f} % of its pixels are black or white, hardly any grey"
+    if (two := _two_greys(share_G)) >= TWO_GREYS:
+        return f"almost without contrast: {100 * two:.0f} % of its pixels have one of two greys"
+    power_SS = dctn(image_SS.astype(np.float32), norm="ortho") ** 2
+    power_SS[0, 0] = 0
+    if power_SS[:5, :5].sum() >= SHADE * power_SS.sum():
+        return "nothing but a smooth shade from grey to grey"
+    return ""
+
+
+def _two_greys(share_G: np.ndarray) -> float:
+    """Share of pixels about the most frequent grey level and about the most frequent one of the others."""
+    around_G = np.convolve(share_G, np.ones(5), "same")
+    first = int(around_G.argmax())
+    others_G = share_G.copy()
+    others_G[max(0, first - 2) : first + 3] = 0
+    return float(around_G[first] + np.convolve(others_G, np.ones(5), "same").max())
+
+
+def _doubt(image_SS: np.ndarray, unlike: float, likeness_4: np.ndarray) -> str:
+    """Why an image with something on it may be no upright frontal radiograph; "" where it may well be one."""
+    if likeness_4[0] < NEGATIVE:
+        return f"a negative, or no frontal chest? Bright where the others are dark (correlation {likeness_4[0]:.2f})"
+    if unlike > UNUSUAL and likeness_4[1:].max() - likeness_4[0] > TURNED:
+        return f"turned by {90 * int(likeness_4.argmax())} degrees, or no frontal chest?"
+    if unlike > UNUSUAL and chestless(image_SS[None]):
+        return "no frontal chest? No chest is found on it, and hardly any of the others is as unusual"
+    return ""

@@ -12,10 +12,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.usual import brightness
 from al_cxr.metrics import Metrics, measure
-
-BORDER = 16
-"""The border is this part of the side: one 16th."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +59,6 @@ def by_brightness(dataset: Dataset, index_M: np.ndarray, pixels_MSS: np.ndarray)
     prior_C = _shares(labels_M[train], len(dataset.classes))
     means = "from 12 brightness numbers without any shape"
     return _measured("12 brightness numbers", means, probs_MC, dataset, prior_C, index_M[test])
-
-
-def brightness(pixels_NSS: np.ndarray) -> np.ndarray:
-    """12 numbers in grey levels, float64 (N, 12), that know nothing of shapes.
-
-    Mean, standard deviation, percentiles 1, 25, 50, 75, 99; means of the upper, lower, left and right border, and the
-    standard deviation of all four.
-    """
-    width = max(1, pixels_NSS.shape[1] // BORDER)
-    rows = []
-    for image_SS in pixels_NSS:
-        borders = [image_SS[:width], image_SS[-width:], image_SS[:, :width], image_SS[:, -width:]]
-        around = np.concatenate([b.ravel() for b in borders])
-        shares = np.percentile(image_SS, [1, 25, 50, 75, 99])
-        rows.append([image_SS.mean(), image_SS.std(), *shares, *(b.mean() for b in borders), around.std()])
-    return np.array(rows, dtype=np.float64).reshape(-1, 12)
 
 
 def cramers_v(counts_RC: np.ndarray) -> float | None:

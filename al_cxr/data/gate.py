@@ -1,0 +1,204 @@
+"""What every command passes its images through before it learns from them or answers: is there anything to see?
+
+Each image is looked at (`al_cxr.data.odd`): *unusable* are those with nothing on them, *doubtful* those that look like
+a negative, lie on their side or show no frontal chest. Of a set it is told how many images are copies of others, how
+many different ones are left, and whether it is as a whole unlike what a model was trained on. Nothing is dropped here:
+`run` and `evaluate` say it and go on, `predict` abstains, `adapt` leaves out. 10,000 images of 64 pixels take about
+seven seconds of one core (benchmarks/gate.py); no image is compared with every other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from al_cxr.data.dataset import SPLITS, Dataset
+from al_cxr.data.odd import Look, chestless, framed, look
+from al_cxr.data.store import PixelStore
+from al_cxr.data.usual import Usual, features, fit
+
+VERSION = 1
+"""Goes up whenever something else is said of the same image."""
+
+BATCH = 1024
+"""Images looked at together: bounds the memory."""
+
+NAMED = 3
+"""Images that a warning names."""
+
+OFTEN = 0.05
+"""Share of copies within a split from which on a run says so; `data audit` always does."""
+
+UNLIKE, FAR = 0.25, 0.95
+"""Share of a set's images that may be more unlike than the share FAR of the validation images; 0.05 would be by chance,
+and of the test sets of three collections at most 0.07 were. Of other hospitals 0.5 to 1 were."""
+
+CHESTLESS, SAMPLE = 0.3, 100
+"""Share of so many images, taken evenly, without a chest that the template finds: of radiographs 0.006 are."""
+
+FEW = 30
+"""Different images with something on them, below which a figure is mostly chance."""
+
+
+class Gate:
+    """What was seen of images that come in batches, in their order."""
+
+    def __init__(self, usual: Usual | None) -> None:
+        self.usual = usual
+        self.names: list[str] = []
+        self.looks: list[Look] = []
+        self.keys: list[str] = []
+        """Equal for images with equal pixels alone."""
+
+    def look(self, names: Sequence[str], pixels_NSS: np.ndarray) -> list[Look]:
+        """Look at N images, uint8 (N, S, S), of one size in all batches."""
+        found = look(pixels_NSS, self.usual)
+        self.note(names, found, [key(image_SS) for image_SS in pixels_NSS])
+        return found
+
+    def note(self, names: Sequence[str], looks: Sequence[Look], keys: Sequence[str]) -> None:
+        """What an earlier `look` saw."""
+        self.names += names
+        self.looks += looks
+        self.keys += keys
+
+    @property
+    def unusable_N(self) -> np.ndarray:
+        return np.array([seen.unusable for seen in self.looks], bool)
+
+    @property
+    def doubtful_N(self) -> np.ndarray:
+        return np.array([bool(seen.what) and not seen.unusable for seen in self.looks], bool)
+
+    @property
+    def copy_N(self) -> np.ndarray:
+        """Images with something on them whose pixels are those of an earlier one."""
+        return ~self.unusable_N & repeats(self.keys)
+
+    @property
+    def different(self) -> int:
+        """Images with something on them, each once."""
+        return int(np.count_nonzero(~self.unusable_N & ~self.copy_N))
+
+    def odd(self, done: str, split_N: np.ndarray | None = None) -> list[str]:
+        """Sentences about images with nothing on them, which end with what is `done` with these, and about doubtful
+        ones."""
+        found = []
+        if n := np.count_nonzero(self.unusable_N):
+            what = f"{n:,} of {len(self.looks):,} images {'has' if n == 1 else 'have'} nothing on them to see"
+            found.append(f"{what}{self._where(self.unusable_N, split_N)}: {self._named(self.unusable_N)}; {done}")
+        if n := np.count_nonzero(self.doubtful_N):
+            does = "does" if n == 1 else "do"
+            what = f"{n:,} of {len(self.looks):,} images {does} not look like an upright frontal chest radiograph"
+            found.append(f"{what}{self._where(self.doubtful_N, split_N)}: {self._named(self.doubtful_N)}")
+        return found
+
+    def repeated(self, done: str, least: float = 0.0, split_N: np.ndarray | None = None) -> list[str]:
+        """A sentence about copies, within each split, where they are at least this share of the images."""
+        splits = [""] * len(self.keys) if split_N is None else split_N.tolist()
+        copy_N = ~self.unusable_N & repeats([f"{split} {k}" for split, k in zip(splits, self.keys, strict=True)])
+        n = int(np.count_nonzero(copy_N))
+        if n == 0 or n < least * len(self.looks):
+            return []
+        names = _first([self.names[i] for i in np.flatnonzero(copy_N).tolist()])
+        are = "is an identical copy of another" if n == 1 else "are identical copies of others"
+        return [f"{n:,} of {len(self.looks):,} images {are}, pixel by pixel: {names}; {done}"]
+
+    def unlike(self, usual_images: str = "the training images") -> list[str]:
+        """A sentence where the set as a whole is unlike what a model was trained on."""
+        values = [s.unlike for s in self.looks if s.unlike is not None and not s.unusable]
+        n = sum(value > FAR for value in values)
+        if n < 5 or n <= UNLIKE * len(values):
+            return []
+        return [
+            f"{n:,} of {len(values):,} images ({100 * n / len(values):.0f} %) are more unlike {usual_images} than "
+            f"{100 * FAR:.0f} % of the validation images are: another hospital, machine or kind of image? What was "
+            "measured on images like those of training may not hold for these"
+        ]
+
+    def _where(self, yes_N: np.ndarray, split_N: np.ndarray | None) -> str:
+        if split_N is None:
+            return ""
+        counts = {split: int(np.count_nonzero(yes_N & (split_N == split))) for split in SPLITS}
+        return f" ({', '.join(f'{n:,} of {split}' for split, n in counts.items() if n)})"
+
+    def _named(self, yes_N: np.ndarray) -> str:
+        chosen = [f"{self.names[i]} ({self.looks[i].what})" for i in np.flatnonzero(yes_N).tolist()]
+        return _first(chosen)
+
+
+def reference(dataset: Dataset, store: PixelStore) -> Usual | None:
+    """What the training images of a data set look like, and how far its validation images are from them."""
+    parts = [features(framed(pixels_NSS)) for _, pixels_NSS in _batches(store)]
+    features_NK = np.concatenate(parts)
+    return fit(features_NK[dataset.indices("train")], features_NK[dataset.indices("val")])
+
+
+def inspect(dataset: Dataset, store: PixelStore, usual: Usual | None) -> Gate:
+    """All images of a data set."""
+    gate = Gate(usual)
+    for start, pixels_NSS in _batches(store):
+        gate.look([dataset.images.name(start + i) for i in range(len(pixels_NSS))], pixels_NSS)
+    return gate
+
+
+def warnings(dataset: Dataset, store: PixelStore, gate: Gate, group_N: Sequence[object]) -> list[str]:
+    """What a reader has to know of a data set with splits before any result on it, most serious first.
+
+    `group_N` numbers the sets of copies that were found, None or NA where an image is in none.
+    """
+    rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).round().astype(int))
+    blind = chestless(framed(store.pixels[rows]))
+    found = leaks(dataset, store, gate, group_N)
+    found += gate.odd("they are kept, so look at them and take out what is no radiograph", dataset.split_N)
+    if blind > CHESTLESS * len(rows):
+        found.append(
+            f"no frontal chest is found on {blind} of {len(rows)} images that were looked at: are these frontal chest "
+            "radiographs, the right way round?"
+        )
+    return found + gate.repeated("they count more than once", OFTEN, dataset.split_N)
+
+
+def leaks(dataset: Dataset, store: PixelStore, gate: Gate, group_N: Sequence[object]) -> list[str]:
+    """A sentence for each two splits that share images: identical files or pixels, and, of images that are not drawn
+    by a program, near copies too."""
+    found = []
+    near_N = [None if dataset.synthetic or group is None or group != group else group for group in group_N]
+    for split, origin in (("test", "train"), ("val", "train"), ("test", "val")):
+        there, here = dataset.indices(origin).tolist(), dataset.indices(split).tolist()
+        known = {store.digests[i] for i in there} | {gate.keys[i] for i in there}
+        groups = {near_N[i] for i in there} - {None}
+        same = [i for i in here if (store.digests[i] in known or gate.keys[i] in known) and not gate.looks[i].unusable]
+        near = [i for i in here if near_N[i] in groups and i not in set(same) and not gate.looks[i].unusable]
+        if same or near:
+            kinds = [f"{len(same):,} identical"] * bool(same) + [f"{len(near):,} nearly so"] * bool(near)
+            names = _first([gate.names[i] for i in same + near])
+            consequence = "measured on them is memory" if split == "test" else "chosen by them is flattered"
+            n = len(same) + len(near)
+            are = "is a copy of an image" if n == 1 else "are copies of images"
+            what = f"{n:,} of {len(here):,} {split} images {are} of {origin} ({', '.join(kinds)})"
+            found.append(f"{what}: what is {consequence} ({names})")
+    return found
+
+
+def key(image_SS: np.ndarray) -> str:
+    """Equal for images with equal pixels alone."""
+    return hashlib.blake2b(np.ascontiguousarray(image_SS).tobytes(), digest_size=16).hexdigest()
+
+
+def repeats(keys: Sequence[str]) -> np.ndarray:
+    """Which of N keys stood there before, bool (N,)."""
+    known: set[str] = set()
+    return np.array([k in known or bool(known.add(k)) for k in keys], bool)  # type: ignore[func-returns-value]
+
+
+def _batches(store: PixelStore) -> Iterator[tuple[int, np.ndarray]]:
+    for start in range(0, len(store), BATCH):
+        yield start, np.asarray(store.pixels[start : start + BATCH])
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
