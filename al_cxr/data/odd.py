@@ -33,11 +33,12 @@ NEGATIVE = -0.2
 negatives are below."""
 
 TURNED = 0.4
-"""Correlation with the mean training image turned, above that with it upright."""
+"""Correlation with the mean training image turned, above that with it upright: of 7,517 radiographs 0.36 at most, but
+for one that does lie upside down."""
 
 UNUSUAL = 0.99
-"""A turned image, and one without a chest that the template finds, is told where it is also more unlike than this share
-of the validation images: the template alone misses the chest on 0.4 % of radiographs, most of small children."""
+"""An image without a chest that the template finds is told where it is also more unlike than this share of the
+validation images: the template alone misses the chest on 0.4 % of radiographs, most of them of small children."""
 
 TINY, SMALL, LONG, COLOUR = 16, 64, 2.0, 10.0
 """Pixels of the shorter side, with nothing to see and hardly enough; longer side to shorter; mean difference of the
@@ -155,7 +156,7 @@ def _doubt(image_SS: np.ndarray, unlike: float, likeness_4: np.ndarray) -> str:
     """Why an image with something on it may be no upright frontal radiograph; "" where it may well be one."""
     if likeness_4[0] < NEGATIVE:
         return f"a negative, or no frontal chest? Bright where the others are dark (correlation {likeness_4[0]:.2f})"
-    if unlike > UNUSUAL and likeness_4[1:].max() - likeness_4[0] > TURNED:
+    if likeness_4[1:].max() - likeness_4[0] > TURNED:
         return f"turned by {90 * int(likeness_4.argmax())} degrees, or no frontal chest?"
     if unlike > UNUSUAL and chestless(image_SS[None]):
         return "no frontal chest? No chest is found on it, and hardly any of the others is as unusual"
