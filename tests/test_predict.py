@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -255,19 +256,19 @@ def test_memory_is_bounded_by_the_chunk(
     """At no time are more images decoded and not yet answered than two chunks hold."""
     monkeypatch.setattr(decoding, "CHUNK", 4)
     lock, counts = threading.Lock(), {"now": 0, "most": 0}
-    real = decode.decode_bytes
+    real = decode.read
 
-    def counted(data: bytes, size: int, name: str) -> np.ndarray:
+    def counted(data: bytes, size: int, name: str, usual: Callable[[], int | None]) -> decode.Reading:
         with lock:
             counts["now"] += 1
             counts["most"] = max(counts["most"], counts["now"])
-        return real(data, size, name)
+        return real(data, size, name, usual)
 
     def answered(done: int) -> None:
         with lock:
             counts["now"] -= done
 
-    monkeypatch.setattr(decode, "decode_bytes", counted)
+    monkeypatch.setattr(decode, "read", counted)
     predict(open_bundle(single), find_inputs(images), tmp_path / "p.csv", 8, answered)
     assert counts["now"] == 0 and 4 <= counts["most"] <= 8
 

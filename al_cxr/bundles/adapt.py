@@ -18,17 +18,22 @@ from al_cxr.bundles.inputs import Inputs
 from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.bundles.predict import BATCH, serving_runtime
 from al_cxr.checkpoint import save_tensors
+from al_cxr.data import dicom
+from al_cxr.data.doubts import told
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit
 from al_cxr.models.backbone import Backbone
 from al_cxr.records import write
 
 
-def adapt(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callable[[int], Any]) -> Adapted:
+def adapt(
+    bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callable[[int], Any]
+) -> tuple[Adapted, list[str]]:
     """The folder `out` with the bundle adapted to the images; a member without standardised features stays as it is.
 
-    Temperature, threshold and abstention stay too. `note(n)` is told how many images are done. UserError where nothing
-    can be adapted, where too few images can be read, and where `out` is there already.
+    Temperature, threshold and abstention stay too. `note(n)` is told how many images are done. Returns what was done,
+    and what has to be known of the files: which are DICOM, whose brightness was guessed. UserError where nothing can
+    be adapted, where too few images can be read, and where `out` is there already.
     """
     must_be_new(out)  # before the work, not after it
     runtime = serving_runtime()
@@ -42,16 +47,18 @@ def adapt(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callabl
         raise UserError(f"{bundle.record.name}: {CANNOT}")
 
     moments = {what: Moments() for what in chosen}
-    count, skipped = 0, len(inputs.skipped)
+    count, skipped, doubts = 0, [reason for _, reason in inputs.skipped], list[tuple[str, str]]()
     with closing(decoded(inputs, bundle.record.image_size, workers, 0)) as stream:
-        for names, pixels_NSS, bad in stream:
-            for what, (fit, backbone) in chosen.items() if names else ():
-                batches = fit.loader(pixels_NSS, runtime).batches(np.arange(len(names)), BATCH)
+        for chunk in stream:
+            for what, (fit, backbone) in chosen.items() if chunk.names else ():
+                batches = fit.loader(chunk.pixels_NSS, runtime).batches(np.arange(len(chunk.names)), BATCH)
                 moments[what].add(features(backbone, batches, runtime).features_NK)
-            count, skipped = count + len(names), skipped + len(bad)
-            note(len(names) + len(bad))
+            count += len(chunk.names)
+            skipped += [reason for _, reason in chunk.bad]
+            doubts += chunk.doubts
+            note(len(chunk))
 
-    made = Adapted(images=count, skipped=skipped, members=sum(map(can_adapt, networks)))
+    made = Adapted(images=count, skipped=len(skipped), members=sum(map(can_adapt, networks)))
     with tempfile.TemporaryDirectory() as folder:
         fits = []
         for number, (fit, network) in enumerate(zip(bundle.fits, networks, strict=True), start=1):
@@ -64,4 +71,4 @@ def adapt(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callabl
             save_tensors(fits[-1].folder / "model.safetensors", network.state_dict())
         record = bundle.record.model_copy(update={"adapted": made})
         save_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation), out)
-    return made
+    return made, [*dicom.skipped(skipped), *told(doubts, count)]

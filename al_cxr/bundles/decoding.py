@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.data import decode
+from al_cxr.data.decode import Reading
 from al_cxr.data.files import Root
+from al_cxr.data.series import Series
 from al_cxr.errors import UserError
 
 CHUNK = 256
 """Images decoded ahead and then noted together: bounds the memory, and what a kill can lose."""
 
 
-def decoded(
-    inputs: Inputs, size: int, workers: int, start: int
-) -> Generator[tuple[list[str], np.ndarray, list[tuple[str, str]]], None, None]:
-    """Chunks of the inputs from `start` on: names, pixels uint8 (N, size, size), and (name, reason) of the bad ones.
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some inputs, N of them readable."""
 
-    While one chunk is used, the next is decoded.
-    """
+    names: list[str]
+    pixels_NSS: np.ndarray
+    """uint8."""
+    bad: list[tuple[str, str]]
+    """(name, reason) of those that cannot be read."""
+    doubts: list[tuple[str, str]]
+    """(name, what had to be guessed) of readable ones, for `al_cxr.data.doubts.told`."""
+    digests: list[str]
+    """Of every file, good or bad, in the order of the inputs, as `digest_of` gives it."""
+
+    def __len__(self) -> int:
+        return len(self.names) + len(self.bad)
+
+
+def decoded(inputs: Inputs, size: int, workers: int, start: int) -> Generator[Chunk, None, None]:
+    """Chunks of the inputs from `start` on, at size x size pixels. While one is used, the next is decoded."""
     root = Root(inputs.root, inputs.follow_links)
+    series = Series(len(inputs.names), lambda i: _safe(root, inputs.names[i]))
 
-    def one(name: str) -> np.ndarray | str:
+    def one(name: str) -> Reading | _Bad:
         try:
-            root.stat(name)  # again: since it was listed it may have become a link or a pipe
-            return decode.decode_bytes(decode.read_file(inputs.root / name, name), size, name)
+            return decode.read(decode.read_file(_safe(root, name), name), size, name, series.bits)
         except FileNotFoundError:
-            return "no such file"
+            return _Bad("no such file", "")
         except UserError as error:
-            return str(error).removeprefix(f"{name}: ")
+            return _Bad(str(error).removeprefix(f"{name}: "), digest_of(root, name))
 
-    def submit(at: int) -> list[tuple[str, Future[np.ndarray | str]]]:
+    def submit(at: int) -> list[tuple[str, Future[Reading | _Bad]]]:
         return [(name, pool.submit(one, name)) for name in inputs.names[at : at + CHUNK]]
 
     with ThreadPoolExecutor(workers) as pool:
@@ -42,10 +60,53 @@ def decoded(
         try:
             for at in range(start, len(inputs.names), CHUNK):
                 now, ahead = ahead, submit(at + CHUNK)
-                results = [(name, future.result()) for name, future in now]
-                good = [(name, pixels) for name, pixels in results if isinstance(pixels, np.ndarray)]
-                pixels_NSS = np.stack([pixels for _, pixels in good]) if good else np.empty((0, size, size), np.uint8)
-                yield [name for name, _ in good], pixels_NSS, [(n, r) for n, r in results if isinstance(r, str)]
+                yield _chunk([(name, future.result()) for name, future in now], size)
         finally:
             for _, future in ahead:
                 future.cancel()
+
+
+def unchanged(inputs: Inputs, digests: list[str], workers: int) -> int:
+    """How many whole chunks of the inputs, from the first on, still are the files of these digests."""
+    root = Root(inputs.root, inputs.follow_links)
+
+    whole = 0
+    with ThreadPoolExecutor(workers) as pool:
+        for at in range(0, len(digests), CHUNK):
+            there = slice(at, at + CHUNK)
+            if list(pool.map(lambda name: digest_of(root, name), inputs.names[there])) != digests[there]:
+                break
+            whole += 1
+    return whole
+
+
+def digest_of(root: Root, name: str) -> str:
+    """Hex SHA-256 of a file; "" where it cannot be read."""
+    try:
+        return hashlib.sha256(decode.read_file(_safe(root, name), name)).hexdigest()
+    except (FileNotFoundError, UserError):
+        return ""
+
+
+def _safe(root: Root, name: str) -> Path:
+    """A file, looked at again: since it was listed it may have become a link or a pipe."""
+    root.stat(name)
+    return root.file(name)
+
+
+@dataclass(frozen=True)
+class _Bad:
+    reason: str
+    digest: str
+
+
+def _chunk(results: list[tuple[str, Reading | _Bad]], size: int) -> Chunk:
+    good = [(name, reading) for name, reading in results if isinstance(reading, Reading)]
+    pixels_NSS = np.stack([r.pixels for _, r in good]) if good else np.empty((0, size, size), np.uint8)
+    return Chunk(
+        names=[name for name, _ in good],
+        pixels_NSS=pixels_NSS,
+        bad=[(name, bad.reason) for name, bad in results if isinstance(bad, _Bad)],
+        doubts=[(name, doubt) for name, reading in good for doubt in reading.doubts],
+        digests=[result.digest for _, result in results],
+    )

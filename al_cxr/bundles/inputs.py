@@ -10,6 +10,8 @@ from pathlib import Path
 from al_cxr.data.cells import SUFFIXES as SUFFIXES_OF_TABLES
 from al_cxr.data.cells import read_cells
 from al_cxr.data.decode import SUFFIXES
+from al_cxr.data.dicom import REASON as DICOM
+from al_cxr.data.dicom import is_dicom_file
 from al_cxr.data.files import LINKS_OPTION, Root
 from al_cxr.errors import UserError
 from al_cxr.seeds import digest_text
@@ -27,7 +29,7 @@ class Inputs:
     skipped: list[tuple[str, str]]
     """(name, reason) of what should have been an image and cannot be read."""
     others: int
-    """Files that do not end like an image; only counted."""
+    """Files that are neither DICOM nor end like an image; only counted."""
     fingerprint: str
     """Hex SHA-256 of all names, sizes and times of change."""
     follow_links: bool = False
@@ -56,6 +58,14 @@ class _Finder:
     def skip(self, text: str, reason: str) -> None:
         shown = text.encode("utf-8", "backslashreplace").decode()  # a file name need not be valid UTF-8
         self.skipped.append((shown, reason.removeprefix(f"{text}: ").removeprefix(f"{text!r}: ")))
+
+    def is_dicom(self, name: str) -> bool:
+        """Whether a file that does not end like an image is DICOM, by its name or its first bytes."""
+        try:
+            self.root.stat(name)
+            return is_dicom_file(self.root.file(name))
+        except (FileNotFoundError, UserError):
+            return False
 
     def found(self, others: int) -> Inputs:
         lines = [f"{name}\0{info.st_size}\0{info.st_mtime_ns}\n" for name, info in self.infos.items()]
@@ -96,6 +106,8 @@ def _in_folder(path: Path, follow_links: bool) -> Inputs:
             finder.skip(name, f"a symbolic link to a folder, which is not followed without {LINKS_OPTION}")
         elif name.lower().endswith(SUFFIXES):
             finder.add(name)
+        elif finder.is_dicom(name):
+            finder.skip(name, DICOM)
         else:
             others += 1
     return finder.found(others)

@@ -1,7 +1,8 @@
 """A bundle's answers to a stream of images: decoded by threads, a fixed number at a time, written as a CSV.
 
-The numbers depend on the bundle and the image alone. The network always sees batches of one size, filled up with black
-images, on one thread, because in floating point a matrix product's last bits depend on its shape and on the threads.
+The numbers depend on the bundle and the image alone (and where a file of more than 8 bits does not state its depth, on
+that of the others: `al_cxr.data.depth`). The network always sees batches of one size, filled up with black images, on
+one thread, because in floating point a matrix product's last bits depend on its shape and on the threads.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from al_cxr.bundles.bundle_records import LARGEST, BundleRecord, columns
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.config import Machine
-from al_cxr.data import chest, decode
+from al_cxr.data import chest, decode, dicom
+from al_cxr.data.doubts import told
 from al_cxr.data.loader import Loader
 from al_cxr.drafts import sweep, write_atomically, writing
 from al_cxr.errors import UserError
@@ -73,6 +75,8 @@ class Done:
     rows: int
     skipped: int
     reused: int
+    warnings: tuple[str, ...] = ()
+    """What a reader of the rows has to know about the files: which are DICOM, whose brightness was guessed."""
 
 
 def serving_runtime() -> Runtime:
@@ -151,29 +155,32 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
     )
     key = digest_text(f"{bundle.identity()} {inputs.fingerprint} {code}")
     partial = _partial_file(out)
-    done = _resumed(partial, key)
+    done = _resumed(partial, key, inputs, workers)
     reused = sum(len(chunk["rows"]) for chunk in done)
     note(min(len(done) * decoding.CHUNK, len(inputs.names)))
     if len(done) * decoding.CHUNK < len(inputs.names):
         answer = answerer(bundle, serving_runtime())
         stream = decoding.decoded(inputs, bundle.record.image_size, workers, len(done) * decoding.CHUNK)
         with closing(stream):
-            for names, pixels_NSS, bad in stream:
-                made = rows(bundle.record, names, answer(pixels_NSS)) if names else []
-                done.append({"rows": made, "skipped": bad})
+            for chunk in stream:
+                made = rows(bundle.record, chunk.names, answer(chunk.pixels_NSS)) if chunk.names else []
+                done.append({"rows": made, "skipped": chunk.bad, "doubts": chunk.doubts, "digests": chunk.digests})
                 _append(partial, json.dumps(done[-1]).encode() + b"\n")
-                note(len(names) + len(bad))
+                note(len(chunk))
     skipped = [*map(list, inputs.skipped), *(line for chunk in done for line in chunk["skipped"])]
     made = [row for chunk in done for row in chunk["rows"]]
     skipped_file(out).unlink(missing_ok=True)
     if skipped:
         write_atomically(skipped_file(out), _csv(SKIPPED, skipped))
+    warnings = dicom.skipped(reason for _, reason in skipped)
     if not made:
         partial.unlink(missing_ok=True)
-        raise UserError(f"none of {len(skipped):,} images could be read; the reasons are in {skipped_file(out)}")
+        reasons = f"the reasons are in {skipped_file(out)}"
+        raise UserError("; ".join([f"none of {len(skipped):,} images could be read", reasons, *warnings]))
     write_atomically(out, _csv(header(bundle.record), made))
     partial.unlink(missing_ok=True)
-    return Done(len(made), len(skipped), reused)
+    warnings += told(((name, doubt) for chunk in done for name, doubt in chunk["doubts"]), len(made))
+    return Done(len(made), len(skipped), reused, tuple(warnings))
 
 
 def skipped_file(out: Path) -> Path:
@@ -206,8 +213,9 @@ def _append(partial: Path, line: bytes) -> None:
         os.fsync(f.fileno())
 
 
-def _resumed(partial: Path, key: str) -> list[dict[str, Any]]:
-    """The whole chunks of an earlier start with this key; the file then ends after them, ready to be added to."""
+def _resumed(partial: Path, key: str, inputs: Inputs, workers: int) -> list[dict[str, Any]]:
+    """The whole chunks of an earlier start with this key whose files are still the same, byte for byte; the file then
+    ends after them, ready to be added to."""
     sweep(partial.parent)
     first = json.dumps({"key": key}).encode() + b"\n"
     try:
@@ -217,8 +225,10 @@ def _resumed(partial: Path, key: str) -> list[dict[str, Any]]:
     if lines[:1] != [first]:
         lines = [first]
     whole = [line for line in lines if line.endswith(b"\n")]  # the last may be cut off
-    write_atomically(partial, b"".join(whole))
-    return [json.loads(line) for line in whole[1:]]
+    done = [json.loads(line) for line in whole[1:]]
+    done = done[: decoding.unchanged(inputs, [digest for chunk in done for digest in chunk["digests"]], workers)]
+    write_atomically(partial, b"".join(whole[: 1 + len(done)]))
+    return done
 
 
 def _csv(columns: Row, lines: list[Any]) -> bytes:

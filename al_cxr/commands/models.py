@@ -17,6 +17,8 @@ from al_cxr.bundles.explain import method
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.bundles.predict import answerer, serving_runtime, skipped_file
 from al_cxr.data import decode
+from al_cxr.data.doubts import told
+from al_cxr.data.series import Series
 from al_cxr.data.store import cores
 from al_cxr.errors import UserError
 from al_cxr.names import known_class
@@ -46,9 +48,11 @@ def adapt(model: Path, images: Path, out: Path, root: Path | None = None, follow
     print(f"warning   {loaded.record.mix}")
     print(f"warning   {UNPROVEN}")
     with tqdm(total=len(inputs.names), desc="adapting", unit=" images", disable=None) as bar:
-        done = adapted(loaded, inputs, out, cores(), bar.update)
+        done, warnings = adapted(loaded, inputs, out, cores(), bar.update)
     if done.skipped:
         print(f"warning   {done.skipped:,} images could not be read and were skipped")
+    for warning in warnings:
+        print(f"warning   {warning}")
     print(f"adapted   {done.members} of {loaded.record.members} networks to {done.images:,} images")
     print(f"bundle    {out}, with its card {out / CARD}")
     print(DISCLAIMER)
@@ -69,6 +73,8 @@ def predict(model: Path, images: Path, out: Path, root: Path | None = None, foll
         print(f"reused    {done.reused:,} rows of an earlier start")
     if done.skipped:
         print(f"warning   {done.skipped:,} images could not be read and were skipped; see {skipped_file(out)}")
+    for warning in done.warnings:
+        print(f"warning   {warning}")
     print(f"answers   {out}: {done.rows:,} images")
     print(DISCLAIMER)
 
@@ -92,12 +98,16 @@ def explain(model: Path, images: list[Path], out: Path, label: str | None) -> No
         f"{DISCLAIMER}"
     )
     drawn = 0
+    series = Series(len(images), lambda i: images[i])
     for path, file in zip(images, files, strict=True):
         try:
-            pixels_1SS = decode.decode(path, record.image_size)[None]
+            reading = decode.read(decode.read_file(path, str(path)), record.image_size, str(path), series.bits)
         except UserError as error:
             print(f"warning   {error}; skipped")
             continue
+        for warning in told(((path.name, doubt) for doubt in reading.doubts), len(images)):
+            print(f"warning   {warning}")
+        pixels_1SS = reading.pixels[None]
         maps = []
         for fit, network in zip(loaded.fits, networks, strict=True):
             _, prepared = next(fit.loader(pixels_1SS, runtime).batches(np.arange(1), 1))

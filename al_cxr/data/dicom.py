@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 REASON = "a DICOM file, which al-cxr does not read yet; convert it to a 16-bit grey PNG first"
@@ -25,3 +26,10 @@ def is_dicom_file(path: Path) -> bool:
             return is_dicom(f.read(_PREAMBLE + len(_MAGIC)), path.name)
     except OSError:
         return False
+
+
+def skipped(reasons: Iterable[str]) -> list[str]:
+    """A warning of the DICOM files among images that were skipped for these reasons; none if there are none."""
+    count = sum(reason == REASON for reason in reasons)
+    files = "1 DICOM file was" if count == 1 else f"{count:,} DICOM files were"
+    return [f"{files} skipped: al-cxr does not read DICOM yet; convert to 16-bit grey PNG first"] if count else []

@@ -123,7 +123,7 @@ class Root:
             raise FileNotFoundError(part)
         if len(found) > 1:
             raise UserError(
-                f"{folder / part}: {len(found)} files whose names differ in nothing but how accents are coded"
+                f"{folder / part}: {len(found)} names on the disk that differ only in how accents are coded; rename one"
             )
         return found[0]
 
