@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from al_cxr import enough
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import area_under_curve, holm, percentiles
 from al_cxr.comparison.labels import validation_uses
@@ -132,7 +133,7 @@ def label_savings(finished: Finished) -> pd.DataFrame:
     sides, where they were used to train or to choose (`labels.validation_uses`), else NaN.
 
     A replicate takes the level from itself too. inf labels: not reached within the budget. All is NaN at a `level` that
-    always answering the target has as well (`floor`): to be there says nothing.
+    always answering the target has as well (`floor`): to be there says nothing; and with `too_few` test images.
     """
     p, rows = paired(finished), []
     beside = validation_labels(finished) if validation_uses(finished.settings) else 0
@@ -157,7 +158,7 @@ def label_savings(finished: Finished) -> pd.DataFrame:
             budget = float(p.labels_A[count - 1])
             row: dict[str, object] = {"arm": arm, "twin": other or "", "of": of, "level": float(level_R[0])}
             row |= {"budget": budget, "floor": floor}
-            level_R = np.where(level_R[0] > floor, level_R, np.nan)
+            level_R = np.where(level_R[0] > floor and not too_few(finished), level_R, np.nan)
             needed_R = labels_needed(spent_2A[0], arm_RA, level_R)
             row |= _labels("arm_labels", needed_R)
             if other:
@@ -170,6 +171,14 @@ def label_savings(finished: Finished) -> pd.DataFrame:
 
 def validation_labels(finished: Finished) -> int:
     return sum(finished.experiment.data.counts.get("val", {}).values())
+
+
+def too_few(finished: Finished) -> str:
+    """Why the test set is too small for any difference, in words; "" if it is not."""
+    ill, images = positives(finished)
+    if min(ill, images - ill) >= enough.LEAST:
+        return ""
+    return f"The test set has {ill} images of {finished.target} and {images - ill} others, too few to compare anything"
 
 
 def positives(finished: Finished) -> tuple[int, int]:

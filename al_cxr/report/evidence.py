@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from al_cxr import enough
 from al_cxr.comparison import comparisons
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import supports
@@ -25,6 +26,8 @@ def headline(finished: Finished) -> list[str]:
     """A few sentences, plain text: which arms beat random and by how much, what that saves, and what n supports.
 
     "Better" and "worse" are said only of what p and the interval agree on (`comparisons`)."""
+    if why := comparisons.too_few(finished):
+        return [f"{why}: no arm is called better or worse, and no labels are counted."]
     areas = comparisons.areas(finished).dropna(subset="p").sort_values("difference", ascending=False, kind="stable")
     if areas.empty:
         return ["No arm has a finished curve beside random with the same loss: nothing can be said about strategies."]
@@ -54,6 +57,16 @@ def headline(finished: Finished) -> list[str]:
         )
     said.append(f"{supports(pairs, int(areas['family'].iloc[0]), comparisons.ALPHA)}.")
     return [*said, *_savings(finished, str(areas.iloc[0]["arm"])), beside(finished)]
+
+
+def few(finished: Finished) -> list[str]:
+    """Where the test set is too small or too much of one patient for what is said of it; not what the data's own notes
+    say already."""
+    counts, images = finished.experiment.data.counts["test"], finished.images
+    found = enough.of_split("test", counts)
+    if images is not None:
+        found += enough.of_patients("test", images.loc[images["split"] == "test", "patient_id"])
+    return [said for said in found if said not in finished.experiment.data.notes]
 
 
 def _arms(rows: pd.DataFrame) -> str:

@@ -133,7 +133,7 @@ def area_differences(finished: Finished, title: str, stamp: str) -> Figure | Non
 def label_savings(finished: Finished, title: str, stamp: str) -> Figure | None:
     """Labels at which each arm has random's last F1, with interval, beside those that random needs: a row an arm."""
     frame = comparisons.label_savings(finished)
-    frame = frame[frame["of"].str.startswith("random")].groupby("arm", sort=False).tail(1)
+    frame = frame[frame["of"].str.startswith("random")].groupby("arm", sort=False).tail(1).dropna(subset="arm_labels")
     if frame.empty:
         return None
     budget, start = float(frame["budget"].max()), float(comparisons.curves(finished)["labels"].min())

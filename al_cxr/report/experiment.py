@@ -10,12 +10,11 @@ import numpy as np
 
 from al_cxr.comparison.compare import per_round, per_seed
 from al_cxr.comparison.finished import Finished, load
-from al_cxr.comparison.sample import cautions
 from al_cxr.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
-from al_cxr.report.evidence import add_evidence, headline
+from al_cxr.report.evidence import add_evidence, few, headline
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
 from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
@@ -48,7 +47,7 @@ def write_report(
     mark = stamp(record.data, seeds, bool(finished.gaps))
     radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery, explain)
     page = Page(results_dir, f"{escape(record.title)}: active learning on {escape(record.data.name)}")
-    more = [*training_warnings(finished), *cautions(finished), *head_scope(finished), *stops(finished)]
+    more = [*training_warnings(finished), *few(finished), *head_scope(finished), *stops(finished)]
     page.add(warnings(record.data, record.commit, len(seeds), finished.gaps, more))
     queried = any(len(rounds) > 1 for rounds in finished.rounds.values())  # before the first query nothing differs
     if queried:
@@ -133,11 +132,19 @@ def head_scope(finished: Finished) -> list[str]:
 
 
 def stops(finished: Finished) -> list[str]:
-    """Runs that a stopping rule ended: their last models stand for them to the end of the budget."""
-    return [
-        f"{arm} seed {seed} stopped after round {record.round}: {record.reason}. In later rounds its last model counts."
-        for (arm, seed), record in finished.stopped.items()
-    ]
+    """Arms that a stopping rule ended: their last models stand for them to the end of the budget."""
+    found = []
+    for arm in finished.settings.arms:
+        ended = {seed: record for (name, seed), record in finished.stopped.items() if name == arm}
+        if not ended:
+            continue
+        after = ", ".join(f"{record.round} (seed {seed})" for seed, record in ended.items())
+        one = next(iter(ended.values()))
+        found.append(
+            f"{arm} stopped asking after round {after}; in the rounds that follow its last model counts, with the "
+            f"labels it had (‡). Why, of the first: {one.reason}."
+        )
+    return found
 
 
 BASELINE = "fully-labelled"

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.evidence import headline
+from al_cxr.report.evidence import few, headline
+from al_cxr.report.experiment import stops
 from al_cxr.report.rounds import factorial, gains
 from al_cxr.report.tables import stamp
 
@@ -18,7 +19,8 @@ def comparison_text(finished: Finished) -> str:
     mark = stamp(finished.experiment.data, finished.settings.seeds, bool(finished.gaps))
     table = gains(finished, per_round(finished, finished.target), mark)
     narrow = replace(table, columns=tuple(c for c in table.columns if c.value not in ("share", "each", "best")))
-    parts = ["\n".join(f"warning   not finished: {gap}" for gap in finished.gaps), table.title, narrow.grid()]
+    warned = [*(f"not finished: {gap}" for gap in finished.gaps), *few(finished), *stops(finished)]
+    parts = ["\n".join(f"warning   {said}" for said in warned), table.title, narrow.grid()]
     parts += [f"{t.title}\n\n{t.grid()}" for t in factorial(finished, mark)]
     if any(len(rounds) > 1 for rounds in finished.rounds.values()):
         parts.append("\n".join(textwrap.fill(said, 110, subsequent_indent="  ") for said in headline(finished)))
