@@ -119,7 +119,7 @@ def test_it_goes_on_and_mistakes_are_told(
     assert main(["baseline", "tiny.yaml", "--folds", "3"]) == 0
     assert {path: path.stat().st_mtime_ns for path in (here / "runs").rglob("fit.json")} == before
     capsys.readouterr()
-    assert "--folds 1: 2 or more" in fails(capsys, "baseline", "tiny.yaml", "--folds", "1")
+    assert "--folds 1: must be 2 or more" in fails(capsys, "baseline", "tiny.yaml", "--folds", "1")
     assert "folds are 2 or more" in fails(capsys, "baseline", "tiny.yaml", "--set", "data.fold=2")
 
 
@@ -160,9 +160,7 @@ def test_cross_validations_that_do_not_fit_are_refused(
     monkeypatch.chdir(here)
     out = ("--out", "results/odd")
     assert "are wanted, and there is no tiny-fold1ofK" in fails(capsys, "folds", "runs/tiny", *out)
-    assert "name each cross-validation once" in fails(
-        capsys, "folds", "runs/baseline-tiny", "runs/baseline-tiny/", *out
-    )
+    assert "is named twice; name each once" in fails(capsys, "folds", "runs/baseline-tiny", "runs/baseline-tiny/", *out)
     dealt = ("--folds", "3", "--name", "dealt", "--set", "data.split_seed=7")
     assert main(["baseline", "tiny.yaml", *dealt]) == 0
     capsys.readouterr()
