@@ -87,7 +87,12 @@ def test_hidden_files_are_skipped_and_other_files_counted(tmp_path: Path) -> Non
     dataset = of_folder(source)
     assert len(dataset) == 18
     text = "\n".join(dataset.notes)
-    assert "4 files left out" in text and "2 .dcm" in text and "1 .txt" in text and "1 without extension" in text
+    assert (
+        "2 DICOM files were skipped" in text
+        and "2 files left out" in text
+        and "1 .txt" in text
+        and "1 without extension" in text
+    )
     assert "1 images left out" in text and "beside the splits: extra" in text
     assert "in the class folder Normal the folder old: not searched" in text
 

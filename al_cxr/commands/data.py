@@ -10,6 +10,7 @@ from al_cxr.config import DataSettings, MedmnistSource, Source
 from al_cxr.data import kaggle, medmnist, sources
 from al_cxr.data.audit import audit as measure
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.doubts import told
 from al_cxr.drafts import writing
 from al_cxr.errors import UserError
 from al_cxr.outputs import must_be_free
@@ -46,7 +47,12 @@ def show(data: Source, per_class: int, seed: int, split: str | None, label: str 
     for note in dataset.notes:
         print(f"warning   {note}")
     path = out / dataset.name / "contact-sheet.png"
-    print(f"sheet     {show_images(dataset, reader(dataset.images, SHOWN_SIZE), path, per_class, seed, split, label)}")
+    doubts: dict[str, str] = {}
+    pixels = reader(dataset.images, SHOWN_SIZE, doubts)
+    sheet = show_images(dataset, pixels, path, per_class, seed, split, label)
+    for line in told(doubts.items(), len(dataset)):
+        print(f"warning   {line}")
+    print(f"sheet     {sheet}")
 
 
 def fetch(what: str, out: Path | None, size: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from al_cxr.data import checks, duplicates
+from al_cxr.data import checks, dicom, duplicates
 from al_cxr.data.dataset import SPLITS, Dataset, Images
 from al_cxr.data.doubts import told
 from al_cxr.data.odd import Odd, look, odd_files
@@ -195,6 +195,7 @@ def _with_warnings(found: Audit, dataset: Dataset) -> Audit:
     said: list[str] = []
     if n := len(found.unreadable):
         said.append(f"{n} of {len(dataset)} images cannot be read: repair or remove them, or no experiment starts")
+        said += dicom.skipped(odd.what.removeprefix(f"{odd.name}: ") for odd in found.unreadable)
     said += found.warnings
     cheap = checks.warnings(dataset)  # shared patients come first in it
     leaks = sum(bool(s.patients) for s in found.shared)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.config import DataSettings, FolderSource
-from al_cxr.data import splits
+from al_cxr.data import dicom, splits
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.files import FileImages, Root
@@ -45,11 +45,16 @@ def read(source: FolderSource) -> Dataset:
     rows: list[tuple[str, str, str, str]] = []
     for split, below in _splits(path, notes):
         classes = _listing(path / below)[0]
+        if not classes and (count := sum(dicom.is_dicom_file(path / below / f) for f in _listing(path / below)[1])):
+            raise UserError(f"{path / below}: no class folders and no image: {dicom.sentence(count)}")
         if not classes:
             raise UserError(f"{path / below}: no class folders; put the images of each class into a folder of its name")
         for folder in classes:
             found = _images(path / below / folder, source.patient_folders, left_out, notes)
             rows += [(root.tidy(os.path.join(below, folder, im)), folder, split, patient) for im, patient in found]
+    if count := left_out[dicom.KIND]:
+        notes.append(dicom.sentence(count))
+        del left_out[dicom.KIND]
     if left_out:
         kinds = ", ".join(f"{n} {suffix or 'without extension'}" for suffix, n in sorted(left_out.items()))
         notes.append(f"{left_out.total()} files left out that are no {'/'.join(s[1:] for s in SUFFIXES)}: {kinds}")
@@ -124,10 +129,13 @@ def _splits(path: Path, notes: list[str]) -> list[tuple[str, str]]:
 def _images(folder: Path, patient_folders: bool, left_out: Counter[str], notes: list[str]) -> list[tuple[str, str]]:
     """Names of the images of one class folder, relative to it, and their patients; UserError if there are none."""
     folders, files = _listing(folder)
-    found = [(image, "") for image in _only_images(files, left_out)]
+    before = left_out[dicom.KIND]
+    found = [(image, "") for image in _only_images(folder, files, left_out)]
     if patient_folders:
         for patient in folders:
             found += [(image, patient) for image in _below(folder, patient, left_out)]
+    if not found and (count := left_out[dicom.KIND] - before):
+        raise UserError(f"{folder}: no image that can be read: {dicom.sentence(count)}")
     if not found:
         others = [_shown(folders)] * bool(folders) + [f"{len(files)} other files"] * bool(files)
         holds = f" (it holds {' and '.join(others)})" if others else ""
@@ -143,12 +151,13 @@ def _below(folder: Path, name: str, left_out: Counter[str]) -> list[str]:
     if name.count("/") > DEEPEST:
         raise UserError(f"{folder / name}: more than {DEEPEST} folders deep; does a symbolic link lead back?")
     folders, files = _listing(folder / name)
-    found = [f"{name}/{image}" for image in _only_images(files, left_out)]
+    found = [f"{name}/{image}" for image in _only_images(folder / name, files, left_out)]
     return found + [image for inner in folders for image in _below(folder, f"{name}/{inner}", left_out)]
 
 
-def _only_images(files: list[str], left_out: Counter[str]) -> list[str]:
-    left_out.update(suffix for f in files if (suffix := Path(f).suffix.lower()) not in SUFFIXES)
+def _only_images(folder: Path, files: list[str], left_out: Counter[str]) -> list[str]:
+    others = [f for f in files if Path(f).suffix.lower() not in SUFFIXES]
+    left_out.update(dicom.KIND if dicom.is_dicom_file(folder / f) else Path(f).suffix.lower() for f in others)
     return [f for f in files if Path(f).suffix.lower() in SUFFIXES]
 
 

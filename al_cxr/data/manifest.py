@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.config import DataSettings, ManifestSource
-from al_cxr.data import splits
+from al_cxr.data import dicom, splits
 from al_cxr.data.cells import read_cells
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.files import ROOT_OPTION, FileImages, Root
 from al_cxr.data.spelling import EMPTY, spell
 from al_cxr.errors import UserError
@@ -149,4 +150,7 @@ def _files(
             f"{where(i)}: no file {name} in {root.path}{more}; paths are taken from {base}; name another with "
             f"{ROOT_OPTION}"
         )
+    for i, name in enumerate(infos):
+        if not name.lower().endswith(SUFFIXES) and dicom.is_dicom_file(root.file(name)):
+            raise UserError(f"{where(i)}: {name}: {dicom.REASON}")
     return list(infos), list(infos.values())

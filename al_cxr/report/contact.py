@@ -21,9 +21,19 @@ TILE = 1.45
 """Side of one image in inches."""
 
 
-def reader(images: Images, size: int) -> Pixels:
-    """Pixels straight from the images, for the few that a contact sheet shows; UserError for an unreadable one."""
-    return lambda index_M: np.stack([images.read(int(i), size)[0] for i in index_M])
+def reader(images: Images, size: int, doubts: dict[str, str] | None = None) -> Pixels:
+    """Pixels straight from the images, for the few that a contact sheet shows; UserError for an unreadable one.
+
+    What had to be guessed of an image is entered in `doubts` under its name.
+    """
+
+    def read(index: int) -> np.ndarray:
+        reading = images.read(index, size)
+        if doubts is not None and reading.doubts:
+            doubts[images.name(index)] = "; ".join(reading.doubts)
+        return reading.pixels
+
+    return lambda index_M: np.stack([read(int(i)) for i in index_M])
 
 
 def show(
