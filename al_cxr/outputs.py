@@ -19,6 +19,8 @@ from al_cxr.errors import UserError
 WRITTEN = "written.sha256"
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_DATA = re.compile(r"(?:--data[= ]|data audit )(\S+)")
+_FINGERPRINT = re.compile(r"fingerprint:? ([0-9a-f]{64})")
 _PAGES = ("README.md", "index.md")
 _MARKS = ("not a medical device. Percentages have one decimal", "\n## Leaks and copies\n")
 """One of them stands on every page of the versions that kept no list."""
@@ -49,6 +51,28 @@ def must_be_free(folder: Path, names: Iterable[str], inputs: Iterable[Path] = ()
 
     for name in names:
         must_be_ours(folder / name, ours, inputs)
+
+
+def must_be_about(folder: Path, fingerprint: str, command: str) -> None:
+    """UserError where the page in a folder is about another data set of the same name: neither its fingerprint nor
+    what its command was asked about is the same. Names are not unique: a/images and b/images are both `images`."""
+    page = folder / _PAGES[0]
+    if not page.is_file():
+        return
+    text = page.read_bytes().decode(errors="replace").replace("\\", "")
+    old = _FINGERPRINT.search(text)
+    there, here = _asked(text), _asked(command)
+    if there != here and (old is None or old[1] != fingerprint):
+        raise UserError(
+            f"{folder}: holds the page of another data set ({there or 'of the experiment file'}), and is not "
+            "overwritten; choose another --name, --out or --results"
+        )
+
+
+def _asked(command: str) -> str | None:
+    """The data set that a command line names."""
+    named = _DATA.search(command)
+    return os.path.normpath(named[1].strip("'\"")) if named else None
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:

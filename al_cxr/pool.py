@@ -102,6 +102,35 @@ def query_size(budget: Budget, train: int, remaining: int) -> int:
     return _bounded(_share(budget.query, remaining if budget.query_of == "remaining" else train), remaining)
 
 
+def shortfalls(budget: Budget, train: int) -> list[str]:
+    """What of a budget a training set of `train` images cannot give, or is rounded up to one image; a sentence each.
+
+    UserError where the start takes every image, so that nothing is left to ask for.
+    """
+    labelled, found = seed_size(budget, train), []
+    if budget.rounds and labelled == train:
+        raise UserError(
+            f"budget.seed {budget.seed:g}: the start takes all {train:,} training images, and nothing is left to ask "
+            "for; choose a smaller one, or rounds: 0"
+        )
+    if budget.seed > labelled:
+        found.append(f"budget.seed asks for {budget.seed:g} labels, and there are {train:,} training images")
+    if budget.query_of != "number" and _share(budget.query, train) < 1:
+        found.append(f"budget.query {budget.query:g} is less than one image: rounds ask for one")
+    for number in range(1, budget.rounds + 1):
+        wanted = int(budget.query) if budget.query_of == "number" else _share(budget.query, train)
+        given = query_size(budget, train, train - labelled)
+        labelled += given
+        if labelled == train:
+            if number < budget.rounds or (budget.query_of != "remaining" and given < wanted):
+                found.append(
+                    f"the budget is larger than the training set of {train:,} images: round {number} of "
+                    f"{budget.rounds} asks for the last {given:,}, and the arms end there"
+                )
+            break
+    return found
+
+
 def _share(fraction: float, n: int) -> int:
     """Floor of the fraction as it was written: in binary, 0.29 of 100 would be 28."""
     return math.floor(Fraction(repr(fraction)) * n)

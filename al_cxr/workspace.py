@@ -25,6 +25,7 @@ from al_cxr.data.store import PixelStore, card, default_cache
 from al_cxr.drafts import sweep, write_atomically
 from al_cxr.errors import UserError
 from al_cxr.experiment import differences
+from al_cxr.pool import shortfalls
 from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write
 from al_cxr.runtime import Runtime, resolve
 from al_cxr.speeds import passes_speed, training_speed, wait
@@ -89,7 +90,8 @@ def open_workspace(
     store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers)
     weights = str(settings.model.arguments().get("weights", ""))
     inherited = seen.of_weights(weights)
-    dataset = dataset.with_notes(*seen.warnings(dataset, store, weights, inherited), *store.notes)
+    short = shortfalls(settings.budget, len(dataset.indices("train"))) if settings.arms else []
+    dataset = dataset.with_notes(*short, *seen.warnings(dataset, store, weights, inherited), *store.notes)
     data_card = card(dataset, store)
     new = ExperimentRecord(
         name=name,

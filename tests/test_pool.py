@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from al_cxr.config import Budget
 from al_cxr.errors import UserError
-from al_cxr.pool import Pool, query_size, seed_set, seed_size
+from al_cxr.pool import Pool, query_size, seed_set, seed_size, shortfalls
 
 
 def first(candidates: np.ndarray, n: int) -> np.ndarray:
@@ -193,3 +193,19 @@ def test_seed_set() -> None:
     assert seed_set(train, 9, np.random.default_rng(0)).tolist() == [2, 4, 6, 8]
     counts = np.bincount(np.concatenate([seed_set(train, 1, np.random.default_rng(s)) for s in range(1000)]))
     assert np.abs(counts[[2, 4, 6, 8]] - 250).max() < 5 * np.sqrt(1000 * 0.25 * 0.75)
+
+
+def test_what_a_training_set_cannot_give_is_said() -> None:
+    def said(**budget: object) -> list[str]:
+        return shortfalls(Budget.model_validate(budget), 100)
+
+    assert said(seed=0.3, query=0.1, rounds=5) == said(seed=10, query=10, query_of="number", rounds=9) == []
+    assert said(seed=10, query=40, query_of="number", rounds=9) == [
+        "the budget is larger than the training set of 100 images: round 3 of 9 asks for the last 10, and the arms end "
+        "there"
+    ]
+    assert "round 2 of 2 asks for the last 30" in said(seed=10, query=60, query_of="number", rounds=2)[0]
+    assert "less than one image" in said(seed=10, query=0.001, query_of="train", rounds=2)[0]
+    assert "budget.seed asks for 500 labels" in said(seed=500, query=0.1, rounds=0)[0]
+    with pytest.raises(UserError, match=r"budget\.seed 500: the start takes all 100 training images"):
+        said(seed=500, query=0.1, rounds=1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from al_cxr import models
+from al_cxr import models, provenance
 from al_cxr.assembly import build_model
 from al_cxr.commands.experiments import Request, load_data, named, open_run, pixels_of, say_pages
 from al_cxr.comparison.baselines import RECORD, BaselinesRecord
@@ -15,6 +15,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.errors import Unavailable, UserError
 from al_cxr.explanations import explainer
 from al_cxr.nearest import hint
+from al_cxr.outputs import must_be_about
 from al_cxr.records import read, write
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.folds import fold_folders, write_folds_report
@@ -37,6 +38,7 @@ def baseline(request: Request, archs: str | None) -> None:
     unavailable = _unavailable(settings, asked, dataset)
     for name in (name for name in asked if name not in unavailable):
         workspace = open_run(f"{run}-{name}", settings.of_model(name), dataset, folder / name)
+        must_be_about(results, workspace.card.fingerprint, provenance.command())
         record = BaselinesRecord(name=run, unavailable=unavailable, published=settings.baseline.published)
         _note(folder, record, known - {*asked})
         if sweep.announce(workspace, print):

@@ -6,6 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from al_cxr import provenance
 from al_cxr.config import DataSettings, MedmnistSource, Source
 from al_cxr.data import kaggle, medmnist, sources
 from al_cxr.data.audit import audit as measure
@@ -13,7 +14,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.doubts import told
 from al_cxr.drafts import writing
 from al_cxr.errors import UserError
-from al_cxr.outputs import must_be_free
+from al_cxr.outputs import must_be_about, must_be_free
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 from al_cxr.report.contact import show as show_images
@@ -28,6 +29,7 @@ def audit(data: Source, out: Path) -> None:
     dataset = _load(data)
     folder = out / dataset.name / "audit"
     must_be_free(folder, PAGE)  # before the work, not after it
+    must_be_about(folder, "", provenance.command())
     print(f"data      {dataset.stamp} · {len(dataset):,} images")
     found = measure(dataset)
     warnings = dict.fromkeys([*found.warnings, *dataset.notes])
@@ -35,7 +37,9 @@ def audit(data: Source, out: Path) -> None:
         print(f"warning   {warning}")
     if not warnings:
         print("nothing was found to warn of")
-    page = write_audit(found, dataset, reader(dataset.images, SHOWN_SIZE), folder, folder / "gallery")
+    page = write_audit(
+        found, dataset, reader(dataset.images, SHOWN_SIZE), folder, folder / "gallery", provenance.command()
+    )
     print(f"report    {page}")
 
 

@@ -22,7 +22,7 @@ from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.errors import UserError
 from al_cxr.fits import ModelCard
 from al_cxr.names import known_class
-from al_cxr.outputs import must_be_free
+from al_cxr.outputs import must_be_about, must_be_free
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE
 from al_cxr.runtime import plain
@@ -93,6 +93,7 @@ def evaluate(
         require_enough(len(dataset))
     print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
     store = external.open_store(cards, dataset, Machine())
+    must_be_about(folder, dataset_fingerprint(dataset, store), provenance.command())
     known_N = {run: external.known_labels(run) if run else None for run in {m.run for m in models.single}}
     goal = goal or models.goal
     notes = [*_warnings(models, store, known_N, goal or Goal()), *dataset.notes, *store.notes]

@@ -23,7 +23,7 @@ from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.errors import UserError
 from al_cxr.explanations import explainer
 from al_cxr.nearest import hint
-from al_cxr.outputs import must_be_free
+from al_cxr.outputs import must_be_about, must_be_free
 from al_cxr.records import read
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
@@ -134,6 +134,7 @@ def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> 
         print(f"to do     features of {count:,} images and varied copies first; with them the rest can be planned")
         return
     workspace = open_run(name, settings, dataset, request.runs / name / regime, regime)
+    must_be_about(results, workspace.card.fingerprint, provenance.command())
     todo = sweep.announce(workspace, print)
     if plan_only:
         return

@@ -10,6 +10,7 @@ from al_cxr.commands.experiments import Request
 from al_cxr.config import Search, Value
 from al_cxr.data import sources
 from al_cxr.errors import UserError
+from al_cxr.outputs import must_be_about
 from al_cxr.report.search import assignments, in_words, write_search_report
 from al_cxr.searching.records import Trial, best
 from al_cxr.searching.search import check
@@ -35,6 +36,7 @@ def search(request: Request, trials: int | None, seconds: float | None) -> None:
     dataset = sources.load(settings.data)
     print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
     workspace = open_workspace(name, settings, dataset, request.runs / name, provenance.command())
+    must_be_about(results, workspace.card.fingerprint, provenance.command())
     print(f"model     {settings.model.arch} · {models.parameters(workspace.build_model(0)):,} parameters")
     print(f"machine   {workspace.runtime.describe()}, one training after the other")
     print(f"budget    {budget} trials × {len(wanted.seeds)} seeds", end="")

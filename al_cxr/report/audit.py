@@ -34,7 +34,7 @@ Two exposures of one patient are no copies. Wrong labels, and sources and patien
 not seen."""
 
 
-def write_audit(audit: Audit, dataset: Dataset, pixels: Pixels, folder: Path, gallery: Path) -> Path:
+def write_audit(audit: Audit, dataset: Dataset, pixels: Pixels, folder: Path, gallery: Path, command: str = "") -> Path:
     """Writes README.md with its tables (markdown, CSV, JSON) into `folder` and contact sheets into `gallery`.
 
     `pixels` gives the images to show, at any size. Images of patients go into the gallery alone, so that the folder can
@@ -46,6 +46,8 @@ def write_audit(audit: Audit, dataset: Dataset, pixels: Pixels, folder: Path, ga
     if told:
         page.add("Noted while loading:", _list(told, ""))
 
+    if command:
+        page.add(f"    {command}")
     page.add("## Images and patients")
     page.table(_counts(audit, dataset))
     page.table(_patients(audit, dataset))
