@@ -73,6 +73,12 @@ def test_few_labels_that_end_with_a_higher_loss_than_many_are_not_converged(tmp_
     assert said.startswith("Not converged") and "round 0" in said and "raise train.steps" in said
 
 
+def test_images_that_a_strategy_chose_may_be_harder_to_learn_than_the_rest(tmp_path: Path) -> None:
+    frame = trainings(load(run(tmp_path, lambda labels, _: flat(0.2 if labels in (180, 600) else 0.5))))
+    active = frame["arm"].str.endswith("mc_entropy") & (frame["round"] > 0)
+    assert active.any() and frame[active]["behind"].isna().all() and not frame[active]["is_behind"].any()
+
+
 def test_a_difference_within_the_spread_of_the_seeds_shows_nothing(tmp_path: Path) -> None:
     frame = trainings(load(run(tmp_path, lambda labels, _: flat(0.2))))
     noisy = frame.assign(behind=0.01)

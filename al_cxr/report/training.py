@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from al_cxr.comparison.convergence import RISE, trainings, unconverged, uneven
+from al_cxr.comparison.convergence import BEHIND, RISE, trainings, unconverged, uneven
 from al_cxr.comparison.finished import Finished
 from al_cxr.report.tables import Column, Table
 
@@ -42,9 +42,9 @@ def training_table(finished: Finished, stamp: str) -> Table:
     )
     notes = (
         "Means over seeds. *training loss*: over the last quarter of the training, nats. *above that with more "
-        "labels*: minus that of the fully labelled network, or of the arm's last round where its loss is another. "
-        "Where it is above zero for sure (one-sided 95 % t interval over seeds), training stopped before the labels "
-        "were learnt: *not converged*.",
+        "labels*: minus that of the fully labelled network, or of the arm's last round where its loss is another, for "
+        f"images drawn at random. Where it is above {BEHIND:g} nats for sure (one-sided 95 % t interval over seeds), "
+        "training stopped before the labels were learnt: *not converged*.",
         "*rise*: validation macro F1 in the last quarter of the training minus the quarter before; *still rising*: "
         f"above {100 * RISE:.0f} points, by the same rule. A table without a mark does not show that all converged; "
         "`benchmarks/steps.py` does, on validation.",
