@@ -29,13 +29,14 @@ _MARKS = ("not a medical device. Percentages have one decimal", "\n## Leaks and 
 def must_be_ours(path: Path, ours: Callable[[Path], bool], inputs: Iterable[Path] = ()) -> None:
     """UserError unless `path` is free, or is a file for which `ours` is true and which is none of `inputs`, under
     whatever name."""
-    if not os.path.lexists(path):
+    there = _there(path)
+    if not os.path.lexists(there):
         return
-    if any(_is_same(path, each) for each in inputs):
+    if any(_is_same(there, each) for each in inputs):
         raise UserError(f"{path}: this command reads that file, and does not overwrite it; choose another output")
-    if not path.is_file():
+    if not there.is_file():
         raise UserError(f"{path}: is there already, and is no file; choose another output")
-    if not ours(path):
+    if not ours(there):
         raise UserError(
             f"{path}: is there already, and is not what al-cxr wrote; choose another output, or move it away"
         )
@@ -43,7 +44,8 @@ def must_be_ours(path: Path, ours: Callable[[Path], bool], inputs: Iterable[Path
 
 def must_be_free(folder: Path, names: Iterable[str], inputs: Iterable[Path] = ()) -> None:
     """UserError unless each of these files of a page (paths below its folder) may be written, as `must_be_ours`."""
-    listed, inputs = _listed(folder), list(inputs)
+    folder, inputs = _there(folder), list(inputs)
+    listed = _listed(folder)
     everything = not listed and _is_older(folder)
 
     def ours(path: Path) -> bool:
@@ -77,6 +79,7 @@ def _asked(command: str) -> str | None:
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Files of a page, by their paths below its folder, in this order, after `must_be_free` let them all pass."""
+    folder = _there(folder)
     sweep(folder)
     before = _listed(folder)
     new = {(hashlib.sha256(data).hexdigest(), name) for name, data in files.items()}
@@ -84,6 +87,11 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, data in files.items():
         write_atomically(folder / name, data)
     _list(folder, {(digest, name) for digest, name in before if name not in files} | new)
+
+
+def _there(path: Path) -> Path:
+    """Where a path leads once the folders on its way are made: a/../b is b, also while there is no a."""
+    return path if os.path.lexists(path) else Path(os.path.realpath(path))
 
 
 def _is_same(path: Path, other: Path) -> bool:
