@@ -32,8 +32,8 @@ from al_cxr.speeds import passes_speed, training_speed, wait
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.trainer import Task
 
-GROWS = ("seeds", "arms", "regimes")
-"""Settings that may change between two starts of one experiment: more of them only adds runs."""
+GROWS = ("seeds", "arms", "regimes", "search")
+"""Settings that may change between two starts of one experiment: more of them only adds runs, or changes none."""
 
 
 @dataclass(frozen=True, eq=False)  # itself and no other, so that a worker can cache what belongs to it
@@ -96,7 +96,7 @@ def open_workspace(
     new = ExperimentRecord(
         name=name,
         regime=regime,
-        settings=settings.science(),
+        settings=settings.record(),
         data=data_card,
         command=command,
         commit=provenance.commit(),

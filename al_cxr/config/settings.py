@@ -96,5 +96,10 @@ class Settings(Section):
 
     def science(self) -> dict[str, Any]:
         """Everything that changes the result of a run, as plain data."""
+        return {key: value for key, value in self.record().items() if key != "search"}
+
+    def record(self) -> dict[str, Any]:
+        """What a run writes down of its settings, as plain data: `science`, and how its settings were searched for,
+        which changes no result but is a part of what it cost."""
         told = {"models", "published"}  # other models and their figures, which a run of this one does not depend on
-        return self.model_dump(mode="json", exclude={"machine": True, "search": True, "baseline": told})
+        return self.model_dump(mode="json", exclude={"machine": True, "baseline": told})
