@@ -266,7 +266,7 @@ def test_whole_or_not_at_all(weights: Path, store: PixelStore, tmp_path: Path) -
     feature_loader(network(weights), store, tmp_path, RUNTIME)
     assert not old.exists() and new.exists()  # the new one may be another process's
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"feature cache cannot be used .*machine\.cache"):
+    with pytest.raises(UserError, match=r"feature cache cannot be used: .*machine\.cache"):
         feature_loader(network(weights), store, tmp_path / "file", RUNTIME)
 
 
@@ -314,7 +314,7 @@ def test_what_is_before_the_head_is_computed_once_for_all_passes(weights: Path, 
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (["layer5"], r"model\.options\.backbone\.layers: test_resnet has no 'layer5'; has it layer"),
+        (["layer5"], r"model\.options\.backbone\.layers: test_resnet has no layer 'layer5'; did you mean 'layer4'"),
         (["global_pool"], r"model\.options\.backbone\.layers: global_pool gives \(1, 96\) and no map"),
         ("layer4", r"model\.options\.backbone\.layers: "),
     ],

@@ -24,8 +24,9 @@ from al_cxr import records
 from al_cxr.data import decode
 from al_cxr.data.dataset import Dataset, Images
 from al_cxr.data.decode import Reading
-from al_cxr.data.doubts import listed, told
+from al_cxr.data.doubts import told
 from al_cxr.data.splits import class_counts
+from al_cxr.data.stale import changed
 from al_cxr.drafts import remedy, write_atomically
 from al_cxr.errors import CannotWrite, UserError
 
@@ -103,9 +104,9 @@ class PixelStore:
                 store = cls._read(folder, images, size)
                 if store is None:
                     cls._build(folder, images, size, workers, progress)
-                elif verify and (changed := _changed(images, store.digests, workers, progress)):
+                elif verify and (found := changed(images, store.digests, workers, progress)):
                     if progress:
-                        print(f"warning   files replaced by others of equal size and time are decoded anew: {changed}")
+                        print(f"warning   files replaced by others of equal size and time are decoded anew: {found}")
                     _remove(folder)
                 else:
                     return store
@@ -214,24 +215,6 @@ def _decoded(images: Images, size: int, workers: int, progress: bool) -> Iterato
             for result in pool.map(one, range(start, min(start + WINDOW, len(images)))):
                 yield result
                 bar.update()
-
-
-def _changed(images: Images, digests: list[str], workers: int, progress: bool) -> str:
-    """How many images are no longer what was decoded, and the first of them; "" if all are."""
-
-    def same(index: int) -> bool:
-        try:
-            return images.digest(index) in (digests[index], None)
-        except UserError:  # gone or unreadable: whoever decodes it says so
-            return False
-
-    bar = tqdm(total=len(images), desc="verifying", unit=" images", disable=None if progress else True, leave=False)
-    with bar, ThreadPoolExecutor(workers) as pool:
-        names = []
-        for index, is_same in enumerate(pool.map(same, range(len(images)))):
-            names += [] if is_same else [images.name(index)]
-            bar.update()
-    return listed(names, len(images)) if names else ""
 
 
 def _unusable(bad: list[str], count: int) -> UserError:

@@ -1,0 +1,29 @@
+"""Images whose files are no longer what was decoded, told by their content and not by their size and time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tqdm import tqdm
+
+from al_cxr.data.dataset import Images
+from al_cxr.data.doubts import listed
+from al_cxr.errors import UserError
+
+
+def changed(images: Images, digests: list[str], workers: int, progress: bool) -> str:
+    """How many images are no longer what was decoded, and the first of them; "" if all are."""
+
+    def same(index: int) -> bool:
+        try:
+            return images.digest(index) in (digests[index], None)
+        except UserError:  # gone or unreadable: whoever decodes it says so
+            return False
+
+    bar = tqdm(total=len(images), desc="verifying", unit=" images", disable=None if progress else True, leave=False)
+    with bar, ThreadPoolExecutor(workers) as pool:
+        names = []
+        for index, is_same in enumerate(pool.map(same, range(len(images)))):
+            names += [] if is_same else [images.name(index)]
+            bar.update()
+    return listed(names, len(images)) if names else ""
