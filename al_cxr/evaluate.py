@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from al_cxr.models.backbone import Backbone, Head
 from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
+from al_cxr.sampling.engine import Batch
 from al_cxr.scoring import predict
 from al_cxr.trust.ensemble import mean_probs
 from al_cxr.trust.truth import judged, labels_of
@@ -147,12 +148,14 @@ def evaluate(
     runtime: Runtime,
     known_N: np.ndarray | None = None,
     adapt: bool = False,
+    note: Callable[[int], object] = lambda count: None,
 ) -> Judged:
     """Run a model over all images of a data set; with `adapt` after its head was adapted to them, without their labels
     (al_cxr.adaptation): UserError for a network that cannot be.
 
     `known_N` are the labels of the data set it was trained on (`known_labels`): with them its stored validation
-    predictions give a temperature and a threshold. UserError where they are not those of its record.
+    predictions give a temperature and a threshold. UserError where they are not those of its record. `note(n)` is told
+    of every n images that are predicted.
     """
     validation = None if known_N is None else judged(model.fit.folder, "val", known_N, model.fit.record.val)
     val_probs_MC, val_labels_M = (None, None) if validation is None else validation[1:]
@@ -165,13 +168,19 @@ def evaluate(
         for _, features in loader.batches(np.arange(len(dataset)), runtime.score_batch):
             moments.add(features.cpu().numpy())
         part = moments.fit(part)
-    probs = predict(part, loader.batches(np.arange(len(dataset)), runtime.score_batch))
+    probs = predict(part, _noted(loader.batches(np.arange(len(dataset)), runtime.score_batch), note))
     measured = measure(probs, dataset.labels_N, dataset.classes)
     group, name = model.group, model.name
     if adapt:
         group = f"{model.group}{ADAPTED}"
         name = f"{group}/{model.name.rpartition('/')[2]}"
     return Judged(group, name, probs, measured, val_probs_MC, val_labels_M, shown=adapt)
+
+
+def _noted(batches: Iterable[Batch], note: Callable[[int], object]) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch
+        note(len(batch[0]))
 
 
 def known_labels(run: Path) -> np.ndarray | None:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from al_cxr.checkpoint import weights_hash
 from al_cxr.config import AugmentSettings
@@ -31,6 +30,7 @@ from al_cxr.data.store import PixelStore
 from al_cxr.drafts import remedy, write_atomically
 from al_cxr.errors import CannotWrite, UserError
 from al_cxr.models.backbone import Backbone
+from al_cxr.progress import Progress
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.stochastic import evaluation
 from al_cxr.seeds import digest_text, stream
@@ -194,7 +194,7 @@ def _make(
         first_M, which_N = np.unique(images_N32, axis=0, return_index=True, return_inverse=True)[1:]
         to_do_M = np.sort(_copied(rows_N, first_M, path))
         runtime.place(backbone)
-        with evaluation(backbone), tqdm(total=len(to_do_M), desc="features", unit=" images", disable=None) as bar:
+        with evaluation(backbone), Progress(len(to_do_M), "computing features") as bar:
             for start in range(0, len(to_do_M), PART):
                 part_M = to_do_M[start : start + PART]
                 _compute(rows_N, part_M, backbone, batches, bar)
@@ -238,7 +238,7 @@ def _copied(rows_N: np.ndarray, wanted_M: np.ndarray, path: Path) -> np.ndarray:
     return np.array(list(row_of.values()), np.int64)
 
 
-def _compute(rows_N: np.ndarray, index_M: np.ndarray, backbone: Backbone, batches: Batches, bar: Any) -> None:
+def _compute(rows_N: np.ndarray, index_M: np.ndarray, backbone: Backbone, batches: Batches, bar: Progress) -> None:
     done = 0
     for images in batches(index_M):
         short = BATCH - len(images)

@@ -61,7 +61,7 @@ class Runtime:
         return model.to(self.device).to(memory_format=self.memory_format)
 
     def describe(self) -> str:
-        threads = f", {self.threads} threads" if self.device == "cpu" else ""
+        threads = f", {self.threads} thread{'' if self.threads == 1 else 's'}" if self.device == "cpu" else ""
         scoring = f", scoring in {self.score_precision}" if self.score_precision != self.precision else ""
         note = f" ({self.note})" if self.note else ""
         return f"{self.device}{threads}, {self.precision}{scoring}{note}"

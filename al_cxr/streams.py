@@ -21,7 +21,7 @@ def make_ready() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a notebook's streams have no encoding to fail
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="replace", line_buffering=True)  # a log has each line when it is said
 
 
 def give_up(stream: TextIO) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 from torch import nn
 
@@ -28,7 +26,7 @@ from al_cxr.experiment import differences
 from al_cxr.pool import shortfalls
 from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write
 from al_cxr.runtime import Runtime, resolve
-from al_cxr.speeds import passes_speed, training_speed, wait
+from al_cxr.speeds import passes_speed, training_speed
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.trainer import Task
 
@@ -152,21 +150,6 @@ def note_commit(workspace: Workspace) -> None:
     command = record.command if begun else provenance.command()
     versions = provenance.versions()
     write(path, record.model_copy(update={"commit": ", ".join(commits), "command": command, "versions": versions}))
-
-
-def speed(workspace: Workspace, seconds: float = 1.0) -> tuple[float, float]:
-    """Measured (training, evaluating) images per second of this experiment's model, from real steps."""
-    train = training_speed(workspace.settings, workspace.dataset, workspace.store, workspace.runtime, seconds)
-    model = workspace.build_model(0).to(workspace.runtime.device).eval()
-    index = np.resize(workspace.train_index, 64)
-    started, seen = time.perf_counter(), 0
-    with torch.inference_mode():
-        while not seen or time.perf_counter() - started < seconds:
-            for _, images in workspace.loader.batches(index, len(index)):
-                model(images)
-            seen += len(index)
-    wait(workspace.runtime)
-    return train, seen / (time.perf_counter() - started)
 
 
 def _must_be_new(folder: Path) -> None:

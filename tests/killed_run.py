@@ -18,6 +18,7 @@ from tiny import do_not_draw
 from al_cxr import cli
 from al_cxr.commands import experiments  # noqa: F401 - imported here so that no attempt has to
 from al_cxr.sweeps import sweep
+from al_cxr.sweeps.estimate import Speeds
 
 
 def attempt(arguments: list[str], fatal: int, before: bool) -> int:
@@ -25,7 +26,7 @@ def attempt(arguments: list[str], fatal: int, before: bool) -> int:
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    sweep.speed = lambda workspace: (1000.0, 1000.0)  # only for the estimate, and it takes seconds
+    sweep.measure = lambda workspace: Speeds()  # only for the estimate, and it takes seconds
     replace, writes = os.replace, 0
 
     def deadly(source: object, target: object) -> None:

@@ -9,7 +9,6 @@ import pytest
 from al_cxr.errors import UserError
 from al_cxr.experiment import load, parse_override
 
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 BASE = """\
 data: {sources: [{kind: phantom}]}
 train: {epochs: 3, lr: 0.5}
@@ -128,9 +127,3 @@ def test_a_file_of_references_to_references_is_refused_at_once(tmp_path: Path) -
     (tmp_path / "x.yaml").write_text(laughs + "train: {epoch: 3}\n")
     with pytest.raises(UserError, match=r"line 31: train\.epoch: unknown key"):
         load(tmp_path / "x.yaml")
-
-
-def test_shipped_experiments_extend_each_other() -> None:
-    features, whole = (load(EXPERIMENTS / f"{name}.yaml") for name in ("cxr3_features", "tb_entropy"))
-    assert "focal-margin" in whole.arms and "focal-margin" not in features.arms
-    assert {"focal-random", "ce-badge"} <= features.arms.keys()

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_run import fake_run
 from tiny import TINY, write_tiny
 
 from al_cxr import seen
 from al_cxr.cli import main
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.data import sources
-from al_cxr.errors import UserError
 from al_cxr.evaluate import find_models, seen_by
 from al_cxr.experiment import load, parse_override
-from al_cxr.records import RoundRecord
 from al_cxr.report.regimes import write_regimes
 from al_cxr.sampling import masks
 from al_cxr.seeds import digest, loader_hash, masks_hash, stream
 from al_cxr.statistics import PoolStatistics
-from al_cxr.sweeps.plan import Job, Step, label_counts, phases, plan, steps
-from al_cxr.sweeps.progress import Progress, duration
+from al_cxr.sweeps.plan import label_counts, phases, plan, steps
 from al_cxr.sweeps.shards import sampling_of, score_part
 from al_cxr.sweeps.sweep import perform, run_all
 from al_cxr.training import length, trainer
@@ -94,7 +88,11 @@ def test_a_plan_is_what_is_missing(tmp_path: Path) -> None:
     whole = plan(workspace)
     # a fully labelled model, two on the seed set, one more an arm; random arms score nothing
     assert (whole.fits, whole.queries) == (1 + 2 + 4, 2)
-    assert whole.train_images == epochs * (n + 2 * counts[0] + 4 * counts[1])
+    assert sum(step.trained for step in whole.steps) == epochs * (n + 2 * counts[0] + 4 * counts[1])
+    pool, passes = n - counts[0], workspace.settings.scoring.passes
+    assert [step.sampled for step in whole.steps if step.queries] == [passes * pool, 0], "Monte-Carlo passes"
+    looks = [step.scored for step in whole.steps if step.queries]
+    assert looks == [0, pool], "modAL's margin looks once at each image"
     said: list[str] = []
     run_all(workspace, said.append)
     assert not plan(workspace)
@@ -105,8 +103,8 @@ def test_a_plan_is_what_is_missing(tmp_path: Path) -> None:
     for path in (step.path for step in steps(workspace, arm)[1:]):
         path.unlink()
     left = plan(workspace)
-    assert (left.steps, left.fits, left.queries) == (2, 1, 1)
-    assert left.train_images == epochs * counts[1]
+    assert (list(left.left), len(left.steps), left.fits, left.queries) == ([arm], 2, 1, 1)
+    assert sum(step.trained for step in left.steps) == epochs * counts[1]
     perform(workspace, arm)
     assert not plan(workspace)
 
@@ -161,83 +159,6 @@ def test_each_loss_needs_an_arm_that_samples_at_random(tmp_path: Path, capsys: p
     assert play(tmp_path) == 2
     error = capsys.readouterr().err
     assert "no arm samples at random with the loss cross_entropy, so no gain of ce-margin could be told" in error
-
-
-@pytest.fixture
-def interrupted(tmp_path: Path) -> tuple[dict[Job, list[Step]], Path]:
-    """Two arms of a made-up run, the first without its last two rounds, which lie aside."""
-    run = fake_run(tmp_path / "run", {"a": ("random", "focal"), "b": ("entropy", "focal")}, seeds=(0,), rounds=3)
-    followed = {}
-    for arm in ("a", "b"):
-        folder = run / "arms" / arm / "seed-0"
-        followed[Job("arm", arm, 0)] = [
-            Step(folder / f"round-{r}.json", RoundRecord, fits=1, trained=10, scored=10) for r in range(4)
-        ]
-    for r in (2, 3):
-        path = run / "arms" / "a" / "seed-0" / f"round-{r}.json"
-        path.rename(path.with_suffix(".later"))
-    return followed, run / "arms" / "a" / "seed-0"
-
-
-def test_progress_says_what_is_new_and_counts_what_was_there(
-    interrupted: tuple[dict[Job, list[Step]], Path],
-) -> None:
-    followed, folder = interrupted
-    said: list[str] = []
-    with Progress(followed, "tuberculosis", said.append) as progress:
-        assert progress.status() == "done 1/2 · running 1 (a seed 0)" and said == []
-        (folder / "round-2.later").rename(folder / "round-2.json")
-        progress.look()
-        assert re.fullmatch(r"\[7/8\] a, seed 0, round 2: 2\d0 labels \(\+7 tuberculosis\) · .* · 1 s left", said[0])
-        (folder / "round-3.later").rename(folder / "round-3.json")
-    assert len(said) == 2 and re.fullmatch(r"\[8/8\] a, seed 0, round 3: .* %", said[1])
-    assert progress.status() == "done 2/2 · running 0"
-
-
-def test_the_first_jobs_that_are_not_done_are_those_that_run(tmp_path: Path) -> None:
-    followed = {Job("arm", f"arm{i}", 0): [Step(tmp_path / str(i), trained=1)] for i in range(9)}
-    progress = Progress(followed, "tuberculosis", print, slots=2)
-    assert progress.status() == "done 0/9 · running 2 (arm0 seed 0, arm1 seed 0) · queued 7"
-    (tmp_path / "1").touch()
-    progress.look()
-    assert progress.status().startswith("done 1/9 · running 2 (arm0 seed 0, arm2 seed 0) · queued 6 · ")
-    progress.slots = 5
-    assert progress.status().startswith("done 1/9 · running 5 · queued 3 · ")
-
-
-def test_on_a_terminal_lines_stand_above_one_bar(
-    interrupted: tuple[dict[Job, list[Step]], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal, said = Terminal(), list[str]()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    followed, folder = interrupted
-    with Progress(followed, "tuberculosis", said.append) as progress:
-        (folder / "round-2.later").rename(folder / "round-2.json")
-        progress.look()
-    assert len(said) == 1 and said[0].startswith("a, seed 0, round 2: ")
-    shown = terminal.getvalue().split("\r")
-    assert any(text.strip().startswith("75 %") and "done 1/2 · running 1 (a seed 0)" in text for text in shown)
-    assert any(text.strip().startswith("88 %") and "1 s left" in text for text in shown)
-
-
-def test_an_edited_record_is_an_error_of_the_sweep_and_not_of_a_thread(
-    interrupted: tuple[dict[Job, list[Step]], Path],
-) -> None:
-    followed, folder = interrupted
-    with pytest.raises(UserError, match=r"round-2\.json: not a RoundRecord"), Progress(followed, "tuberculosis", print):
-        (folder / "round-2.json").write_text("{}")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.2, "1 s"), (89, "89 s"), (91, "2 min"), (3600 * 1.6, "1 h 36 min"), (3600 * 49.2, "2 d 1 h")],
-)
-def test_durations_in_words(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 def test_joined_statistics_are_those_of_all() -> None:

@@ -142,12 +142,20 @@ def rows(record: BundleRecord, names: list[str], answers: Answers) -> list[Row]:
     return found
 
 
-def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callable[[int], Any]) -> Done:
+def predict(
+    bundle: Bundle,
+    inputs: Inputs,
+    out: Path,
+    workers: int,
+    note: Callable[[int], Any],
+    resumed: Callable[[int], Any] | None = None,
+) -> Done:
     """Answers to all inputs as the CSV `out`, and what was skipped, with reasons, as `skipped_file(out)`.
 
     `workers` threads decode. After every chunk it stands in OUT.partial, from which a later start with the same bundle
-    and the same files goes on; `note(n)` is told how many images are done. UserError where none could be read, and
-    before anything is done where a file would be overwritten that is an input or no earlier output of this function.
+    and the same files goes on; `note(n)` is told how many more images are done, and `resumed(n)`, where it is given,
+    how many were done by an earlier start. UserError where none could be read, and before anything is done where a
+    file would be overwritten that is an input or no earlier output of this function.
     """
     _must_be_ours(out, inputs)
     code = (
@@ -157,7 +165,7 @@ def predict(bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Calla
     partial = _partial_file(out)
     done = _resumed(partial, key, inputs, workers)
     reused = sum(len(chunk["rows"]) for chunk in done)
-    note(min(len(done) * decoding.CHUNK, len(inputs.names)))
+    (resumed or note)(min(len(done) * decoding.CHUNK, len(inputs.names)))
     if len(done) * decoding.CHUNK < len(inputs.names):
         answer = answerer(bundle, serving_runtime())
         stream = decoding.decoded(inputs, bundle.record.image_size, workers, len(done) * decoding.CHUNK)

@@ -16,6 +16,7 @@ from al_cxr.errors import Unavailable, UserError
 from al_cxr.explanations import explainer
 from al_cxr.nearest import hint
 from al_cxr.outputs import must_be_about
+from al_cxr.progress import Working
 from al_cxr.records import read, write
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.folds import fold_folders, write_folds_report
@@ -41,12 +42,14 @@ def baseline(request: Request, archs: str | None) -> None:
         must_be_about(results, workspace.card.fingerprint, provenance.command())
         record = BaselinesRecord(name=run, unavailable=unavailable, published=settings.baseline.published)
         _note(folder, record, known - {*asked})
-        if sweep.announce(workspace, print):
+        if (estimate := sweep.announce(workspace, print)) is not None:
             note_commit(workspace)
-            sweep.run_all(workspace, print)
+            sweep.run_all(workspace, print, estimate)
     explain = explainer(workspace.store.pixels, workspace.runtime)
     images = pixels_of(workspace), dataset.labels_N, named(workspace)
-    say_pages(write_baseline_report(folder, results, *images, explain=explain), folder)
+    with Working("writing the report"):
+        page = write_baseline_report(folder, results, *images, explain=explain)
+    say_pages(page, folder)
 
 
 def cross_validate(request: Request, archs: str | None, folds: int) -> None:

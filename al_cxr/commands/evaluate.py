@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from al_cxr import enough, provenance, seen
 from al_cxr import evaluate as external
@@ -23,6 +22,7 @@ from al_cxr.errors import UserError
 from al_cxr.fits import ModelCard
 from al_cxr.names import known_class
 from al_cxr.outputs import must_be_about, must_be_free
+from al_cxr.progress import Progress
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE
 from al_cxr.runtime import plain
@@ -193,28 +193,27 @@ def _judged(
     """Each model on the images; with `adapt` those that can be also adapted to them, and several runs also as one."""
     runtime = plain(Machine()).activate()
     loaders = external.Loaders(store, runtime, default_cache())
+    count = len(models.single) + len(models.bundles) + (sum(models.frozen) if adapt else 0)
+    with Progress(count * len(dataset), "evaluating", say=print) as progress:
 
-    def judge(model: external.Named, adapt: bool = False) -> Judged:
-        return _said(external.evaluate(model, dataset, loaders, runtime, known_N[model.run], adapt))
+        def said(one: Judged) -> Judged:
+            accuracy, f1 = 100 * one.metrics.accuracy, 100 * one.metrics.macro.f1
+            progress.say(f"{one.name}: accuracy {accuracy:.1f} % · macro F1 {f1:.1f} %")
+            return one
 
-    variants = [[judge(model) for model in models.single]]
-    if adapt:
-        both = zip(models.single, models.frozen, variants[0], strict=True)
-        variants.append([judge(model, True) if can else one for model, can, one in both])
-    if len(models.runs) > 1:
-        variants = [[*some, _said(external.together(models.single, some, dataset.labels_N))] for some in variants]
-    judged = list(dict.fromkeys(one for some in variants for one in some))
-    for named in models.bundles:
-        with tqdm(total=len(dataset), desc=named.name, unit=" images", disable=None, leave=False) as bar:
-            judged.append(bundled.evaluate(named, dataset, store, bar.update))
-        _said(judged[-1])
+        def judge(model: external.Named, adapt: bool = False) -> Judged:
+            known = known_N[model.run]
+            return said(external.evaluate(model, dataset, loaders, runtime, known, adapt, progress.update))
+
+        variants = [[judge(model) for model in models.single]]
+        if adapt:
+            both = zip(models.single, models.frozen, variants[0], strict=True)
+            variants.append([judge(model, True) if can else one for model, can, one in both])
+        if len(models.runs) > 1:
+            variants = [[*some, said(external.together(models.single, some, dataset.labels_N))] for some in variants]
+        judged = list(dict.fromkeys(one for some in variants for one in some))
+        judged += [said(bundled.evaluate(named, dataset, store, progress.update)) for named in models.bundles]
     return judged
-
-
-def _said(one: Judged) -> Judged:
-    tested = one.metrics
-    print(f"{one.name}: accuracy {100 * tested.accuracy:.1f} % · macro F1 {100 * tested.macro.f1:.1f} %", flush=True)
-    return one
 
 
 def _prevalences(text: str | None) -> tuple[float, ...]:

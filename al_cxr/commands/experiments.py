@@ -24,6 +24,7 @@ from al_cxr.errors import UserError
 from al_cxr.explanations import explainer
 from al_cxr.nearest import hint
 from al_cxr.outputs import must_be_about, must_be_free
+from al_cxr.progress import Working
 from al_cxr.records import read
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
@@ -135,18 +136,21 @@ def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> 
         return
     workspace = open_run(name, settings, dataset, request.runs / name / regime, regime)
     must_be_about(results, workspace.card.fingerprint, provenance.command())
-    todo = sweep.announce(workspace, print)
+    estimate = sweep.announce(workspace, print)
     if plan_only:
         return
-    if todo:
+    if estimate is not None:
         note_commit(workspace)
-        sweep.run_all(workspace, print)
+        sweep.run_all(workspace, print, estimate)
     else:
         print("finished  every run was there already; only the report is written anew")
     labels_N = workspace.dataset.labels_N
     explain = explainer(workspace.store.pixels, workspace.runtime)
-    page = write_report(workspace.folder, results, pixels_of(workspace), labels_N, named(workspace), explain=explain)
-    print(comparison_text(load_finished(workspace.folder)))
+    with Working("writing the report"):
+        images = pixels_of(workspace), labels_N, named(workspace)
+        page = write_report(workspace.folder, results, *images, explain=explain)
+        said = comparison_text(load_finished(workspace.folder))
+    print(said)
     say_pages(page, workspace.folder)
 
 
@@ -175,7 +179,9 @@ def report(folders: Sequence[Path], results: Path) -> None:
         if table := next((f for f in (folder, folder.parent) if (f / BASELINES).exists()), None):
             if table not in tables:
                 tables.add(table)
-                say_pages(write_baseline_report(table, results / read(table / BASELINES, BaselinesRecord).name), table)
+                with Working(f"writing the report of {table}"):
+                    page = write_baseline_report(table, results / read(table / BASELINES, BaselinesRecord).name)
+                say_pages(page, table)
             continue
         if (folder / "search.json").exists():
             print(f"report    {write_search_report(folder, results / folder.name)}")
@@ -189,7 +195,8 @@ def report(folders: Sequence[Path], results: Path) -> None:
         target = results / name / regime
         if target / "README.md" in pages:
             raise UserError(f"{folder}: another run named here is called {name} too, and both would go to {target}")
-        page = write_report(folder, target)
+        with Working(f"writing the report of {folder}"):
+            page = write_report(folder, target)
         pages[page] = finished
         say_pages(page, folder)
     if len(pages) > 1:
@@ -220,7 +227,8 @@ def load_data(settings: Settings) -> Dataset:
 
 def open_run(name: str, settings: Settings, dataset: Dataset, folder: Path, regime: str = "") -> Workspace:
     """The workspace of a run, and the model, machine and folder on the terminal."""
-    workspace = open_workspace(name, settings, dataset, folder, provenance.command(), regime)
+    with Working("opening the run"):  # on a new machine the precision is measured
+        workspace = open_workspace(name, settings, dataset, folder, provenance.command(), regime)
     for note in workspace.dataset.notes:
         if note not in dataset.notes:  # found when the pixels were opened
             print(f"warning   {note}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from al_cxr.bundles import predict as prediction
 from al_cxr.bundles.adapt import adapt as adapted
@@ -22,6 +21,7 @@ from al_cxr.data.series import Series
 from al_cxr.data.store import cores
 from al_cxr.errors import UserError
 from al_cxr.names import known_class
+from al_cxr.progress import Progress
 from al_cxr.report.figures import must_be_a_figure
 from al_cxr.report.overlay import save_overlay
 from al_cxr.report.tables import file_name
@@ -47,7 +47,7 @@ def adapt(model: Path, images: Path, out: Path, root: Path | None = None, follow
     print(f"images    {len(inputs.names):,} in {images}")
     print(f"warning   {loaded.record.mix}")
     print(f"warning   {UNPROVEN}")
-    with tqdm(total=len(inputs.names), desc="adapting", unit=" images", disable=None) as bar:
+    with Progress(len(inputs.names), "adapting") as bar:
         done, warnings = adapted(loaded, inputs, out, cores(), bar.update)
     if done.skipped:
         print(f"warning   {done.skipped:,} images could not be read and were skipped")
@@ -67,8 +67,8 @@ def predict(model: Path, images: Path, out: Path, root: Path | None = None, foll
     inputs = find_inputs(images, root, follow_links)
     others = f", and {inputs.others:,} files that are no images" if inputs.others else ""
     print(f"images    {len(inputs.names):,} in {images}{others}")
-    with tqdm(total=len(inputs.names), desc="predicting", unit=" images", disable=None) as bar:
-        done = prediction.predict(loaded, inputs, out, cores(), bar.update)
+    with Progress(len(inputs.names), "predicting") as bar:
+        done = prediction.predict(loaded, inputs, out, cores(), bar.update, bar.resume)
     if done.reused:
         print(f"reused    {done.reused:,} rows of an earlier start")
     if done.skipped:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 from al_cxr import models, provenance
 from al_cxr.commands.experiments import Request
@@ -11,11 +10,11 @@ from al_cxr.config import Search, Value
 from al_cxr.data import sources
 from al_cxr.errors import UserError
 from al_cxr.outputs import must_be_about
+from al_cxr.progress import Progress, duration
 from al_cxr.report.search import assignments, in_words, write_search_report
-from al_cxr.searching.records import Trial, best
+from al_cxr.searching.records import Trial, best, load_trials
 from al_cxr.searching.search import check
 from al_cxr.searching.search import search as run_trials
-from al_cxr.sweeps.progress import duration
 from al_cxr.workspace import open_workspace
 
 
@@ -43,16 +42,15 @@ def search(request: Request, trials: int | None, seconds: float | None) -> None:
     print(f", none begun after {duration(seconds)}" if seconds is not None else "")
     print(f"folder    {workspace.folder}", flush=True)
 
-    new: list[Trial] = []
-    started = time.monotonic()
+    before = len(load_trials(workspace.folder, wanted.seeds))
+    with Progress(max(budget, before), "search", "trials", before, say=print) as progress:
 
-    def tell(done: list[Trial]) -> None:
-        new.append(done[-1])
-        left = (time.monotonic() - started) / len(new) * (budget - len(done))
-        print(_line(done, wanted, settings.data.target, budget, left), flush=True)
+        def tell(done: list[Trial]) -> None:
+            progress.update()
+            progress.say(_line(done, wanted, settings.data.target, budget, progress.remaining() or 0.0))
 
-    done = run_trials(workspace, budget, seconds, tell)
-    if not new:
+        done = run_trials(workspace, budget, seconds, tell)
+    if len(done) == before:
         print("finished  the budget is spent already; only the report is written anew")
     page = write_search_report(workspace.folder, results)
     chosen = best(done, wanted.objective, settings.data.target)
@@ -72,7 +70,7 @@ def _line(done: list[Trial], wanted: Search, target: str, budget: int, left: flo
         top = in_words(chosen.mean(wanted.objective, target), wanted.objective)
         parts.append(f"best {top} (trial {chosen.number})")
     if left > 0:
-        parts.append(f"{duration(left)} left")
+        parts.append(f"about {duration(left)} left")
     return " · ".join(parts)
 
 

@@ -9,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from al_cxr.data import checks, dicom, duplicates
 from al_cxr.data.dataset import SPLITS, Dataset, Images
@@ -19,6 +18,7 @@ from al_cxr.data.shortcuts import Shortcut, by_brightness, by_source, cramers_v
 from al_cxr.data.store import cores
 from al_cxr.data.usual import features, fit
 from al_cxr.errors import UserError
+from al_cxr.progress import Progress
 
 NOTABLE = 0.10
 """Gain in balanced accuracy over always giving one answer, from which on a shortcut is worth a warning."""
@@ -130,9 +130,11 @@ def _read(
         except UserError as error:
             return error
 
-    with ThreadPoolExecutor(workers) as pool:
-        bar = tqdm(pool.map(one, range(n)), total=n, desc="reading", unit=" images", disable=None if progress else True)
-        read_N = list(bar)
+    read_N: list[str | UserError] = []
+    with ThreadPoolExecutor(workers) as pool, Progress(n, "reading", shown=progress) as bar:
+        for result in pool.map(one, range(n)):
+            read_N.append(result)
+            bar.update()
     bad = [Odd(i, images.name(i), str(r)) for i, r in enumerate(read_N) if isinstance(r, UserError)]
     index_M = np.array([i for i, r in enumerate(read_N) if isinstance(r, str)], dtype=np.int64)
     whole = pixels_NSS if not bad else pixels_NSS[index_M]

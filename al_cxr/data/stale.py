@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tqdm import tqdm
-
 from al_cxr.data.dataset import Images
 from al_cxr.data.doubts import listed
 from al_cxr.errors import UserError
+from al_cxr.progress import Progress
 
 
 def changed(images: Images, digests: list[str], workers: int, progress: bool) -> str:
@@ -20,7 +19,7 @@ def changed(images: Images, digests: list[str], workers: int, progress: bool) ->
         except UserError:  # gone or unreadable: whoever decodes it says so
             return False
 
-    bar = tqdm(total=len(images), desc="verifying", unit=" images", disable=None if progress else True, leave=False)
+    bar = Progress(len(images), "verifying", shown=progress, leave=False)
     with bar, ThreadPoolExecutor(workers) as pool:
         names = []
         for index, is_same in enumerate(pool.map(same, range(len(images)))):

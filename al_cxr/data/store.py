@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from al_cxr import records
 from al_cxr.data import decode
@@ -29,6 +28,7 @@ from al_cxr.data.splits import class_counts
 from al_cxr.data.stale import changed
 from al_cxr.drafts import remedy, write_atomically
 from al_cxr.errors import CannotWrite, UserError
+from al_cxr.progress import Progress
 
 PIXELS, INDEX = "pixels.u8", "index.json"
 WINDOW = 512
@@ -209,7 +209,7 @@ def _decoded(images: Images, size: int, workers: int, progress: bool) -> Iterato
             raise ValueError(f"{images.name(index)} was read as {pixels.dtype} {pixels.shape}")
         return reading
 
-    bar = tqdm(total=len(images), desc=f"decoding to {size} px", unit=" images", disable=None if progress else True)
+    bar = Progress(len(images), f"decoding to {size} px", shown=progress)
     with bar, ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(images), WINDOW):
             for result in pool.map(one, range(start, min(start + WINDOW, len(images)))):

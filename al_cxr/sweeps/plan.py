@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,9 +16,6 @@ from al_cxr.run import STOPPED, arm_folder, seed_labels
 from al_cxr.seeds import member_seed
 from al_cxr.training.length import images_trained
 from al_cxr.workspace import Workspace
-
-TRAINED_COSTS = 3
-"""An image that is trained on costs as much as three that are scored: a forward pass, and a backward one of two."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,8 @@ class Job:
 class Step:
     """A part of a job. It is done when its file is there; `kind` is the record in it that a person wants to hear of.
 
-    `trained` counts every image as often as it is trained on, `scored` every pass over an image.
+    `trained` counts every image as often as it is trained on, `scored` every image as often as a network sees it to
+    predict, and `sampled` every Monte-Carlo pass over an image.
     """
 
     path: Path
@@ -51,6 +50,7 @@ class Step:
     queries: int = 0
     trained: int = 0
     scored: int = 0
+    sampled: int = 0
 
     @property
     def done(self) -> bool:
@@ -61,27 +61,29 @@ class Step:
         """Not done, and not to be done."""
         return self.stop is not None and self.stop.exists() and not self.done
 
-    @property
-    def cost(self) -> int:
-        """In images scored."""
-        return TRAINED_COSTS * self.trained + self.scored
-
 
 @dataclass(frozen=True)
 class Plan:
-    """What is still to be computed. `train_images` counts an image as often as it is trained on."""
+    """What is still to be computed: for each job that is not done, the steps that are left, in order."""
 
-    steps: int
-    fits: int
-    queries: int
-    train_images: int
-    score_images: int
+    left: Mapping[Job, Sequence[Step]]
 
     def __bool__(self) -> bool:
-        return self.steps > 0
+        return bool(self.left)
 
-    def seconds(self, train_speed: float, score_speed: float) -> float:
-        return self.train_images / train_speed + self.score_images / score_speed
+    @property
+    def steps(self) -> list[Step]:
+        return [step for of_job in self.left.values() for step in of_job]
+
+    @property
+    def fits(self) -> int:
+        """Models to train."""
+        return sum(step.fits for step in self.steps)
+
+    @property
+    def queries(self) -> int:
+        """Pools to score."""
+        return sum(step.queries for step in self.steps)
 
 
 def label_counts(workspace: Workspace) -> list[int]:
@@ -134,7 +136,8 @@ def steps(workspace: Workspace, job: Job) -> list[Step]:
         return [_training(workspace, workspace.fits / key / "fit.json", len(labelled))]
     folder, counts = arm_folder(workspace, job.name, job.seed), label_counts(workspace)
     needs = strategies.get(settings.arms[job.name].strategy).needs
-    passes = settings.scoring.passes if needs & {"mc", "votes"} else 1
+    passes = settings.scoring.passes if needs & {"mc", "votes"} else 0
+    looks = len(needs & {"probs", "features", "ensemble"})  # plain passes over the pool, a network
     stop, members = folder / STOPPED, networks(workspace, job.name)
     out = [Step(folder / "round-0.json", RoundRecord)]  # its model is the seed set's
     for number, labels in enumerate(counts[1:]):
@@ -142,8 +145,9 @@ def steps(workspace: Workspace, job: Job) -> list[Step]:
             # The other members on the seed set are jobs of their own, those of later rounds a part of the query.
             others = members - 1 if number else 0
             one = _training(workspace, folder / f"query-{number}.json", counts[number])
-            scored = (n - counts[number]) * passes * members + others * one.scored
-            out.append(Step(one.path, stop=stop, fits=others, queries=1, trained=others * one.trained, scored=scored))
+            pool = (n - counts[number]) * members
+            query = Step(one.path, None, stop, others, 1, others * one.trained, pool * looks + others * one.scored)
+            out.append(dataclasses.replace(query, sampled=pool * passes))
         step = _training(workspace, folder / f"round-{number + 1}.json", labels, RoundRecord)
         out.append(dataclasses.replace(step, stop=stop))
     return out
@@ -151,16 +155,15 @@ def steps(workspace: Workspace, job: Job) -> list[Step]:
 
 def plan(workspace: Workspace) -> Plan:
     """The work that is left, at most: early stopping is not foreseen. Fits that arms share are counted once."""
-    every = [step for jobs in phases(workspace) for job in jobs for step in steps(workspace, job)]
-    # A path stands twice where two jobs want the same model, as a baseline and a seed set of all images do.
-    left = list({step.path: step for step in every if not step.done and not step.void}.values())
-    return Plan(
-        steps=len(left),
-        fits=sum(step.fits for step in left),
-        queries=sum(step.queries for step in left),
-        train_images=sum(step.trained for step in left),
-        score_images=sum(step.scored for step in left),
-    )
+    known: set[Path] = set()
+    left: dict[Job, list[Step]] = {}
+    for job in (job for jobs in phases(workspace) for job in jobs):
+        # Two jobs may want the same model, as a baseline and a seed set of all images do: the first makes it.
+        todo = [s for s in steps(workspace, job) if not s.done and not s.void and s.path not in known]
+        known |= {step.path for step in todo}
+        if todo:
+            left[job] = todo
+    return Plan(left)
 
 
 def baseline_path(workspace: Workspace, seed: int) -> Path:

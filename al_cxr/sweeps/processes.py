@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from al_cxr.config import Settings
 from al_cxr.errors import UserError
+from al_cxr.progress import mute
 from al_cxr.workspace import Workspace, reopen
 
 J = TypeVar("J")
@@ -79,9 +77,7 @@ def _without_interrupts() -> Iterator[None]:
 
 def _start(folder: Path, settings: Settings, parent: int) -> None:
     global _workspace
-    # The bars of several processes would overwrite each other; they are shown on a terminal only.
-    sys.stderr.isatty = lambda: False  # type: ignore[method-assign]
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, leaked by a worker that is ended
+    mute()  # the parent says how far all of them are
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _workspace = reopen(folder, settings)
 

@@ -7,129 +7,175 @@ on this machine or another; what was there before counts as done; and the time t
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from tqdm import tqdm
-
 from al_cxr.errors import UserError
+from al_cxr.progress import INTERVAL, Progress, Say, duration
 from al_cxr.records import BaselineRecord, RoundRecord, read
+from al_cxr.sweeps.estimate import Estimate, Speeds, makespan
 from al_cxr.sweeps.plan import Job, Step
 
-Say = Callable[[str], None]
-
-INTERVAL = 1.0
+LOOK = 1.0
 """Seconds between two looks at the run folder."""
 NAMED = 3
-"""Running jobs that are named on a terminal; of more, only the number is shown."""
+"""Running jobs that are named; of more, only the number is shown."""
+TRUSTED = 20.0
+"""Seconds of measured work that the estimate counts as, against what was really needed since."""
 
 
-class Progress:
+class SweepProgress(Progress):
     """A block in which a sweep is followed. Each round that gets done is said as a line: on a terminal above one bar
-    over all jobs, elsewhere with [done/total] in front and the time that is left behind.
+    over all jobs, elsewhere with [done/total] in front and the time that is left behind; and a line says how far it is
+    where no round got done for `interval` seconds.
 
     `steps` are those of each job in the order in which jobs are begun, `slots` is how many run at once: the first so
-    many that are not done are the ones that run. `target` is the class whose F1 is said.
+    many that are not done are the ones that run. `target` is the class whose F1 is said. Without an `estimate` the time
+    that is left is not known before something was done.
     """
 
-    def __init__(self, steps: Mapping[Job, Sequence[Step]], target: str, say: Say, slots: int = 1) -> None:
-        self.slots = slots
+    def __init__(
+        self,
+        steps: Mapping[Job, Sequence[Step]],
+        target: str,
+        say: Say,
+        slots: int = 1,
+        estimate: Estimate | None = None,
+        interval: float = INTERVAL,
+    ) -> None:
+        self.slots, self._estimate = slots, estimate
+        self._speeds = Speeds() if estimate is None else estimate.speeds
         self._left = {job: list(of_job) for job, of_job in steps.items()}
-        self._target, self._say = target, say
+        self._target, self._told = target, 0
         every = [step for of_job in steps.values() for step in of_job]
-        self._told, self._total = 0, sum(step.kind is not None for step in every)
-        self._cost = sum(step.cost for step in every)
-        self._advance()
-        self._before = self._done()
-        self._started = time.monotonic()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._bar = tqdm(
-            total=self._cost,
-            initial=self._before,
-            bar_format="{percentage:3.0f} % {bar:20} {desc}",
-            dynamic_ncols=True,
-            leave=False,
-            disable=not sys.stderr.isatty(),
-        )
+        self._said_in_all = sum(step.kind is not None for step in every)
+        cost = sum(map(self._speeds.seconds, every))
+        self._told = len(self._advance())
+        bar = "{percentage:3.0f} % {bar:20} {desc}"
+        before = cost - self._cost_left()
+        super().__init__(cost, "sweep", "s of work", before, interval=interval, say=say, leave=False, bar_format=bar)
+        self._moved, self._ended = self._started, threading.Event()
+        self._looks = threading.Thread(target=self._look_again, daemon=True)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> SweepProgress:
+        super().__enter__()
         self._show()
-        self._thread.start()
+        self._looks.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._ended.set()
+        self._looks.join()
         try:
             self.look()
         except UserError:
             if error is None:  # else that one says what is wrong
                 raise
         finally:
-            self._bar.close()
+            super().__exit__(kind, error, trace)
 
     def look(self) -> None:
         """Say what was done since the last look."""
-        for step in self._advance():
+        new = self._advance()
+        self.done = self.total - self._cost_left()
+        for step in new:
             assert step.kind is not None
             line = describe(read(step.path, step.kind), self._target)
             self._told += 1
-            if self._bar.disable:
-                self._say(f"[{self._told}/{self._total}] {line}{self._remaining(' · {} left')}")
-            else:
-                with tqdm.external_write_mode():
-                    self._say(line)
+            self.say(line if self._bar is not None else f"{self._count()} {line}{self._in_words()}")
         self._show()
 
     def status(self) -> str:
-        """done 3/18 · running 2 (focal-random seed 0, ce-random seed 0) · queued 13 · 12 min left"""
+        """done 3/18 · running 2 (focal-random seed 0, ce-random seed 0) · queued 13 · about 12 min left"""
         open_jobs = [job for job, left in self._left.items() if left]
         running, queued = open_jobs[: self.slots], open_jobs[self.slots :]
         names = f" ({', '.join(map(str, running))})" if 0 < len(running) <= NAMED else ""
         done = len(self._left) - len(open_jobs)
         waiting = f" · queued {len(queued)}" if queued else ""
-        return f"done {done}/{len(self._left)} · running {len(running)}{names}{waiting}{self._remaining(' · {} left')}"
+        return f"done {done}/{len(self._left)} · running {len(running)}{names}{waiting}{self._in_words()}"
 
-    def _watch(self) -> None:
-        while not self._stop.wait(INTERVAL):
-            # Met and raised again by the last look, or when the output is flushed: where it can be caught.
+    def first_line(self) -> str:
+        """Nothing: who runs a sweep has said what is to be done."""
+        return ""
+
+    def last_line(self) -> str:
+        """Nothing: who runs a sweep says what it came to."""
+        return ""
+
+    def line(self) -> str:
+        return f"{self._count()} {self.status()}"
+
+    def remaining(self) -> float | None:
+        """Seconds: what is left by the estimate, times how much longer than estimated the work so far has taken.
+
+        Work that is going on counts as far as it says, or else as if it took what was estimated, until it takes longer.
+        """
+        if self._estimate is None and self.done == self._before:
+            return None
+        left, credit = [sum(map(self._speeds.seconds, steps)) for steps in self._left.values() if steps], 0.0
+        for at, steps in enumerate([steps for steps in self._left.values() if steps][: self.slots]):
+            gone = self._gone(steps[0])
+            left[at] -= gone
+            credit += gone
+        trusted = 0.0 if self._estimate is None else TRUSTED
+        crowd = 1.0 if self._estimate is None else self._estimate.crowd
+        estimated = crowd * (self.done - self._before + credit) / self.slots
+        factor = (self.elapsed + trusted) / max(estimated + trusted, 1e-9)
+        return factor * crowd * makespan(left, self.slots)
+
+    def _gone(self, step: Step) -> float:
+        """Seconds of a step that is going on, of those that it was estimated to take, which are over."""
+        cost, inner = self._speeds.seconds(step), self.inner()
+        if inner is not None:
+            return cost * inner.fraction / max(step.fits, 1)
+        if self._estimate is None:
+            return 0.0
+        return min(cost, time.monotonic() - self._moved)
+
+    def _look_again(self) -> None:
+        while not self._ended.wait(LOOK):
+            # A record that cannot be read is met and raised again by the last look, where it can be caught; so is
+            # a reader of the output who went away.
             with contextlib.suppress(UserError, OSError):
                 self.look()
 
     def _advance(self) -> list[Step]:
-        """Take away what is done by now; of that, what is to be said. At the first call that was done before."""
-        first, said = not hasattr(self, "_started"), []
+        """Take away what is done by now; of that, what is to be said."""
+        said = []
         for left in self._left.values():
             while left and (left[0].done or left[0].void):
                 step = left.pop(0)
+                self._moved = time.monotonic()
                 if step.void:
-                    self._total -= step.kind is not None
+                    self._said_in_all -= step.kind is not None
                 elif step.kind is not None:
-                    self._told += first
                     said.append(step)
         return said
 
-    def _done(self) -> int:
-        return self._cost - sum(step.cost for left in self._left.values() for step in left)
+    def _cost_left(self) -> float:
+        return sum(self._speeds.seconds(step) for left in self._left.values() for step in left)
+
+    def _count(self) -> str:
+        return f"[{self._told}/{self._said_in_all}]"
 
     def _show(self) -> None:
-        if not self._bar.disable:
-            self._bar.n = self._done()
+        if self._bar is not None:
+            self._bar.n = self.done
             self._bar.set_description_str(self.status())
 
-    def _remaining(self, text: str) -> str:
-        """The time that is left, put into a text; empty while nothing or once everything is done."""
-        done = self._done()
-        if done == self._before or done == self._cost:
+    def _in_words(self) -> str:
+        """The time that is left, and what was estimated where that turns out wrong."""
+        left = self.remaining() if any(self._left.values()) else None
+        if left is None:
             return ""
-        elapsed = time.monotonic() - self._started
-        return text.format(duration(elapsed * (self._cost - done) / (done - self._before)))
+        said = f" · about {duration(left)} left"
+        if self._estimate is not None and not self._estimate.range[0] <= self.elapsed + left <= self._estimate.range[1]:
+            said += f" (estimated at the start: {self._estimate})"
+        return said
 
 
 def describe(record: RoundRecord | BaselineRecord, target: str) -> str:
@@ -137,18 +183,6 @@ def describe(record: RoundRecord | BaselineRecord, target: str) -> str:
     figures = f"accuracy {100 * record.test.accuracy:.1f} % · {target} F1 {100 * record.test.of(target).f1:.1f} %"
     if isinstance(record, BaselineRecord):
         return f"baseline, seed {record.seed}: all {record.n_labelled:,} labels · {figures}"
-    labels = f"{record.n_labelled:,} labels (+{record.acquired[target]} {target})"
+    new = f"{sum(record.acquired.values()):,} new, {record.acquired[target]:,} of them {target}"
+    labels = f"{record.n_labelled:,} labels ({new})"
     return f"{record.arm}, seed {record.seed}, round {record.round}: {labels} · {figures}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words a person plans with: 42 s, 7 min, 3 h 10 min, 2 d 5 h."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"

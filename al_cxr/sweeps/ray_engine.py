@@ -25,6 +25,7 @@ from al_cxr.data.store import default_cache
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit
 from al_cxr.locks import alone
+from al_cxr.progress import mute
 from al_cxr.records import FitRecord, read
 from al_cxr.sweeps.shards import Work
 from al_cxr.workspace import Workspace, reopen
@@ -185,6 +186,7 @@ def _workspace(place: Place) -> Workspace:
             )
         if place.here.is_dir():
             os.chdir(place.here)
+        mute()  # the process that began the sweep says how far it is
         with alone(Path(tempfile.gettempdir()) / f"al-cxr-{os.getuid()}.lock"):
             _opened = place, reopen(place.folder, place.settings)
     return _opened[1]

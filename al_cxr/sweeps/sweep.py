@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from al_cxr.fits import obtain
+from al_cxr.progress import Say, Working, duration
 from al_cxr.records import BaselineRecord, write
 from al_cxr.run import run_arm, seed_labels
 from al_cxr.seeds import digest, loader_hash, member_seed
-from al_cxr.sweeps.plan import Job, Plan, baseline_path, phases, plan, steps
+from al_cxr.sweeps.estimate import Estimate, crowd, measure
+from al_cxr.sweeps.plan import Job, baseline_path, phases, plan, steps
 from al_cxr.sweeps.processes import perform_all
-from al_cxr.sweeps.progress import Progress, duration
-from al_cxr.workspace import Workspace, speed
-
-Say = Callable[[str], None]
+from al_cxr.sweeps.progress import SweepProgress
+from al_cxr.workspace import Workspace
 
 
-def announce(workspace: Workspace, say: Say) -> Plan:
-    """Say what is to be done and, from measured steps, how long it will take at most; the plan is false if empty."""
+def announce(workspace: Workspace, say: Say) -> Estimate | None:
+    """Say what is to be done and, from parts of it measured now, how long it will take; None where nothing is left."""
     todo = plan(workspace)
-    if todo:
-        train_speed, score_speed = speed(workspace)
-        machine = workspace.settings.machine
-        count = machine.processes if machine.engine == "processes" else 1
-        how = "shared by the workers of Ray" if machine.engine == "ray" else f"{count} at a time"
-        say(
-            f"to do     {todo.fits} models to train, {todo.queries} pools to score: at most "
-            f"{duration(todo.seconds(train_speed, score_speed) / count)} ({how}; measured: "
-            f"{train_speed:,.0f} images/s training, {score_speed:,.0f} images/s scoring)"
-        )
-    return todo
+    if not todo:
+        return None
+    with Working("measuring how long it will take"):
+        speeds, machine = measure(workspace), workspace.settings.machine
+    slots = machine.processes if machine.engine == "processes" else 1
+    estimate = Estimate(todo, speeds, slots, crowd(workspace, slots))
+    how = "one after the other" if slots == 1 else f"{slots} at a time"
+    if machine.engine == "ray":
+        how = "for one worker; those of Ray share it"
+    passes = f", {speeds.sample:,.0f} in Monte-Carlo passes" if any(step.sampled for step in todo.steps) else ""
+    say(f"to do     {_times(todo.fits, 'model')} to train, {_times(todo.queries, 'pool')} to score: {estimate} ({how})")
+    say(
+        f"          measured now, in images/s: {speeds.train:,.0f} training, {speeds.score:,.0f} evaluating{passes}; "
+        "with other work on the machine it takes longer"
+    )
+    return estimate
 
 
-def run_all(workspace: Workspace, say: Say) -> None:
+def run_all(workspace: Workspace, say: Say, estimate: Estimate | None = None) -> None:
     """Compute everything that is missing, with the engine of the settings; the records are the same bytes.
 
-    Raises UserError where a worker is lost for good or Ray is asked for and not there.
+    The time that is left is told from the `estimate` and from what was really needed so far. Raises UserError where a
+    worker is lost for good or Ray is asked for and not there.
     """
-    started, machine, todo = time.monotonic(), workspace.settings.machine, phases(workspace)
+    machine, todo = workspace.settings.machine, phases(workspace)
     followed = {job: steps(workspace, job) for jobs in todo for job in jobs}
-    with Progress(followed, workspace.settings.data.target, say) as progress:
+    with SweepProgress(followed, workspace.settings.data.target, say, estimate=estimate) as progress:
         match machine.engine:
             case "processes":
                 progress.slots = machine.processes
@@ -53,7 +56,12 @@ def run_all(workspace: Workspace, say: Say) -> None:
                 for jobs in todo:
                     for job in jobs:
                         perform(workspace, job)
-    say(f"finished  in {duration(time.monotonic() - started)}")
+    said = "" if estimate is None else f" (estimated at the start: {estimate})"
+    say(f"finished  in {duration(progress.elapsed)}{said}")
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def perform(workspace: Workspace, job: Job) -> None:

@@ -6,18 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from al_cxr.config import TrainSettings
 from al_cxr.data.loader import Loader
 from al_cxr.errors import UserError
 from al_cxr.metrics import macro_f1
+from al_cxr.progress import Progress
 from al_cxr.records import Epoch
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
@@ -58,13 +57,16 @@ class Diverged(UserError):
     """The loss became infinite or no number: these settings do not train."""
 
 
-def fit(model: nn.Module, task: Task, checkpoint: Path | None = None, title: str = "training") -> Fitted:
+def fit(
+    model: nn.Module, task: Task, checkpoint: Path | None = None, title: str = "training", shown: bool = True
+) -> Fitted:
     """Train on `task.train_index`, watch `task.val_index`, return the model with its best weights.
 
     Validation is looked at after every part of the training (`al_cxr.training.length`). Every random number of a part
     follows from (seed, part), so that a training that was killed and goes on from `checkpoint` ends with the same bits
-    as one that was not. A final batch of a single image is left out: batch-norm cannot train on it. Raises Diverged
-    where it does, and UserError where there are fewer than two images.
+    as one that was not. A final batch of a single image is left out: batch-norm cannot train on it. `shown` is false
+    where nobody wants to see its progress. Raises Diverged where it does, and UserError where there are fewer than two
+    images.
     """
     settings, runtime = task.settings, task.runtime
     if len(task.train_index) < 2:
@@ -75,7 +77,7 @@ def fit(model: nn.Module, task: Task, checkpoint: Path | None = None, title: str
         state.restore(checkpoint)
     progress, saved = state.progress, time.monotonic()
     done = sum(steps[: progress.epoch])
-    with tqdm(total=sum(steps), initial=done, desc=title, leave=False, disable=None) as bar:
+    with Progress(sum(steps), title, "steps", done, leave=False, shown=shown) as bar:
         while progress.epoch < len(steps) and not _stalled(state, settings.patience):
             started, lr = time.perf_counter(), state.optimizer.param_groups[0]["lr"]
             train_loss, train_accuracy, seen = _train_part(state, task, done, steps[progress.epoch], bar)
@@ -122,7 +124,7 @@ def train_step(state: TrainingState, images: Tensor, targets: Tensor, task: Task
     return value.detach(), logits.detach()
 
 
-def _train_part(state: TrainingState, task: Task, first: int, steps: int, bar: Any) -> tuple[float, float, int]:
+def _train_part(state: TrainingState, task: Task, first: int, steps: int, bar: Progress) -> tuple[float, float, int]:
     """Train for so many steps from step `first` on: mean loss and accuracy over the images, and how many there were."""
     settings, part = task.settings, state.progress.epoch
     torch.manual_seed(stream(task.seed, "dropout", part))
@@ -143,9 +145,9 @@ def _train_part(state: TrainingState, task: Task, first: int, steps: int, bar: A
         total += torch.stack([value.double() * len(index_B), (logits.argmax(1) == truth).sum().double()])
         seen += len(index_B)
         bar.update()
-        if not bar.disable and time.monotonic() - shown > 0.5:
+        if time.monotonic() - shown > bar.noted_every:
             loss, accuracy = (total / seen).tolist()
-            bar.set_postfix(part=part + 1, loss=f"{loss:.3f}", accuracy=f"{100 * accuracy:.1f}%", refresh=False)
+            bar.note(f"part {part + 1}, loss {loss:.3f}, accuracy {100 * accuracy:.1f} %")
             shown = time.monotonic()
     loss, accuracy = (total / seen).tolist()
     return loss, accuracy, seen
