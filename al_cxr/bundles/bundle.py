@@ -34,6 +34,8 @@ from al_cxr.bundles.bundle_records import (
 from al_cxr.bundles.validation import Validation, read_validation, write_validation
 from al_cxr.checkpoint import save_tensors
 from al_cxr.config import Machine
+from al_cxr.data.usual import FILE as USUAL
+from al_cxr.data.usual import Usual, read_usual, write_usual
 from al_cxr.drafts import write_atomically, writing
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit, ModelCard
@@ -60,6 +62,8 @@ class Bundle:
     """Digests of the images that the networks were trained on or chosen by (al_cxr.seen)."""
     validation: Validation | None = None
     """None of a bundle that was made before bundles kept it."""
+    usual: Usual | None = None
+    """What its training images look like (al_cxr.data.usual); None of an older bundle, and of one of few images."""
 
     def networks(self, runtime: Runtime) -> list[nn.Module]:
         """The members with their weights, in eval mode on the device."""
@@ -70,6 +74,7 @@ class Bundle:
         parts = [self.record.model_dump_json()]
         for fit in self.fits:
             parts += [portable(fit.card()).model_dump_json(), file_hash(fit.folder / "model.safetensors")]
+        parts += [self.usual.identity()] if self.usual else []
         return digest_text("\n".join(parts))
 
 
@@ -85,6 +90,8 @@ def save_bundle(bundle: Bundle, out: Path) -> Path:
         write_seen(draft, bundle.seen)
         if bundle.validation is not None:
             write_validation(draft / VALIDATION, bundle.validation)
+        if bundle.usual is not None:
+            write_usual(draft / USUAL, bundle.usual)
         for number, fit in enumerate(bundle.fits, start=1):
             _save_member(fit, draft / MEMBERS / str(number))
         files = sorted(p.relative_to(draft).as_posix() for p in draft.rglob("*") if p.is_file())
@@ -141,7 +148,7 @@ def open_bundle(path: Path) -> Bundle:
     _check_files(path, sums)
     record = read(path / BUNDLE, BundleRecord)
     expected = {BUNDLE, CARD} | {f"{MEMBERS}/{i + 1}/{name}" for i in range(record.members) for name in MEMBER_FILES}
-    if odd := sorted(expected ^ (set(sums) - {SEEN, VALIDATION})):  # older bundles lack these
+    if odd := sorted(expected ^ (set(sums) - {SEEN, VALIDATION, USUAL})):  # older bundles lack these
         raise UserError(f"{path}: {odd[0]}: {'missing' if odd[0] in expected else 'no file of a bundle'}; refused")
     fits = []
     for number in range(1, record.members + 1):
@@ -150,7 +157,8 @@ def open_bundle(path: Path) -> Bundle:
         _check_network(fit, record, number)
         fits.append(fit)
     validation = read_validation(path / VALIDATION, len(record.classes)) if VALIDATION in sums else None
-    return Bundle(record, tuple(fits), read_seen(path), validation)
+    usual = read_usual(path / USUAL) if USUAL in sums else None
+    return Bundle(record, tuple(fits), read_seen(path), validation, usual)
 
 
 def file_hash(path: Path) -> str:
@@ -170,7 +178,7 @@ def _sums(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         parsed = _LINE.fullmatch(line)
-        if parsed is None or parsed[2] in found or len(lines) > 3 * MOST_MEMBERS + 4:
+        if parsed is None or parsed[2] in found or len(lines) > 3 * MOST_MEMBERS + 5:
             raise UserError(f"{file}: line {number}: not a hash and the name of a file in a bundle; refused")
         found[parsed[2]] = parsed[1]
     return found

@@ -5,6 +5,7 @@ BUNDLE/README.md                   the model card, for people
 BUNDLE/members/1/                  one network: fit.json, model.json, model.safetensors; more in an ensemble
 BUNDLE/seen.sha256                 hashes of the images it was trained on or chosen by
 BUNDLE/validation.safetensors      what it said of the validation images, and their labels: thresholds come from these
+BUNDLE/usual.safetensors           what its training images look like on the whole: whether another is like them
 BUNDLE/SHA256SUMS                  a hash of every other file, as `sha256sum -c` reads it
 """
 
@@ -54,8 +55,12 @@ def columns(record: BundleRecord) -> dict[str, str]:
         "entropy": "of the probabilities, nats: 0 is certain",
         "mutual_information": "how far members or Monte-Carlo passes disagree, nats; empty where there are none",
         f"is_{target}": known,
-        "abstain": f"1 where the largest probability is below {record.abstention.confidence:.4f}: leave it to a person",
+        "abstain": f"1 where the largest probability is below {record.abstention.confidence:.4f}, or a note "
+        "says why: leave it to a person",
         "decided_by": "what was decided by: the threshold, or the largest probability where there is none",
+        "unlike": "share of the validation images that are less unlike the training images, 0 to 1: near 1, the image "
+        "is of another kind; empty where the bundle does not know",
+        "note": "why the image is no upright frontal chest radiograph to look at, if so; then abstain is 1",
     }
 
 

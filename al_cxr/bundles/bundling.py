@@ -14,6 +14,8 @@ from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundle_records import Abstention, BundleRecord, Decision, Interval, Network, Tested
 from al_cxr.bundles.measured import Split, split
 from al_cxr.bundles.validation import Validation
+from al_cxr.data.usual import FILE as USUAL
+from al_cxr.data.usual import Usual, read_usual
 from al_cxr.errors import UserError
 from al_cxr.evaluate import Named, find_models
 from al_cxr.fits import Fit
@@ -87,7 +89,12 @@ def assemble(paths: Sequence[Path], runtime: Runtime, goal: Goal = GOAL, coverag
         tested=judge(test, temperature.value, decision, abstention, tuple(card.classes), t),
     )
     seen = frozenset().union(*map(of_run, runs))
-    return Bundle(record, fits, seen, Validation(val.probs_NC, val.labels_N))
+    return Bundle(record, fits, seen, Validation(val.probs_NC, val.labels_N), usual_of(list(runs)))
+
+
+def usual_of(runs: Sequence[Path]) -> Usual | None:
+    """What the training images of runs on one data set look like, as the first that knows it has noted it."""
+    return next((read_usual(run / USUAL) for run in runs if (run / USUAL).is_file()), None)
 
 
 def _found(paths: Sequence[Path]) -> list[Named]:

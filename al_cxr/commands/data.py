@@ -6,12 +6,15 @@ import contextlib
 import os
 from pathlib import Path
 
+import numpy as np
+
 from al_cxr import provenance
 from al_cxr.config import DataSettings, MedmnistSource, Source
 from al_cxr.data import kaggle, medmnist, sources
 from al_cxr.data.audit import audit as measure
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.doubts import told
+from al_cxr.data.gate import Gate
 from al_cxr.drafts import writing
 from al_cxr.errors import UserError
 from al_cxr.outputs import must_be_about, must_be_free
@@ -52,9 +55,16 @@ def show(data: Source, per_class: int, seed: int, split: str | None, label: str 
         print(f"warning   {note}")
     path = out / dataset.name / "contact-sheet.png"
     doubts: dict[str, str] = {}
-    pixels = reader(dataset.images, SHOWN_SIZE, doubts)
+    read, gate = reader(dataset.images, SHOWN_SIZE, doubts), Gate(None)
+
+    def pixels(index_M: np.ndarray) -> np.ndarray:
+        shown_MSS = read(index_M)
+        gate.look([dataset.images.name(int(i)) for i in index_M], shown_MSS)
+        return shown_MSS
+
     sheet = show_images(dataset, pixels, path, per_class, seed, split, label)
-    for line in told(doubts.items(), len(dataset)):
+    odd = [*gate.odd("`al-cxr data audit` looks at all images"), *gate.repeated("the audit shows them")]
+    for line in [*told(doubts.items(), len(dataset)), *odd]:
         print(f"warning   {line}")
     print(f"sheet     {sheet}")
 

@@ -14,10 +14,12 @@ from al_cxr.adaptation import CANNOT, require_enough
 from al_cxr.bundles import evaluate as bundled
 from al_cxr.bundles.bundle import is_bundle, must_be_outside
 from al_cxr.bundles.bundle_records import UNPROVEN
+from al_cxr.bundles.bundling import usual_of
 from al_cxr.config import Machine, Source
-from al_cxr.data import sources
+from al_cxr.data import gate, sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
+from al_cxr.data.usual import Usual
 from al_cxr.errors import UserError
 from al_cxr.fits import ModelCard
 from al_cxr.names import known_class
@@ -61,6 +63,14 @@ class Models:
         """What the first bundle's threshold was made for."""
         return next((goal_from(named.bundle.record.decision.goal) for named in self.bundles), None)
 
+    @property
+    def usual(self) -> dict[str, Usual | None]:
+        """What the training images of each run and bundle look like, by its name."""
+        runs = {str(m.run): m.run for m in self.single if m.run is not None}
+        return {name: usual_of([run]) for name, run in runs.items()} | {
+            named.name: named.bundle.usual for named in self.bundles
+        }
+
     def seen(self) -> frozenset[str]:
         return external.seen_by(self.single).union(*(named.bundle.seen for named in self.bundles))
 
@@ -96,7 +106,8 @@ def evaluate(
     must_be_about(folder, dataset_fingerprint(dataset, store), provenance.command())
     known_N = {run: external.known_labels(run) if run else None for run in {m.run for m in models.single}}
     goal = goal or models.goal
-    notes = [*_warnings(models, store, known_N, goal or Goal()), *dataset.notes, *store.notes]
+    notes = [*_warnings(models, store, known_N, goal or Goal()), *_gate(models, dataset, store)]
+    notes += [*dataset.notes, *store.notes]
     for note in notes:
         print(f"warning   {note}")
     judged = _judged(models, dataset, store, known_N, adapt)
@@ -172,6 +183,22 @@ def _warnings(
         f"{named.name} holds no validation answers, as older bundles do: no threshold; make it anew with al-cxr bundle"
         for named in models.bundles
         if named.bundle.validation is None
+    ]
+
+
+def _gate(models: Models, dataset: Dataset, store: PixelStore) -> list[str]:
+    """What has to be known of the images: nothing to see on them, copies, few of them, unlike those of training."""
+    distinct = {usual.identity(): (name, usual) for name, usual in models.usual.items() if usual is not None}
+    seen = gate.inspect(dataset, store, next((usual for _, usual in distinct.values()), None))
+    found = [*seen.odd("they are counted in every figure"), *seen.repeated("they count more than once"), *seen.few()]
+    for name, usual in distinct.values():
+        other = seen if usual is seen.usual else gate.inspect(dataset, store, usual)
+        found += other.unlike(f"the training images of {name}" if len(distinct) > 1 else "the training images")
+    return found + [
+        f"{name} does not say what its training images look like, as older ones do not, nor those of few images: "
+        "whether these images are like them is not known"
+        for name, usual in models.usual.items()
+        if usual is None
     ]
 
 

@@ -18,6 +18,7 @@ from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.odd import Look, chestless, framed, look
 from al_cxr.data.store import PixelStore
 from al_cxr.data.usual import Usual, features, fit
+from al_cxr.enough import FEW
 
 VERSION = 1
 """Goes up whenever something else is said of the same image."""
@@ -37,9 +38,6 @@ and of the test sets of three collections at most 0.07 were. Of other hospitals 
 
 CHESTLESS, SAMPLE = 0.3, 100
 """Share of so many images, taken evenly, without a chest that the template finds: of radiographs 0.006 are."""
-
-FEW = 30
-"""Different images with something on them, below which a figure is mostly chance."""
 
 
 class Gate:
@@ -105,6 +103,12 @@ class Gate:
         names = _first([self.names[i] for i in np.flatnonzero(copy_N).tolist()])
         are = "is an identical copy of another" if n == 1 else "are identical copies of others"
         return [f"{n:,} of {len(self.looks):,} images {are}, pixel by pixel: {names}; {done}"]
+
+    def few(self) -> list[str]:
+        """A sentence where hardly any different images with something on them are left."""
+        if self.different >= FEW:
+            return []
+        return [f"{self.different} different images with something on them are left: too few to say much of a model"]
 
     def unlike(self, usual_images: str = "the training images") -> list[str]:
         """A sentence where the set as a whole is unlike what a model was trained on."""

@@ -11,6 +11,7 @@ What is kept of the images is a mean, a covariance and sorted distances: no imag
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -43,6 +44,10 @@ class Usual:
     scale_K: np.ndarray
     precision_KK: np.ndarray
     distances_M: np.ndarray
+
+    def identity(self) -> str:
+        """Hex SHA-256 of all its numbers."""
+        return hashlib.sha256(b"".join(getattr(self, f.name).tobytes() for f in fields(self))).hexdigest()
 
     def unlike(self, features_NK: np.ndarray) -> np.ndarray:
         """Share of the validation images that are less unusual than each of N images, float64 in 0..1."""

@@ -67,8 +67,9 @@ def _use(r: BundleRecord) -> list[str]:
     classes = ", ".join(map(escape, r.classes))
     return [
         f"Research on chest radiographs: sorting images into {classes}, with {escape(r.target)} as the target.",
-        "Frontal radiographs like those it was trained on, one image a file. Whether an image is a chest radiograph at "
-        "all is not checked: every image gets an answer.",
+        "Frontal radiographs like those it was trained on, one image a file. It abstains from an image with nothing to "
+        "see on it, or that does not look like an upright frontal radiograph of a chest; it does not notice all of "
+        "these.",
         "Out of scope: any decision about a patient; classes that are not listed; several findings in one image.",
     ]
 
