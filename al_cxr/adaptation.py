@@ -32,10 +32,18 @@ CANNOT = (
 )
 
 
+def too_few(images: int) -> str:
+    """That so many are fewer than FEWEST, in words."""
+    return (
+        f"{images} images are too few to adapt to; {FEWEST} or more different ones with something to see on them are "
+        "needed, without labels"
+    )
+
+
 def require_enough(images: int) -> None:
     """UserError for fewer than FEWEST."""
     if images < FEWEST:
-        raise UserError(f"{images} images are too few to adapt to; {FEWEST} or more are needed, without labels")
+        raise UserError(too_few(images))
 
 
 class Moments:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from al_cxr.adaptation import CANNOT, Moments, can_adapt
+from al_cxr.adaptation import CANNOT, FEWEST, Moments, can_adapt, too_few
 from al_cxr.bundles.bundle import Bundle, must_be_new, portable, save_bundle
 from al_cxr.bundles.bundle_records import Adapted
 from al_cxr.bundles.decoding import decoded
@@ -20,6 +20,8 @@ from al_cxr.bundles.predict import BATCH, serving_runtime
 from al_cxr.checkpoint import save_tensors
 from al_cxr.data import dicom
 from al_cxr.data.doubts import told
+from al_cxr.data.gate import Gate, near_copies
+from al_cxr.data.odd import framed
 from al_cxr.errors import UserError
 from al_cxr.fits import Fit
 from al_cxr.models.backbone import Backbone
@@ -31,9 +33,10 @@ def adapt(
 ) -> tuple[Adapted, list[str]]:
     """The folder `out` with the bundle adapted to the images; a member without standardised features stays as it is.
 
-    Temperature, threshold and abstention stay too. `note(n)` is told how many images are done. Returns what was done,
-    and what has to be known of the files: which are DICOM, whose brightness was guessed. UserError where nothing can
-    be adapted, where too few images can be read, and where `out` is there already.
+    Images with nothing to see on them and copies of others are left out. Temperature, threshold and abstention stay
+    too. `note(n)` is told how many images are done. Returns what was done, and what has to be known of the files: which
+    are DICOM, whose brightness was guessed, what the gate says of them. UserError where nothing can be adapted, where
+    too few images are left, and where `out` is there already.
     """
     must_be_new(out)  # before the work, not after it
     runtime = serving_runtime()
@@ -47,17 +50,27 @@ def adapt(
         raise UserError(f"{bundle.record.name}: {CANNOT}")
 
     moments = {what: Moments() for what in chosen}
-    count, skipped, doubts = 0, [reason for _, reason in inputs.skipped], list[tuple[str, str]]()
+    gate, small = Gate(bundle.usual), list[np.ndarray]()
+    skipped, doubts = [reason for _, reason in inputs.skipped], list[tuple[str, str]]()
     with closing(decoded(inputs, bundle.record.image_size, workers, 0)) as stream:
         for chunk in stream:
-            for what, (fit, backbone) in chosen.items() if chunk.names else ():
-                batches = fit.loader(chunk.pixels_NSS, runtime).batches(np.arange(len(chunk.names)), BATCH)
+            gate.look(chunk.names, chunk.pixels_NSS, chunk.files)
+            pixels_MSS = chunk.pixels_NSS[gate.first_N[len(gate.names) - len(chunk.names) :]]
+            small.append(framed(pixels_MSS))
+            for what, (fit, backbone) in chosen.items() if len(pixels_MSS) else ():
+                batches = fit.loader(pixels_MSS, runtime).batches(np.arange(len(pixels_MSS)), BATCH)
                 moments[what].add(features(backbone, batches, runtime).features_NK)
-            count += len(chunk.names)
             skipped += [reason for _, reason in chunk.bad]
             doubts += chunk.doubts
             note(len(chunk))
 
+    count = gate.different
+    said = [*gate.odd("they are left out"), *gate.repeated("each is adapted to once"), *gate.unlike()]
+    near = near_copies(np.concatenate(small)) if small else 0
+    if near:
+        said.append(f"{near:,} of the {count:,} images left are nearly copies of others: they count more than once")
+    if count - near < FEWEST:
+        raise UserError("; ".join([too_few(count - near), *said]))
     made = Adapted(images=count, skipped=len(skipped), members=sum(map(can_adapt, networks)))
     with tempfile.TemporaryDirectory() as folder:
         fits = []
@@ -70,5 +83,5 @@ def adapt(
             write(fits[-1].folder / "model.json", portable(fit.card()))
             save_tensors(fits[-1].folder / "model.safetensors", network.state_dict())
         record = bundle.record.model_copy(update={"adapted": made})
-        save_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation), out)
-    return made, [*dicom.skipped(skipped), *told(doubts, count)]
+        save_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation, bundle.usual), out)
+    return made, [*dicom.skipped(skipped), *told(doubts, len(gate.names)), *said]

@@ -14,6 +14,7 @@ from al_cxr.bundles.inputs import Inputs
 from al_cxr.data import decode
 from al_cxr.data.decode import Reading
 from al_cxr.data.files import Root
+from al_cxr.data.odd import Look, look_at_file
 from al_cxr.data.series import Series
 from al_cxr.errors import UserError
 
@@ -32,6 +33,8 @@ class Chunk:
     """(name, reason) of those that cannot be read."""
     doubts: list[tuple[str, str]]
     """(name, what had to be guessed) of readable ones, for `al_cxr.data.doubts.told`."""
+    files: list[Look]
+    """What is odd about the files of readable ones, where their pixels alone do not tell."""
     digests: list[str]
     """Of every file, good or bad, in the order of the inputs, as `digest_of` gives it."""
 
@@ -44,15 +47,16 @@ def decoded(inputs: Inputs, size: int, workers: int, start: int) -> Generator[Ch
     root = Root(inputs.root, inputs.follow_links)
     series = Series(len(inputs.names), lambda i: _safe(root, inputs.names[i]))
 
-    def one(name: str) -> Reading | _Bad:
+    def one(name: str) -> _Good | _Bad:
         try:
-            return decode.read(decode.read_file(_safe(root, name), name), size, name, series.bits)
+            data = decode.read_file(_safe(root, name), name)
+            return _Good(decode.read(data, size, name, series.bits), look_at_file(data))
         except FileNotFoundError:
             return _Bad("no such file", "")
         except UserError as error:
             return _Bad(str(error).removeprefix(f"{name}: "), digest_of(root, name))
 
-    def submit(at: int) -> list[tuple[str, Future[Reading | _Bad]]]:
+    def submit(at: int) -> list[tuple[str, Future[_Good | _Bad]]]:
         return [(name, pool.submit(one, name)) for name in inputs.names[at : at + CHUNK]]
 
     with ThreadPoolExecutor(workers) as pool:
@@ -95,18 +99,29 @@ def _safe(root: Root, name: str) -> Path:
 
 
 @dataclass(frozen=True)
+class _Good:
+    reading: Reading
+    file: Look
+
+    @property
+    def digest(self) -> str:
+        return self.reading.digest
+
+
+@dataclass(frozen=True)
 class _Bad:
     reason: str
     digest: str
 
 
-def _chunk(results: list[tuple[str, Reading | _Bad]], size: int) -> Chunk:
-    good = [(name, reading) for name, reading in results if isinstance(reading, Reading)]
-    pixels_NSS = np.stack([r.pixels for _, r in good]) if good else np.empty((0, size, size), np.uint8)
+def _chunk(results: list[tuple[str, _Good | _Bad]], size: int) -> Chunk:
+    good = [(name, result) for name, result in results if isinstance(result, _Good)]
+    pixels_NSS = np.stack([r.reading.pixels for _, r in good]) if good else np.empty((0, size, size), np.uint8)
     return Chunk(
         names=[name for name, _ in good],
         pixels_NSS=pixels_NSS,
         bad=[(name, bad.reason) for name, bad in results if isinstance(bad, _Bad)],
-        doubts=[(name, doubt) for name, reading in good for doubt in reading.doubts],
+        doubts=[(name, doubt) for name, result in good for doubt in result.reading.doubts],
+        files=[result.file for _, result in good],
         digests=[result.digest for _, result in results],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import numpy as np
 from al_cxr.bundles.bundle import Bundle, open_bundle
 from al_cxr.bundles.predict import BATCH, answerer, serving_runtime
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.gate import Gate, inspect
 from al_cxr.data.store import PixelStore
+from al_cxr.data.usual import Usual
 from al_cxr.errors import UserError
 from al_cxr.metrics import measure
 from al_cxr.report.evaluation import Judged
@@ -43,6 +45,23 @@ def described(bundle: Bundle) -> str:
     if r.adapted:
         said += f", {r.adapted.members} of them adapted to {r.adapted.images:,} images without labels"
     return f"{said}, {bundle.identity()[:12]}; probabilities are calibrated, with its temperature {r.temperature:.3f}"
+
+
+def look(dataset: Dataset, store: PixelStore, usual: Mapping[str, Usual | None]) -> tuple[Gate, list[str]]:
+    """What the gate saw of a data set that models are tested on, and what has to be known of it: images with nothing to
+    see on them, copies, few of them, and where they are unlike those that a model, by its name, was trained on."""
+    known = {one.identity(): (name, one) for name, one in usual.items() if one is not None}
+    gates = {name: inspect(dataset, store, one) for name, one in known.values()}
+    first = next(iter(gates.values()), None) or inspect(dataset, store, None)
+    found = [*first.odd("they are counted in every figure"), *first.repeated("they count more than once"), *first.few()]
+    for name, one in gates.items():
+        found += one.unlike(f"the training images of {name}" if len(gates) > 1 else "the training images")
+    return first, found + [
+        f"{name} does not say what its training images look like, as older ones do not, nor those of few images: "
+        "whether these images are like them is not known"
+        for name, one in usual.items()
+        if one is None
+    ]
 
 
 def evaluate(model: NamedBundle, dataset: Dataset, store: PixelStore, note: Callable[[int], Any]) -> Judged:

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ from al_cxr.bundles.bundle_records import LARGEST, BundleRecord, columns
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.config import Machine
-from al_cxr.data import chest, decode, dicom
+from al_cxr.data import chest, decode, dicom, gate
 from al_cxr.data.doubts import told
 from al_cxr.data.loader import Loader
+from al_cxr.data.odd import Look
 from al_cxr.drafts import sweep, write_atomically, writing
 from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
@@ -76,7 +77,8 @@ class Done:
     skipped: int
     reused: int
     warnings: tuple[str, ...] = ()
-    """What a reader of the rows has to know about the files: which are DICOM, whose brightness was guessed."""
+    """What a reader of the rows has to know about the files: which are DICOM, whose brightness was guessed, what
+    the gate says of them."""
 
 
 def serving_runtime() -> Runtime:
@@ -125,20 +127,25 @@ def header(record: BundleRecord) -> Row:
     return list(columns(record))
 
 
-def rows(record: BundleRecord, names: list[str], answers: Answers) -> list[Row]:
-    """A row an image, as the CSV has it; `is_TARGET` and `abstain` are 1 or 0, empty where there is nothing to say."""
+def rows(record: BundleRecord, names: list[str], answers: Answers, looks: list[Look]) -> list[Row]:
+    """A row an image, as the CSV has it; `is_TARGET` and `abstain` are 1 or 0, empty where there is nothing to say.
+
+    An image that is odd to look at has a note and no answer to rely on: `abstain` is 1.
+    """
     target, threshold = record.classes.index(record.target), record.decision.threshold
     decided_by = LARGEST if threshold is None else f"P({record.target}) >= {threshold:.4f}"
     predicted_N = decide(answers.probs_NC, target, threshold)
     found = []
-    for i, name in enumerate(names):
+    for i, (name, seen) in enumerate(zip(names, looks, strict=True)):
         p_C = answers.probs_NC[i]
         information = "" if answers.mutual_information_N is None else f"{answers.mutual_information_N[i]:.6f}"
         flagged = "" if threshold is None else str(int(predicted_N[i] == target))
-        abstained = str(int(p_C.max() < record.abstention.confidence))
+        abstained = str(int(bool(seen.what) or p_C.max() < record.abstention.confidence))
+        unlike = "" if seen.unlike is None else f"{seen.unlike:.4f}"
         shown = [f"{p:.6f}" for p in p_C]
         predicted, entropy_i = record.classes[predicted_N[i]], f"{answers.entropy_N[i]:.6f}"
-        found.append([name, *shown, predicted, entropy_i, information, flagged, abstained, decided_by])
+        said = [predicted, entropy_i, information, flagged, abstained, decided_by, unlike, seen.what]
+        found.append([name, *shown, *said])
     return found
 
 
@@ -160,6 +167,7 @@ def predict(
     _must_be_ours(out, inputs)
     code = (
         f"{decode.VERSION} {chest.VERSION} {decoding.CHUNK} {BATCH} {json.dumps([versions(), header(bundle.record)])}"
+        f" {gate.VERSION}"
     )
     key = digest_text(f"{bundle.identity()} {inputs.fingerprint} {code}")
     partial = _partial_file(out)
@@ -171,8 +179,11 @@ def predict(
         stream = decoding.decoded(inputs, bundle.record.image_size, workers, len(done) * decoding.CHUNK)
         with closing(stream):
             for chunk in stream:
-                made = rows(bundle.record, chunk.names, answer(chunk.pixels_NSS)) if chunk.names else []
+                now = gate.Gate(bundle.usual)
+                looks = now.look(chunk.names, chunk.pixels_NSS, chunk.files)
+                made = rows(bundle.record, chunk.names, answer(chunk.pixels_NSS), looks) if chunk.names else []
                 done.append({"rows": made, "skipped": chunk.bad, "doubts": chunk.doubts, "digests": chunk.digests})
+                done[-1] |= {"looks": [astuple(one) for one in looks], "keys": now.keys}
                 _append(partial, json.dumps(done[-1]).encode() + b"\n")
                 note(len(chunk))
     skipped = [*map(list, inputs.skipped), *(line for chunk in done for line in chunk["skipped"])]
@@ -188,7 +199,17 @@ def predict(
     write_atomically(out, _csv(header(bundle.record), made))
     partial.unlink(missing_ok=True)
     warnings += told(((name, doubt) for chunk in done for name, doubt in chunk["doubts"]), len(made))
+    warnings += _seen(bundle, done)
     return Done(len(made), len(skipped), reused, tuple(warnings))
+
+
+def _seen(bundle: Bundle, done: list[dict[str, Any]]) -> list[str]:
+    """What the gate says of all images together."""
+    whole = gate.Gate(bundle.usual)
+    for chunk in done:
+        whole.note([row[0] for row in chunk["rows"]], [Look(*one) for one in chunk["looks"]], chunk["keys"])
+    found = whole.odd("the model abstains from them (abstain = 1), and the column note says why")
+    return found + whole.repeated("each of them is answered", gate.OFTEN) + whole.unlike()
 
 
 def skipped_file(out: Path) -> Path:

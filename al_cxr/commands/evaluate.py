@@ -16,7 +16,7 @@ from al_cxr.bundles.bundle import is_bundle, must_be_outside
 from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.bundles.bundling import usual_of
 from al_cxr.config import Machine, Source
-from al_cxr.data import gate, sources
+from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.data.usual import Usual
@@ -106,7 +106,10 @@ def evaluate(
     must_be_about(folder, dataset_fingerprint(dataset, store), provenance.command())
     known_N = {run: external.known_labels(run) if run else None for run in {m.run for m in models.single}}
     goal = goal or models.goal
-    notes = [*_warnings(models, store, known_N, goal or Goal()), *_gate(models, dataset, store)]
+    looked, of_images = bundled.look(dataset, store, models.usual)
+    if adapt:
+        require_enough(looked.different)
+    notes = [*_warnings(models, store, known_N, goal or Goal()), *of_images]
     notes += [*dataset.notes, *store.notes]
     for note in notes:
         print(f"warning   {note}")
@@ -183,22 +186,6 @@ def _warnings(
         f"{named.name} holds no validation answers, as older bundles do: no threshold; make it anew with al-cxr bundle"
         for named in models.bundles
         if named.bundle.validation is None
-    ]
-
-
-def _gate(models: Models, dataset: Dataset, store: PixelStore) -> list[str]:
-    """What has to be known of the images: nothing to see on them, copies, few of them, unlike those of training."""
-    distinct = {usual.identity(): (name, usual) for name, usual in models.usual.items() if usual is not None}
-    seen = gate.inspect(dataset, store, next((usual for _, usual in distinct.values()), None))
-    found = [*seen.odd("they are counted in every figure"), *seen.repeated("they count more than once"), *seen.few()]
-    for name, usual in distinct.values():
-        other = seen if usual is seen.usual else gate.inspect(dataset, store, usual)
-        found += other.unlike(f"the training images of {name}" if len(distinct) > 1 else "the training images")
-    return found + [
-        f"{name} does not say what its training images look like, as older ones do not, nor those of few images: "
-        "whether these images are like them is not known"
-        for name, usual in models.usual.items()
-        if usual is None
     ]
 
 

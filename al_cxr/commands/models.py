@@ -17,6 +17,7 @@ from al_cxr.bundles.inputs import find_inputs
 from al_cxr.bundles.predict import answerer, serving_runtime, skipped_file
 from al_cxr.data import decode
 from al_cxr.data.doubts import told
+from al_cxr.data.odd import look
 from al_cxr.data.series import Series
 from al_cxr.data.store import cores
 from al_cxr.errors import UserError
@@ -64,6 +65,11 @@ def predict(model: Path, images: Path, out: Path, root: Path | None = None, foll
     _describe(loaded)
     if loaded.record.uncertainty == "none":
         print("note      one network with nothing random in it: the column mutual_information stays empty")
+    if loaded.usual is None:
+        print(
+            "note      this model does not say what its training images look like, as older ones do not, nor those of "
+            "few images: the column unlike stays empty, and only images with nothing on them are noticed"
+        )
     inputs = find_inputs(images, root, follow_links)
     others = f", and {inputs.others:,} files that are no images" if inputs.others else ""
     print(f"images    {len(inputs.names):,} in {images}{others}")
@@ -112,6 +118,8 @@ def explain(model: Path, images: list[Path], out: Path, label: str | None) -> No
         for fit, network in zip(loaded.fits, networks, strict=True):
             _, prepared = next(fit.loader(pixels_1SS, runtime).batches(np.arange(1), 1))
             maps.append(explained(network, prepared, target)[0].numpy())
+        if what := look(pixels_1SS, loaded.usual)[0].what:
+            print(f"warning   {path}: {what}")
         probability = answer(pixels_1SS).probs_NC[0, target]
         says = f"{how} · P({shown}) {probability:.3f}"
         save_overlay(file, pixels_1SS[0], np.mean(maps, axis=0), path.name, says, stamp)

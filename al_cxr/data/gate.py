@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from al_cxr.data import duplicates
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.odd import Look, chestless, framed, look
 from al_cxr.data.store import PixelStore
@@ -50,9 +52,12 @@ class Gate:
         self.keys: list[str] = []
         """Equal for images with equal pixels alone."""
 
-    def look(self, names: Sequence[str], pixels_NSS: np.ndarray) -> list[Look]:
-        """Look at N images, uint8 (N, S, S), of one size in all batches."""
+    def look(self, names: Sequence[str], pixels_NSS: np.ndarray, files: Sequence[Look] = ()) -> list[Look]:
+        """Look at N images, uint8 (N, S, S), of one size in all batches, and at what was seen of their `files`."""
         found = look(pixels_NSS, self.usual)
+        if files:
+            both = zip(files, found, strict=True)
+            found = [replace(file, unlike=seen.unlike) if _graver(file, seen) else seen for file, seen in both]
         self.note(names, found, [key(image_SS) for image_SS in pixels_NSS])
         return found
 
@@ -76,9 +81,14 @@ class Gate:
         return ~self.unusable_N & repeats(self.keys)
 
     @property
+    def first_N(self) -> np.ndarray:
+        """Images with something on them, each where it stands first."""
+        return ~self.unusable_N & ~self.copy_N
+
+    @property
     def different(self) -> int:
         """Images with something on them, each once."""
-        return int(np.count_nonzero(~self.unusable_N & ~self.copy_N))
+        return int(np.count_nonzero(self.first_N))
 
     def odd(self, done: str, split_N: np.ndarray | None = None) -> list[str]:
         """Sentences about images with nothing on them, which end with what is `done` with these, and about doubtful
@@ -192,10 +202,22 @@ def key(image_SS: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(image_SS).tobytes(), digest_size=16).hexdigest()
 
 
+def near_copies(pixels_NSS: np.ndarray) -> int:
+    """How many of N different images, as `framed` gives them, are nearly copies of others; 0 where that cannot be told,
+    because they are smaller, and where there are too many to compare every two."""
+    if pixels_NSS.shape[1] < duplicates.SIZE or len(pixels_NSS) > duplicates.MOST:
+        return 0
+    return len(duplicates.find(pixels_NSS, [key(image_SS) for image_SS in pixels_NSS]))
+
+
 def repeats(keys: Sequence[str]) -> np.ndarray:
     """Which of N keys stood there before, bool (N,)."""
     known: set[str] = set()
     return np.array([k in known or bool(known.add(k)) for k in keys], bool)  # type: ignore[func-returns-value]
+
+
+def _graver(file: Look, pixels: Look) -> bool:
+    return bool(file.what) and not pixels.unusable and (file.unusable or not pixels.what)
 
 
 def _batches(store: PixelStore) -> Iterator[tuple[int, np.ndarray]]:

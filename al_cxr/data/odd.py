@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 from scipy.fft import dctn
 
 from al_cxr.data import chest
@@ -109,19 +109,31 @@ def odd_files(images: object, index_M: np.ndarray) -> list[tuple[int, str]] | No
     return [(i, what) for i, what in found if what]
 
 
-def original(file: Path | bytes) -> str:
+def original(file: Path) -> str:
     """What is odd about a file that can be decoded, small, long or coloured; "" where nothing is."""
-    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+    with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         short, long = sorted((width, height))
         said = [f"only {width} x {height} pixels"] * (short < SMALL)
         said += [f"{width} x {height} pixels, squashed to a square by {long / short:.1f}"] * (long > LONG * short)
-        if image.mode not in ("1", "L", "LA", "I", "F") and not image.mode.startswith("I;"):
-            image.draft("RGB", (SMALL, SMALL))
-            rgb_SSC = np.asarray(image.convert("RGB").resize((SMALL, SMALL)), dtype=np.float32)
-            colour = float(np.ptp(rgb_SSC, axis=2).mean())
-            said += [f"coloured (channels differ by {colour:.0f} grey levels)"] * (colour > COLOUR)
-    return "; ".join(said)
+        return "; ".join([*said, *_coloured(image)])
+
+
+def look_at_file(data: bytes) -> Look:
+    """What is odd about a file that was decoded: too small to show anything, or coloured."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if min(image.size) < TINY:
+            return Look(f"only {image.width} x {image.height} pixels: nothing to see", unusable=True)
+        return Look("; ".join(f"{what}, as no radiograph is" for what in _coloured(image)))
+
+
+def _coloured(image: ImageFile.ImageFile) -> list[str]:
+    if image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;"):
+        return []
+    image.draft("RGB", (SMALL, SMALL))
+    rgb_SSC = np.asarray(image.convert("RGB").resize((SMALL, SMALL)), dtype=np.float32)
+    colour = float(np.ptp(rgb_SSC, axis=2).mean())
+    return [f"coloured (channels differ by {colour:.0f} grey levels)"] * (colour > COLOUR)
 
 
 def _nothing(image_SS: np.ndarray, span: float) -> str:
