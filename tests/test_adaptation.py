@@ -173,3 +173,29 @@ def test_mistakes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         said = capsys.readouterr()
         assert message in said.err and "accuracy" not in said.out
     assert not (here / "new").exists()
+
+
+def test_what_has_nothing_on_it_and_copies_are_left_out_and_what_is_left_must_be_enough(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = "runs/baseline-tiny/efficientnet_lite0/baseline"
+    for name, count in (("mixed", 80), ("rest", 63)):
+        folder = here / name
+        folder.mkdir()
+        for i in range(count):
+            (folder / f"{i}.png").write_bytes((here / f"other/{i}.png").read_bytes())
+        for i in range(70):
+            Image.new("L", (64, 64), 3 * i).save(folder / f"blank-{i}.png")
+        Image.open(folder / "0.png").save(folder / "again.png", compress_level=1)  # other bytes, the same pixels
+    assert main(["adapt", model, "mixed", "of-mixed"]) == 0
+    out = capsys.readouterr().out
+    assert "70 of 151 images have nothing on them to see: blank-0.png (blank: one grey (0) all over)" in out
+    assert "1 of 151 images is an identical copy of another" in out and "networks to 80 images" in out
+    assert main(["adapt", model, "other", "of-other"]) == 0
+    for one, two in zip(open_bundle(here / "of-mixed").fits, open_bundle(here / "of-other").fits, strict=True):
+        first, second = ((fit.folder / "model.safetensors").read_bytes() for fit in (one, two))
+        assert first == second  # blank images and copies have had no part in it
+    capsys.readouterr()
+    assert main(["adapt", model, "rest", "of-rest"]) == 2
+    assert "63 images are too few to adapt to; 64 or more different ones" in capsys.readouterr().err
+    assert not (here / "of-rest").exists()

@@ -22,7 +22,7 @@ of three hospitals the flattest has 84."""
 SATURATED = 0.75
 """Share of pixels within 2 grey levels of black or white: of the same radiographs at most 0.43."""
 
-TWO_GREYS = 0.90
+TWO_GREYS = 0.88
 """Share of pixels within 2 grey levels of the two most frequent ones: at most 0.86."""
 
 SHADE = 0.98
