@@ -84,9 +84,9 @@ def test_a_bundle_without_a_summary_still_abstains_from_blank_images_and_says_wh
 def test_a_set_of_another_kind_is_said_to_be_unlike(
     bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = write_images(tmp_path / "dark", 20)
+    folder = write_images(tmp_path / "negatives", 20)
     for path in folder.rglob("*.png"):
-        Image.fromarray((np.asarray(Image.open(path)) * 0.5).astype(np.uint8)).save(path)
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
     saved = save_bundle(bundle, tmp_path / "b")
     assert main(["predict", str(saved), str(folder), "--out", str(tmp_path / "p.csv")]) == 0
     assert "20 of 20 images (100 %) are more unlike the training images" in capsys.readouterr().out
@@ -102,8 +102,8 @@ def test_evaluate_and_show_name_blank_images_and_copies(
     assert main(["evaluate", str(run / "baseline"), *data, "--out", str(tmp_path / "e")]) == 0
     out, page = capsys.readouterr().out, (tmp_path / "e/README.md").read_text()
     for text in (out, page.replace("\\", "")):
-        assert "3 of 21 images have nothing on them to see" in text
-        assert "12 of 21 images are identical copies of others" in text
-        assert "6 different images with something on them are left" in text
+        assert "3 of 15 images have nothing on them to see" in text
+        assert "8 of 15 images are identical copies of others" in text
+        assert "4 different images with something on them are left" in text
     assert main(["data", "show", str(tmp_path / "data"), "--out", str(tmp_path / "s")]) == 0
-    assert "3 of 21 images have nothing on them to see" in capsys.readouterr().out
+    assert "3 of 15 images have nothing on them to see" in capsys.readouterr().out
