@@ -9,7 +9,7 @@ import pytest
 from test_trainer import make_model, make_task
 
 from al_cxr.config import TrainSettings
-from al_cxr.training.length import images_trained, orders, part_steps
+from al_cxr.training.length import images_trained, orders, part_steps, uneven
 from al_cxr.training.trainer import fit
 
 
@@ -25,6 +25,12 @@ def test_steps_are_the_same_for_any_number_of_labels(labelled: int) -> None:
 def test_epochs_give_few_labels_few_steps() -> None:
     assert sum(part_steps(TrainSettings(epochs=30, batch_size=16), 215)) == 420
     assert sum(part_steps(TrainSettings(epochs=30, batch_size=16), 718)) == 1350
+
+
+def test_before_a_start_with_epochs_it_is_said_what_cannot_be_told_apart() -> None:
+    said = uneven(TrainSettings(epochs=30, batch_size=16), 215, 718)
+    assert said is not None and "215 labels are trained for 420" in said and "718 for 1,350" in said
+    assert uneven(TrainSettings(steps=420), 215, 718) is None
 
 
 def test_a_training_without_a_length_has_a_thousand_steps() -> None:

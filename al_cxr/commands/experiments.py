@@ -24,6 +24,7 @@ from al_cxr.errors import UserError
 from al_cxr.explanations import explainer
 from al_cxr.nearest import hint
 from al_cxr.outputs import must_be_about, must_be_free
+from al_cxr.pool import seed_size
 from al_cxr.progress import Working
 from al_cxr.records import read
 from al_cxr.report.baseline import write_baseline_report
@@ -34,6 +35,7 @@ from al_cxr.report.regimes import write_regimes
 from al_cxr.report.search import write_search_report
 from al_cxr.report.terminal import comparison_text
 from al_cxr.sweeps import sweep
+from al_cxr.training.length import uneven
 from al_cxr.workspace import Workspace, note_commit, open_workspace
 
 
@@ -136,6 +138,9 @@ def _run(request: Request, settings: Settings, regime: str, plan_only: bool) -> 
         return
     workspace = open_run(name, settings, dataset, request.runs / name / regime, regime)
     must_be_about(results, workspace.card.fingerprint, provenance.command())
+    many = len(workspace.train_index)
+    if settings.arms and (said := uneven(settings.train, seed_size(settings.budget, many), many)):
+        print(f"warning   {said}")
     estimate = sweep.announce(workspace, print)
     if plan_only:
         return

@@ -11,6 +11,7 @@ from al_cxr.report.evidence import few, headline
 from al_cxr.report.experiment import stops
 from al_cxr.report.rounds import factorial, gains
 from al_cxr.report.tables import stamp
+from al_cxr.report.training import training_warnings
 
 
 def comparison_text(finished: Finished) -> str:
@@ -19,7 +20,8 @@ def comparison_text(finished: Finished) -> str:
     mark = stamp(finished.experiment.data, finished.settings.seeds, bool(finished.gaps))
     table = gains(finished, per_round(finished, finished.target), mark)
     narrow = replace(table, columns=tuple(c for c in table.columns if c.value not in ("share", "each", "best")))
-    warned = [*(f"not finished: {gap}" for gap in finished.gaps), *few(finished), *stops(finished)]
+    gaps = [f"not finished: {gap}" for gap in finished.gaps]
+    warned = [*gaps, *training_warnings(finished), *few(finished), *stops(finished)]
     parts = ["\n".join(f"warning   {said}" for said in warned), table.title, narrow.grid()]
     parts += [f"{t.title}\n\n{t.grid()}" for t in factorial(finished, mark)]
     if any(len(rounds) > 1 for rounds in finished.rounds.values()):

@@ -38,6 +38,18 @@ def images_trained(settings: TrainSettings, labelled: int) -> int:
     return steps * usable(labelled, settings.batch_size) // each if each else 0
 
 
+def uneven(settings: TrainSettings, few: int, many: int) -> str | None:
+    """What to know before a start that trains few labels for other steps than many; None where it does not."""
+    steps = [sum(part_steps(settings, labelled)) for labelled in (few, many)]
+    if steps[0] == steps[1]:
+        return None
+    return (
+        f"train.epochs is set, so {few:,} labels are trained for {steps[0]:,} optimizer steps and {many:,} for "
+        f"{steps[1]:,}: what more labels bring and what longer training brings cannot be told apart; set "
+        f"train.epochs to null and train.steps to a number, e.g. {steps[1]}"
+    )
+
+
 def orders(train_index: np.ndarray, batch_size: int, seed: int, first: int, steps: int) -> Iterator[np.ndarray]:
     """The images (absolute indices) of the steps from number `first` on, in order, pass by pass."""
     count = usable(len(train_index), batch_size)
