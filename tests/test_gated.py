@@ -81,6 +81,20 @@ def test_a_bundle_without_a_summary_still_abstains_from_blank_images_and_says_wh
     assert "the column unlike stays empty" in capsys.readouterr().out
 
 
+def test_a_photograph_without_colours_among_radiographs_is_named(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_images(tmp_path / "i", 16)
+    y, x = np.mgrid[0:1:200j, 0:1:200j]
+    hills = 210 - 40 * y - 120 * (y > 0.55 + 0.15 * np.sin(9 * x)) + 8 * np.random.default_rng(0).normal(size=y.shape)
+    Image.fromarray(hills.clip(0, 255).astype(np.uint8)).save(folder / "landscape.png")
+    saved = save_bundle(bundle, tmp_path / "b")
+    assert main(["predict", str(saved), str(folder), "--out", str(tmp_path / "p.csv")]) == 0
+    row = table(tmp_path / "p.csv")["landscape.png"]
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert row["unlike"] == "1.0000" and any("landscape.png" in line for line in warnings)
+
+
 def test_a_set_of_another_kind_is_said_to_be_unlike(
     bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,7 +65,7 @@ def adapt(
             note(len(chunk))
 
     count = gate.different
-    said = [*gate.odd("they are left out"), *gate.repeated("each is adapted to once"), *gate.unlike()]
+    said = [*gate.odd("they are left out"), *gate.repeated("each is adapted to once"), *gate.outliers(), *gate.unlike()]
     near = near_copies(np.concatenate(small)) if small else 0
     if near:
         said.append(f"{near:,} of the {count:,} images left are nearly copies of others: they count more than once")

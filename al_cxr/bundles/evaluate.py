@@ -54,6 +54,7 @@ def look(dataset: Dataset, store: PixelStore, usual: Mapping[str, Usual | None])
     gates = {name: inspect(dataset, store, one) for name, one in known.values()}
     first = next(iter(gates.values()), None) or inspect(dataset, store, None)
     found = [*first.odd("they are counted in every figure"), *first.repeated("they count more than once"), *first.few()]
+    found += first.outliers()
     for name, one in gates.items():
         found += one.unlike(f"the training images of {name}" if len(gates) > 1 else "the training images")
     return first, found + [

@@ -209,7 +209,7 @@ def _seen(bundle: Bundle, done: list[dict[str, Any]]) -> list[str]:
     for chunk in done:
         whole.note([row[0] for row in chunk["rows"]], [Look(*one) for one in chunk["looks"]], chunk["keys"])
     found = whole.odd("the model abstains from them (abstain = 1), and the column note says why")
-    return found + whole.repeated("each of them is answered", gate.OFTEN) + whole.unlike()
+    return found + whole.outliers() + whole.repeated("each of them is answered", gate.OFTEN) + whole.unlike()
 
 
 def skipped_file(out: Path) -> Path:

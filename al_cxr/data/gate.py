@@ -132,6 +132,19 @@ class Gate:
             "measured on images like those of training may not hold for these"
         ]
 
+    def outliers(self) -> list[str]:
+        """A sentence about images that are unlike all that was seen in validation, in a set that is not so as a whole;
+        of 100 validation images one image in 100 is so by chance."""
+        far_N = ~self.unusable_N & ~self.doubtful_N & np.array([seen.unlike == 1 for seen in self.looks], bool)
+        n = int(np.count_nonzero(far_N))
+        if n == 0 or self.unlike():
+            return []
+        names = _first([self.names[i] for i in np.flatnonzero(far_N).tolist()])
+        what = (
+            f"{n:,} of {len(self.looks):,} images {'is' if n == 1 else 'are'} more unlike the training images than any"
+        )
+        return [f"{what} validation image: {names}; no chest radiograph like that was learnt from, if it is one at all"]
+
     def _where(self, yes_N: np.ndarray, split_N: np.ndarray | None) -> str:
         if split_N is None:
             return ""
