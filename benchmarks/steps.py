@@ -63,7 +63,7 @@ def train(cell: Cell) -> dict[str, float]:
     index = w.train_index
     labelled = rng(seed, "seed_set").permutation(index)[: max(2, round(share * len(index)))]
     task = w.task(w.settings.baseline.loss, seed, np.sort(labelled))
-    own = task.settings.model_copy(update={"steps": steps, "epochs": None, "monitor": "none", "patience": 0})
+    own = task.settings.model_copy(update={"steps": steps})
     fitted = fit(w.build_model(seed), replace(task, settings=own))
     val = w.dataset.indices("val")
     probs_NC = predict(fitted.model, w.loader.batches(val, w.runtime.score_batch))
@@ -86,16 +86,16 @@ def trained(workspace: Workspace, cells: Sequence[Cell], processes: int) -> pd.D
     kept = workspace.folder / "steps.jsonl"
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     done = {(row["share"], row["steps"], row["seed"]) for row in rows}
-    left = [cell for cell in cells if cell not in done]
-    context = multiprocessing.get_context("spawn")
-    with (
-        context.Pool(processes, _open, (workspace.folder, workspace.settings)) as pool,
-        open(kept, "a", encoding="utf-8") as f,
-    ):
-        for row in tqdm(pool.imap_unordered(train, left), total=len(left), desc="training", disable=None):
-            rows.append(row)
-            f.write(json.dumps(row) + "\n")
-            f.flush()
+    if left := [cell for cell in cells if cell not in done]:
+        context = multiprocessing.get_context("spawn")
+        with (
+            context.Pool(processes, _open, (workspace.folder, workspace.settings)) as pool,
+            open(kept, "a", encoding="utf-8") as f,
+        ):
+            for row in tqdm(pool.imap_unordered(train, left), total=len(left), desc="training", disable=None):
+                rows.append(row)
+                f.write(json.dumps(row) + "\n")
+                f.flush()
     wanted = pd.DataFrame([row for row in rows if (row["share"], row["steps"], row["seed"]) in set(cells)])
     return wanted.sort_values(["share", "steps", "seed"], ignore_index=True)
 
@@ -174,11 +174,14 @@ def main() -> None:
     options = parser.parse_args()
     try:
         given = [experiment.parse_override(text) for text in options.set]
+        tried = [int(n) for n in options.steps.split(",")]
+        # The experiment's own number is what is asked for, so it must not decide which trainings are kept.
+        given.append({"train": {"steps": max(tried), "epochs": None, "monitor": "none", "patience": 0}})
         settings = experiment.load(options.experiment, None, given).model_copy(update={"arms": {}})
         name = f"steps-{options.experiment.stem}"
         dataset = sources.load(settings.data)
         workspace = open_workspace(name, settings, dataset, Path("runs") / name, provenance.command())
-        cells = [(s, int(n), seed) for n in options.steps.split(",") for s in LABELS for seed in SEEDS]
+        cells = [(share, steps, seed) for steps in tried for share in LABELS for seed in SEEDS]
         text = page(trained(workspace, cells, options.processes), workspace)
     except UserError as error:
         sys.exit(f"error: {error}")
