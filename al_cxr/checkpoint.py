@@ -40,9 +40,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; was the training finished?") from None
+        raise UserError(f"{path}: no such file; start the same command again, which goes on") from None
     except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path}: not a safetensors file ({error})") from None
+        raise UserError(
+            f"{path}: not a file of weights (safetensors: {error}); put it back, or train the model again"
+        ) from None
     note = header.get("__metadata__", {}).get("note")
     return tensors, json.loads(note) if note else None
 
@@ -53,7 +55,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise UserError(f"{path}: weights of another architecture or setting: {str(error).splitlines()[-1]}") from None
+        raise UserError(
+            f"{path}: these weights do not fit the network: {str(error).splitlines()[-1].strip()}"
+        ) from None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -60,7 +60,7 @@ def find_models(path: Path) -> list[Named]:
         return [Named(path.name, path.name, Fit(path, read(path / "fit.json", FitRecord)), run)]
     if run is None:
         raise UserError(
-            f"{path}: no run folder and not inside one; name what `al-cxr run` wrote, or a model's folder in what "
+            f"{path}: neither a run folder nor inside one; name what `al-cxr run` wrote, or a model's folder in what "
             "`al-cxr baseline` wrote"
         )
     found = []
@@ -75,7 +75,7 @@ def find_models(path: Path) -> list[Named]:
         record = read(file, BaselineRecord)
         found.append(_named(run, "baseline", f"baseline/seed-{record.seed}", record.fit))
     if not found:
-        raise UserError(f"{path}: no finished model there yet")
+        raise UserError(f"{path}: no model is finished there yet; start the run again, or name another folder")
     return found
 
 

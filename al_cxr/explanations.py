@@ -57,5 +57,7 @@ def _kept(path: Path, shape: tuple[int, ...]) -> Maps:
     tensors, note = load_tensors(path)
     values = tensors.get("maps")
     if values is None or values.dtype != torch.uint8 or values.shape != shape or not isinstance(note, dict):
-        raise UserError(f"{path}: no maps of these images; delete the file, and it is made again")
+        raise UserError(
+            f"{path}: these maps are not of the images that are shown; delete the file, and it is made again"
+        )
     return Maps(values.numpy(), str(note.get("method")))

@@ -245,7 +245,7 @@ def _compute(rows_N: np.ndarray, index_M: np.ndarray, backbone: Backbone, batche
         filled = torch.cat([images, images[-1:].expand(short, -1, -1, -1)]) if short else images
         features_BK = backbone.features(filled)[: len(images)]
         if not torch.isfinite(features_BK).all():
-            raise UserError(f"{backbone.name}: NaN or infinite features; are these its weights?")
+            raise UserError(f"{backbone.name}: some features are not finite numbers; are these the right weights?")
         rows_N["features"][index_M[done : done + len(images)]] = features_BK.cpu().numpy()
         done += len(images)
         bar.update(len(images))

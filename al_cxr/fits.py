@@ -34,7 +34,7 @@ from al_cxr.workspace import Workspace
 
 CHECKPOINT = "training.safetensors"
 LOCK = ".lock"
-OTHER_WEIGHTS = "other weights than the head was trained on"
+OTHER_WEIGHTS = "the backbone has other weights now than its head was trained on; put the file of weights back"
 VERSION = 3
 """Raised whenever a change of code changes the weights that the same settings give."""
 

@@ -41,18 +41,22 @@ _SAID: dict[str, str] = {
     "missing": "missing; add this key",
     "union_tag_not_found": "kind: missing; add this key",
     "recursion_loop": "must not refer to itself",
+    "json_invalid": "this is not JSON, or only a part of it",
+    "extra_forbidden": "unknown key",
 }
 """pydantic's kind of an error -> what to say of it; in braces what pydantic has in its context."""
-_GIVES_NOTHING = ("missing", "union_tag_not_found")
+EDITED = "it was edited, damaged, or written by another version of al-cxr"
+"""Why a file of ours may not be what it was."""
+_GIVES_NOTHING = ("missing", "union_tag_not_found", "json_invalid", "extra_forbidden")
 _CHOICES = {"literal_error": "expected", "enum": "expected", "union_tag_invalid": "expected_tags"}
 """Kinds of errors about a choice -> where pydantic keeps what may be chosen."""
 
 
 def first_reason(error: ValidationError) -> str:
-    """`key: what is wrong with it`, of the first thing that is wrong."""
+    """`key: what is wrong with it`, of the first thing that is wrong in a file that nobody wrote by hand."""
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {reasons([first])}" if where else reasons([first])
+    where, said = ".".join(map(str, first["loc"])), reasons([first]).partition("; ")[0]
+    return f"{where}: {said}" if where else said
 
 
 def reasons(errors: Sequence[Mapping[str, Any]]) -> str:

@@ -91,7 +91,9 @@ def seed_set(train_indices: np.ndarray, n: int, rng: np.random.Generator) -> np.
 def seed_size(budget: Budget, train: int) -> int:
     """Labels at the start for a training set of `train` images: at least 1, at most all."""
     if budget.seed > 1 and budget.seed != int(budget.seed):
-        raise UserError(f"budget.seed {budget.seed:g} is neither a fraction (<= 1) nor a whole number of images")
+        raise UserError(
+            f"budget.seed: must be a share of the images (1 or less) or a whole number of them (got {budget.seed:g})"
+        )
     return _bounded(int(budget.seed) if budget.seed > 1 else _share(budget.seed, train), train)
 
 

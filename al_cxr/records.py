@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from al_cxr.drafts import write_atomically
 from al_cxr.errors import UserError
+from al_cxr.invalid import EDITED, first_reason
 from al_cxr.metrics import Metrics
 
 
@@ -207,8 +208,6 @@ def read(path: Path, kind: type[R]) -> R:
     except FileNotFoundError:
         raise UserError(f"{path}: no such record; was the run started?") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{path}: not a {kind.__name__} ({where}: {first['msg']}); was it written by another version?"
+            f"{path}: cannot be used ({first_reason(error)}): {EDITED}; put it back, or compute it again"
         ) from None

@@ -122,7 +122,10 @@ def _round(
     if not path.exists():
         write(path, record)
     elif read(path, RoundRecord) != record:
-        raise UserError(f"{path} is not what these settings, data and code give; delete {folder} to compute it again")
+        raise UserError(
+            f"{path}: these settings, data and code now give another result, so the run cannot go on from it; delete "
+            f"{folder} to compute it again, or give this run another --name"
+        )
     return fit, record
 
 

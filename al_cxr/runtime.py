@@ -88,7 +88,7 @@ def resolve(machine: Machine, cache: Path, workload: dict[str, Any], trial: Tria
     for field, measure in (("precision", trial), ("score_precision", score_trial)):
         wanted = getattr(machine, field)
         if wanted == "fp16" and runtime.device == "cpu":
-            raise UserError(f"machine.{field}: fp16 wants a GPU; use bf16, fp32 or auto on a CPU")
+            raise UserError(f"machine.{field}: fp16 needs a GPU; use bf16, fp32 or auto on a CPU")
         if wanted == "auto":
             wanted, note = _fastest(runtime, field, cache, workload, measure)
             notes += [note] * bool(note)

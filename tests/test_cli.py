@@ -139,7 +139,7 @@ def test_data_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert (tmp_path / "runs/data/phantom/audit/README.md").is_file()
     with Image.open(tmp_path / "runs/data/phantom/contact-sheet.png") as sheet:
         assert sheet.width > 300
-    assert "nothing is known under this name" in fails(capsys, "data", "fetch", "everything")
+    assert "no such public data set" in fails(capsys, "data", "fetch", "everything")
     assert "is 3-D" in fails(capsys, "data", "fetch", "medmnist:nodulemnist3d")
     assert not (tmp_path / "data").exists(), "a fetch that failed left a folder behind"
 

@@ -182,14 +182,14 @@ def test_wrong_records(small: Path) -> None:
     with pytest.raises(UserError, match="no class 'covid'"):
         per_seed(finished, "covid")
     for key in ("../../other", "..", "a/b"):
-        with pytest.raises(UserError, match="no key of a fit"):
+        with pytest.raises(UserError, match="which cannot be one"):
             finished.fit_folder(key)
     settings = finished.experiment.settings
     edit(small / "experiment.json", settings=settings | {"budget": {"roundz": 3}})
     with pytest.raises(UserError, match=r"settings\.budget\.roundz"):
         load(small)
     edit(small / "experiment.json", settings=settings | {"data": settings["data"] | {"target": "covid"}})
-    with pytest.raises(UserError, match="'covid' is none of normal, pneumonia, tuberculosis"):
+    with pytest.raises(UserError, match="no class 'covid'; known: normal, pneumonia, tuberculosis"):
         load(small)
 
 

@@ -175,7 +175,7 @@ def test_one_seed_of_a_baseline_can_be_named(here: Path, name: str) -> None:
     baseline = here / "runs/baseline-tiny/cnn/baseline"
     (one,) = find_models(baseline / name)
     assert one.name == "baseline/seed-1"
-    with pytest.raises(UserError, match="no finished model"):
+    with pytest.raises(UserError, match="no model is finished"):
         find_models(baseline / "seed-7")
 
 

@@ -98,7 +98,7 @@ def test_predictions_must_be_those_of_the_record(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=said):
             paired(load(root))
     path.write_bytes(b"no tensors")
-    with pytest.raises(UserError, match="no predictions of a model"):
+    with pytest.raises(UserError, match="predictions cannot be read"):
         paired(load(root))
     path.unlink()
     with pytest.raises(UserError, match="predictions are missing"):

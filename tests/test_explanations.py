@@ -90,10 +90,10 @@ def test_maps_are_computed_once(tmp_path: Path, pixels: np.ndarray, monkeypatch:
     with pytest.raises(pytest.fail.Exception):  # other images, other maps
         explained(folder, INDEX[:2], classes[:2])
     save_tensors(kept, {"maps": torch.zeros(1, 2, 2)})
-    with pytest.raises(UserError, match="no maps of these images"):
+    with pytest.raises(UserError, match="these maps are not of the images"):
         explained(folder, INDEX, classes)
     kept.write_bytes(b"x")
-    with pytest.raises(UserError, match="not a safetensors file"):
+    with pytest.raises(UserError, match="not a file of weights"):
         explained(folder, INDEX, classes)
 
 

@@ -164,7 +164,7 @@ def test_cross_validations_that_do_not_fit_are_refused(
     dealt = ("--folds", "3", "--name", "dealt", "--set", "data.split_seed=7")
     assert main(["baseline", "tiny.yaml", *dealt]) == 0
     capsys.readouterr()
-    wanted = "dealt: cnn: other images, or dealt out otherwise, than in tiny: cnn"
+    wanted = "dealt: cnn: tested on other images, or in other folds, than tiny: cnn"
     assert wanted in fails(capsys, "folds", "runs/baseline-tiny", "runs/baseline-dealt", *out)
     Path("runs/baseline-dealt-fold2of3").rename("runs/elsewhere")
     assert "fold 2 of 3 is missing; finish it first" in fails(capsys, "folds", "runs/baseline-dealt", *out)

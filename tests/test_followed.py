@@ -89,7 +89,7 @@ def test_an_edited_record_is_an_error_of_the_sweep_and_not_of_a_thread(
 ) -> None:
     followed, folder = interrupted
     with (
-        pytest.raises(UserError, match=r"round-2\.json: not a RoundRecord"),
+        pytest.raises(UserError, match=r"round-2\.json: cannot be used \(arm: missing"),
         SweepProgress(followed, "tuberculosis", print),
     ):
         (folder / "round-2.json").write_text("{}")

@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from al_cxr import models, stopping, strategies
+from al_cxr.data import sources
 from al_cxr.errors import UserError
 from al_cxr.experiment import load, parse_override
 from al_cxr.nearest import hint, nearest
+from al_cxr.records import RoundRecord, read
 
 MINIMAL = "data: {sources: [{kind: phantom}]}\n"
 
@@ -89,3 +91,27 @@ def test_an_override_is_answered_with_the_option_and_the_nearest_key(tmp_path: P
         "--set train.batchsize: unknown key; did you mean 'batch_size'?",
         "--set sed: unknown key; did you mean 'seeds'?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "(this is not JSON, or only a part of it)"),
+        ('{"arm": "a", ', "(this is not JSON, or only a part of it)"),
+        ("{}", "(arm: missing)"),
+        ("[]", "(must have keys with values below it)"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_said_without_names_of_code(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "round-1.json"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read(path, RoundRecord)
+    assert str(error.value).startswith(f"{path}: cannot be used {said}: it was edited, damaged, or written by another")
+    assert "RoundRecord" not in str(error.value)
+
+
+def test_a_data_option_is_answered_in_plain_words() -> None:
+    for text, said in [("phantom:5", "count: must be 30 or more"), ("phantom:x", "count: must be a whole number")]:
+        with pytest.raises(UserError, match=f"--data {text}: .*{said}"):
+            sources.parse(text)

@@ -155,7 +155,9 @@ def test_a_plan_counts_members_and_a_stopped_run_trains_none_again(
     ]
     n, counts, whole = len(workspace.train_index), label_counts(workspace), plan(workspace)
     assert (whole.fits, whole.queries) == (2 + 5 * 2 + OTHERS, 4 * 2)
-    assert whole.train_images == n + 3 * counts[0] + 5 * (counts[1] + counts[2]) + 2 * 2 * counts[1]
+    assert (
+        sum(step.trained for step in whole.steps) == n + 3 * counts[0] + 5 * (counts[1] + counts[2]) + 2 * 2 * counts[1]
+    )
     budget = workspace.settings.budget.model_copy(update={"rounds": 0})
     nobody_asks = dataclasses.replace(workspace, settings=workspace.settings.model_copy(update={"budget": budget}))
     assert plan(nobody_asks).fits == 2

@@ -263,7 +263,7 @@ def test_predictions_that_do_not_fit(tmp_path: Path) -> None:
         read_predictions(finished, key, labels()[:700])
     path = finished.fit_folder(key) / "predictions.safetensors"
     path.write_bytes(b"not safetensors")
-    with pytest.raises(UserError, match="no predictions of a model"):
+    with pytest.raises(UserError, match="predictions cannot be read"):
         read_predictions(finished, key, labels())
     path.unlink()
     with pytest.raises(UserError, match="predictions are missing"):

@@ -164,7 +164,7 @@ def test_an_edited_record_is_noticed(finished: Path, tmp_path: Path, capsys: pyt
     path.write_text(json.dumps(record))
     (path.parent / "round-2.json").unlink()
     assert play(tmp_path) == 2
-    assert "round-1.json is not what these settings" in capsys.readouterr().err
+    assert "round-1.json: these settings, data and code now give another result" in capsys.readouterr().err
 
 
 def test_the_head_scope_is_named_and_its_agreement_reported(tmp_path: Path) -> None:

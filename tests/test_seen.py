@@ -91,5 +91,5 @@ def test_notes_that_were_edited_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / seen.SEEN).read_text() == f"{'a' * 64}\n{'b' * 64}\n"
     assert seen.read_seen(tmp_path) == {"a" * 64, "b" * 64}
     (tmp_path / seen.SEEN).write_text(f"{'a' * 64}\nimage.png\n")
-    with pytest.raises(UserError, match="line 2: no SHA-256"):
+    with pytest.raises(UserError, match="line 2: this is no SHA-256"):
         seen.read_seen(tmp_path)

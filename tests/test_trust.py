@@ -224,7 +224,7 @@ def test_truth_that_does_not_belong_to_a_model(run: Path, tmp_path: Path) -> Non
     images = pd.DataFrame({"label": ["tuberculosis", "covid", "normal"]})
     assert list(labels_of(images, CLASSES)) == [2, -1, 0]
     (tmp_path / "predictions.safetensors").write_bytes(b"no")
-    with pytest.raises(UserError, match="no predictions of a model"):
+    with pytest.raises(UserError, match="predictions cannot be read"):
         predictions(tmp_path, "test")
     with pytest.raises(UserError, match="are missing"):
         predictions(tmp_path / "nowhere", "test")

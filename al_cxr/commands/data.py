@@ -90,7 +90,7 @@ def fetch(what: str, out: Path | None, size: int) -> None:
             raise
         print(f"fetched   {len(dataset):,} images; use them with --data medmnist:{name}-{size}@{root}")
     else:
-        raise UserError(f"{what!r}: nothing is known under this name; give kaggle, kaggle:OWNER/NAME or medmnist:FLAG")
+        raise UserError(f"{what!r}: no such public data set; give kaggle, kaggle:OWNER/NAME or medmnist:FLAG")
 
 
 def _load(data: Source) -> Dataset:

@@ -25,7 +25,7 @@ def search(request: Request, trials: int | None, seconds: float | None) -> None:
     """
     for option, given in (("--trials", trials), ("--seconds", seconds)):
         if given is not None and not given > 0:
-            raise UserError(f"{option} {given:g}: wants a number above 0")
+            raise UserError(f"{option} must be above 0 (got {given:g})")
     settings = request.settings()
     wanted = check(settings, str(request.experiment))
     settings = settings.model_copy(update={"arms": {}})

@@ -14,6 +14,8 @@ from safetensors.numpy import load_file
 from al_cxr.comparison.images import read_images
 from al_cxr.config import Settings
 from al_cxr.errors import UserError
+from al_cxr.invalid import EDITED, first_reason
+from al_cxr.nearest import hint
 from al_cxr.records import (
     BaselineRecord,
     ExperimentRecord,
@@ -68,7 +70,9 @@ class Finished:
     def fit_folder(self, key: str) -> Path:
         """Folder of one trained model; UserError where the key would leave the run's folder."""
         if Path(key).name != key or key == "..":
-            raise UserError(f"{self.folder}: {key!r} is no key of a fit; was the record edited?")
+            raise UserError(
+                f"{self.folder}: a record names the model {key!r}, which cannot be one; put the record back"
+            )
         return fits_folder(self.folder, self.experiment.regime) / key
 
     def test_predictions(self, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -78,10 +82,12 @@ class Finished:
             arrays = load_file(path)
             return arrays["test_index"], arrays["test_probs"].argmax(axis=1)
         except FileNotFoundError:
-            raise UserError(f"{path}: the model's predictions are missing; was the run finished?") from None
+            raise UserError(
+                f"{path}: the model's predictions are missing; start the same command again, which goes on"
+            ) from None
         except (KeyError, SafetensorError) as error:
             raise UserError(
-                f"{path}: no predictions of a model ({error}); was it written by another version?"
+                f"{path}: the model's predictions cannot be read ({error}): {EDITED}; train it again"
             ) from None
 
     def twin(self, arm: str) -> str | None:
@@ -125,13 +131,13 @@ def _open(run_dir: Path) -> Finished:
     try:
         settings = Settings.model_validate(experiment.settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: settings.{where}: {first['msg']}; was it written by another version?") from None
+        raise UserError(f"{path}: settings.{first_reason(error)}: {EDITED}; run it again") from None
     if settings.data.target not in experiment.data.classes:
-        raise UserError(f"{path}: target {settings.data.target!r} is none of {', '.join(experiment.data.classes)}")
+        raise UserError(
+            f"{path}: no class {settings.data.target!r}{hint(settings.data.target, experiment.data.classes)}"
+        )
     if "train" not in experiment.data.counts or "test" not in experiment.data.counts:
-        raise UserError(f"{path}: data.counts lacks train or test; was it written by another version?")
+        raise UserError(f"{path}: data.counts has no train or no test images: {EDITED}")
     finished = Finished(run_dir, experiment, settings, images=read_images(run_dir))
     for seed in settings.seeds:
         record = run_dir / "baseline" / f"seed-{seed}.json"

@@ -67,7 +67,9 @@ def read_images(folder: Path) -> pd.DataFrame | None:
         if not np.array_equal(frame["index"], np.arange(len(frame))):
             raise ValueError("the column index does not count from 0")
     except (ValueError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: no table of images ({error}); delete it and start `al-cxr run` again") from None
+        raise UserError(
+            f"{path}: not a table of images ({error}); delete it, and start the same command again"
+        ) from None
     return frame
 
 

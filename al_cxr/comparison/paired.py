@@ -136,7 +136,8 @@ def _samples(
     for key, f1 in zip(keys, f1_RF[0], strict=True):
         if abs(f1 - tests[key].of(finished.target).f1) > 1e-6:
             raise UserError(
-                f"{finished.fit_folder(key)}: its predictions do not give the F1 that is recorded; was a file changed?"
+                f"{finished.fit_folder(key)}: its predictions do not give the F1 that is recorded: a file was edited "
+                "or damaged; delete the folder, and train it again"
             )
     return f1_RF, units, resampled
 
@@ -149,7 +150,10 @@ def _answers(finished: Finished, keys: list[str]) -> tuple[np.ndarray, np.ndarra
     for key in keys:
         index_N, predicted_N = finished.test_predictions(key)
         if not np.array_equal(index_N, test_N):
-            raise UserError(f"{finished.fit_folder(key)}: predictions of other test images than images.csv has")
+            raise UserError(
+                f"{finished.fit_folder(key)}: its predictions are of other test images than images.csv lists; delete "
+                "the folder, and train it again"
+            )
         given.append(predicted_N)
     return test_N, np.stack(given)
 

@@ -25,9 +25,9 @@ class Dimension(Section):
         if (self.choices is None) == (self.low is None and self.high is None):
             raise ValueError("give low and high, or choices")
         if self.choices is None and (self.low is None or self.high is None or self.low >= self.high):
-            raise ValueError("wants low < high")
+            raise ValueError("low must be below high")
         if self.log and (self.low is None or self.low <= 0):
-            raise ValueError("log wants low > 0")
+            raise ValueError("with log: true, low must be above 0")
         return self
 
     @property

@@ -56,7 +56,9 @@ class AugmentSettings(Section):
     def _ordered(self) -> AugmentSettings:
         low, high = self.crop_scale
         if not 0 < low <= high <= 2:
-            raise ValueError("crop_scale wants 0 < low <= high <= 2 (above 1 the image is shrunk into a black frame)")
+            raise ValueError(
+                "crop_scale must be [low, high], 0 < low <= high <= 2 (above 1 the image shrinks into a black frame)"
+            )
         return self
 
 
@@ -134,5 +136,5 @@ class TrainSettings(Section):
     @model_validator(mode="after")
     def _stops_by_what_it_watches(self) -> TrainSettings:
         if self.monitor == "none" and self.patience:
-            raise ValueError("patience wants a metric to wait for; set monitor, or patience to 0")
+            raise ValueError("patience needs a metric to wait for, and monitor is none; set monitor, or patience to 0")
         return self

@@ -17,6 +17,7 @@ from al_cxr.data.dataset import Dataset, take
 from al_cxr.data.folds import deal
 from al_cxr.data.held_out import hold_out
 from al_cxr.errors import UserError
+from al_cxr.invalid import first_reason
 from al_cxr.names import class_name
 from al_cxr.nearest import hint
 
@@ -96,8 +97,7 @@ def _parse(text: str) -> Source:
                 given["pixels"] = int(given["pixels"])
             return MedmnistSource.model_validate({"kind": "medmnist", **given})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"--data {text}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UserError(f"--data {text}: {first_reason(error)}") from None
     if not text or text.startswith("medmnist"):
         raise UserError(
             f"--data {text!r} is no data source; "

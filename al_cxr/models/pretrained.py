@@ -192,5 +192,5 @@ def _carried(arch: str) -> Path:
     spec = importlib.util.find_spec(package(arch))
     if spec is None or not spec.submodule_search_locations:
         wanted = package(arch).replace("_", "-")
-        raise Unavailable(f"model.options.{arch}.weights: imagenet wants the package {wanted}; {INSTALL}")
+        raise Unavailable(f"model.options.{arch}.weights: imagenet needs the package {wanted}; {INSTALL}")
     return Path(spec.submodule_search_locations[0], "models", f"{arch.replace('_', '-')}-{LITES[arch][:8]}.pth")

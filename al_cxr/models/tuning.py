@@ -24,7 +24,7 @@ def tuned(model: nn.Module, tune: Tune, stages: int, depthwise: bool = True) -> 
         return model
     if not isinstance(model, Backbone) or not model.pretrained:
         raise UserError(
-            f"model.tune: {tune} wants pretrained weights; choose model.arch efficientnet_lite0, or backbone with "
+            f"model.tune: {tune} needs pretrained weights; choose model.arch efficientnet_lite0, or backbone with "
             "model.options.backbone.weights, or set model.tune: all"
         )
     if tune == "frozen":
@@ -49,7 +49,10 @@ def parameter_groups(model: nn.Module, lr: float, layer_decay: float) -> list[di
     if layer_decay == 1:
         return [{"params": [p for p in model.parameters() if p.requires_grad]}]
     if not isinstance(model, Backbone):
-        raise UserError("train.layer_decay: below 1 it wants a backbone (efficientnet_lite0, backbone); set it to 1")
+        raise UserError(
+            "train.layer_decay: below 1 it needs a pretrained backbone (model.arch efficientnet_lite0 or backbone); "
+            "set it to 1"
+        )
     groups = [list(model.head.parameters()), *reversed(model.depths(by_stage=False))]
     trained = [[p for p in group if p.requires_grad] for group in groups]
     return [{"params": group, "lr": lr * layer_decay**above} for above, group in enumerate(trained) if group]

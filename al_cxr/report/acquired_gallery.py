@@ -54,10 +54,12 @@ def check(query: QueryRecord, total: int) -> None:
     """UserError unless a query is of a data set with `total` images and its columns are of one length."""
     where = f"{query.arm} seed {query.seed}, query {query.round}"
     if any(not 0 <= i < total for i in query.indices):
-        raise UserError(f"{where}: images of another data set than the one given, which has {total} images")
+        raise UserError(f"{where}: its images are of another data set than the one given, which has {total}")
     for name, values in (("scores", query.scores), ("predictions", query.predicted)):
         if values is not None and len(values) != len(query.indices):
-            raise UserError(f"{where}: {len(values)} {name} for {len(query.indices)} images; was the record edited?")
+            raise UserError(
+                f"{where}: {len(values)} {name} for {len(query.indices)} images: the record was edited; put it back"
+            )
 
 
 def _first(query: QueryRecord) -> tuple[np.ndarray, np.ndarray | None]:

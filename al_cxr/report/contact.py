@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from al_cxr.data.dataset import SPLITS, Dataset, Images
 from al_cxr.errors import UserError
+from al_cxr.nearest import hint
 from al_cxr.report.figures import STYLE, must_be_a_figure, new_figure, plain, save, tail
 
 Pixels = Callable[[np.ndarray], np.ndarray]
@@ -64,9 +65,9 @@ def contact_sheet(
     The same seed shows the same images of a class whichever other classes are shown.
     """
     if per_class < 1:
-        raise UserError(f"{per_class} images a class: at least one is needed")
+        raise UserError(f"--per-class {per_class}: must be 1 or more")
     if split is not None and split not in SPLITS:
-        raise UserError(f"no split {split!r}; known are {', '.join(SPLITS)}")
+        raise UserError(f"no split {split!r}{hint(split, SPLITS)}")
     classes = [dataset.class_index(label)] if label is not None else list(range(len(dataset.classes)))
     usable_N = np.ones(len(dataset), dtype=bool) if split is None else dataset.split_N == split
     usable_N[list(leave_out)] = False

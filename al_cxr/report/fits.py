@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.errors import UserError
+from al_cxr.invalid import EDITED
 from al_cxr.report import figures
 from al_cxr.report.gallery import ACROSS, Explain, Tile, sheet
 from al_cxr.report.page import Page
@@ -44,11 +45,15 @@ def read_predictions(finished: Finished, key: str, labels_N: np.ndarray) -> tupl
         arrays = load_file(path)
         index_N, probs_NC = arrays["test_index"], arrays["test_probs"]
     except FileNotFoundError:
-        raise UserError(f"{path}: the model's predictions are missing; was the run finished?") from None
+        raise UserError(
+            f"{path}: the model's predictions are missing; start the same command again, which goes on"
+        ) from None
     except (KeyError, SafetensorError) as error:
-        raise UserError(f"{path}: no predictions of a model ({error}); was it written by another version?") from None
+        raise UserError(f"{path}: the model's predictions cannot be read ({error}): {EDITED}") from None
     if index_N.max() >= len(labels_N):
-        raise UserError(f"{path}: predictions of another data set than the one given, which has {len(labels_N)} images")
+        raise UserError(
+            f"{path}: these predictions are of another data set than the one given, which has {len(labels_N)} images"
+        )
     return index_N, probs_NC
 
 

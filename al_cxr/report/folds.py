@@ -33,7 +33,7 @@ def fold_folders(run: Path) -> list[Path]:
     counts = {folds for folds, _ in found}
     if len(counts) != 1:
         there = " and ".join(f"{run.name}-fold1of{folds}" for folds in sorted(counts)) or f"no {run.name}-fold1ofK"
-        raise UserError(f"{run}: the folders of one cross-validation are wanted, and there is {there}")
+        raise UserError(f"{run}: name one cross-validation, without -fold1ofK at the end; what is there: {there}")
     folds = counts.pop()
     if missing := [k for k in range(1, folds + 1) if (folds, k) not in found]:
         raise UserError(f"{run}: fold {', '.join(map(str, missing))} of {folds} is missing; finish it first")
@@ -58,10 +58,16 @@ def write_folds_report(validations: Sequence[Sequence[Path]], results_dir: Path)
     ]
     groups, table = [group for group, _ in pooled], pooled[0][1]
     if table["index"].duplicated().any():
-        raise UserError(f"{validations[0][0].parent}: an image was tested on in two folds; are these of one deal?")
+        raise UserError(
+            f"{validations[0][0].parent}: an image was tested on in two folds, so these are not the folds of one "
+            "cross-validation"
+        )
     for group, other in pooled[1:]:
         if not other[["name", "label", "fold"]].equals(table[["name", "label", "fold"]]):
-            raise UserError(f"{group.label}: other images, or dealt out otherwise, than in {groups[0].label}")
+            raise UserError(
+                f"{group.label}: tested on other images, or in other folds, than {groups[0].label}; name "
+                "cross-validations of the same images"
+            )
     fold_N = table["fold"].to_numpy()
     # What is said of single folds is not said of all together.
     notes = [note for note in notes if not note.startswith((NOTE, enough.PREFIX))]
@@ -104,7 +110,7 @@ def _loaded(folders: Sequence[Path]) -> list[Baselines]:
     for folder, fold in zip(folders, folds, strict=True):
         if fold.gaps or list(fold.runs) != list(folds[0].runs):
             raise UserError(
-                f"{folder}: {', '.join(fold.gaps) or 'other models than in the first fold'}; finish it first"
+                f"{folder}: {', '.join(fold.gaps) or 'its models are not those of the first fold'}; finish it first"
             )
     return folds
 
@@ -124,7 +130,7 @@ def _pooled(label: str, runs: Sequence[Finished]) -> tuple[Group, pd.DataFrame]:
         if run.images is None:
             raise UserError(f"{run.folder}: made before runs kept images.csv; run it again")
         if list(run.baselines) != seeds:
-            raise UserError(f"{run.folder}: other seeds than in the first fold; finish it first")
+            raise UserError(f"{run.folder}: its seeds are not those of the first fold; run this fold again")
         labels_N = labels_of(run.images, run.experiment.data.classes)
         for seed in seeds:
             record = run.baselines[seed]

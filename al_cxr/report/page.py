@@ -143,7 +143,9 @@ def machine(run_dir: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except ValueError:
-        raise UserError(f"{path}: not JSON; was it edited?") from None
+        raise UserError(
+            f"{path}: this is not JSON, or only a part of it; delete the file, and start the same command again"
+        ) from None
     keys = ("device", "precision", "score_precision", "threads", "score_batch", "channels_last", "note")
     return {key: found[key] for key in keys if found.get(key) not in (None, "")}
 

@@ -98,7 +98,10 @@ def _models(finished: Finished, labels_N: np.ndarray) -> tuple[dict[tuple[str, i
             index_N, model = predicted(folder, f"seed {done.seed}", labels_N, done.val, done.test)
             shared_N = index_N if shared_N is None else shared_N
             if not np.array_equal(index_N, shared_N):
-                raise UserError(f"{folder}: tested on other images than the other models of the run; was it edited?")
+                raise UserError(
+                    f"{folder}: tested on other images than the other models of the run, so it is not compared; "
+                    "delete the folder and run again"
+                )
             models[done.fit, done.seed] = model
     return models, np.empty(0, np.int64) if shared_N is None else shared_N
 

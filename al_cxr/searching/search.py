@@ -38,14 +38,19 @@ def check(settings: Settings, where: str) -> Search:
     """The search section; UserError where there is none, a key of its space is unknown or has no effect, or a value at
     an end of a range or among choices is no valid setting. `where` is the experiment file, for messages."""
     if settings.search is None:
-        raise UserError(f"{where}: search: missing; add a section that names the space to search")
+        raise UserError(f"{where}: search: missing; add this section, with the settings to try under search.space")
     m = settings.model
     for key, dimension in settings.search.space.items():
         parts = key.split(".")
         if parts[0] not in SECTIONS and parts[0] in Settings.model_fields:
-            raise UserError(f"{where}: search.space.{key}: only keys of {' and '.join(SECTIONS)} can be searched")
+            raise UserError(
+                f"{where}: search.space.{key}: only settings under {' and '.join(SECTIONS)} can be searched"
+            )
         if parts[:2] == ["model", "options"] and parts[2:3] != [m.arch]:
-            raise UserError(f"{where}: search.space.{key}: has no effect on {m.arch}; write model.options.{m.arch}.")
+            raise UserError(
+                f"{where}: search.space.{key}: has no effect, as model.arch is {m.arch}; write "
+                f"model.options.{m.arch}.OPTION"
+            )
         for value in dimension.ends():
             tried = override(settings, {key: value}, f"{where}: search.space").model
             if parts[0] == "model":
@@ -202,5 +207,5 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise UserError('a search wants optuna; install it with: pip install "al-cxr[search]"') from None
+        raise UserError('a search needs the package optuna; install it with: pip install "al-cxr[search]"') from None
     return optuna

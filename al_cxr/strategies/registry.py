@@ -146,7 +146,10 @@ def select(chosen: Strategy | str, statistics: PoolStatistics, n: int, rng: np.r
             raise ValueError(f"strategy {chosen.name} needs {field}, which was not computed")
         bad = len(pool) - int(np.isfinite(arrays[field].reshape(len(pool), -1)).all(axis=1).sum())
         if bad:
-            raise UserError(f"strategy {chosen.name}: {field} of {bad} of {len(pool)} images is NaN or infinite")
+            raise UserError(
+                f"strategy {chosen.name}: {bad} of {len(pool)} images have a {field} that is no finite number, so the "
+                "network has diverged; lower train.lr"
+            )
     n = min(n, len(pool))
     if n == 0:
         return Selection(np.empty(0, np.int64), None, "")

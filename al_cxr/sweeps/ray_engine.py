@@ -74,7 +74,7 @@ def perform_all(
                 raise  # a bug, with its traceback
             except ray.exceptions.RayError as error:
                 raise UserError(
-                    f"a job has lost its worker {RETRIES + 1} times, or Ray itself was lost "
+                    f"Ray stopped, or a job has lost its worker {RETRIES + 1} times "
                     f"({type(error).__name__}); the same command goes on"
                 ) from None
             finally:

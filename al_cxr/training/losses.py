@@ -119,5 +119,5 @@ def _alpha(settings: LossSettings, class_counts_C: np.ndarray | Sequence[int], k
             f"{key}: {len(alpha_C)} weights for {n_classes} classes; give one a class, in the order of the classes"
         )
     if min(alpha_C) < 0 or max(alpha_C) == 0:
-        raise UserError(f"{key}: {alpha_C} are no class weights; give numbers >= 0, at least one of them > 0")
+        raise UserError(f"{key}: class weights must be 0 or more, and one of them above 0 (got {alpha_C})")
     return torch.tensor(alpha_C, dtype=torch.float32)

@@ -70,7 +70,9 @@ def fit(
     """
     settings, runtime = task.settings, task.runtime
     if len(task.train_index) < 2:
-        raise UserError(f"{title}: {len(task.train_index)} labelled image(s); training wants 2 or more (budget.seed)")
+        raise UserError(
+            f"{title}: {len(task.train_index)} labelled image(s), and training needs 2 or more; raise budget.seed"
+        )
     steps = part_steps(settings, len(task.train_index))
     state = TrainingState.start(model, settings, runtime, settings.parts)
     if checkpoint is not None and checkpoint.is_file():

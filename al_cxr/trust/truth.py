@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from al_cxr.errors import UserError
+from al_cxr.invalid import EDITED
 from al_cxr.metrics import Metrics
 from al_cxr.trust.calibration import log_probs
 from al_cxr.trust.predicted import Predicted
@@ -30,12 +31,14 @@ def predictions(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         arrays = load_file(path)
         index_N, probs_NC = arrays[f"{split}_index"], arrays[f"{split}_probs"]
     except FileNotFoundError:
-        raise UserError(f"{path}: the model's predictions are missing; was the run finished?") from None
+        raise UserError(
+            f"{path}: the model's predictions are missing; start the same command again, which goes on"
+        ) from None
     except (KeyError, SafetensorError) as error:
-        raise UserError(f"{path}: no predictions of a model ({error}); was it written by another version?") from None
+        raise UserError(f"{path}: the model's predictions cannot be read ({error}): {EDITED}") from None
     fits = probs_NC.ndim == 2 and index_N.shape == probs_NC.shape[:1] and np.issubdtype(index_N.dtype, np.integer)
     if not fits or not np.isfinite(probs_NC).all() or (probs_NC < 0).any():
-        raise UserError(f"{path}: {split}_probs are no probabilities of {split}_index; was it edited?")
+        raise UserError(f"{path}: {split}_probs and {split}_index do not belong together: {EDITED}")
     return index_N, probs_NC
 
 
