@@ -184,7 +184,7 @@ def test_a_stopping_rule_ends_an_arm_and_the_page_says_why(tmp_path: Path, capsy
     assert read(arm / "stopped.json")["round"] == 0 and not (arm / "round-1.json").exists()
     assert (arm.parent.parent / "focal-random" / "seed-0" / "round-2.json").exists(), "random does not look at the pool"
     page = (tmp_path / "results" / "tiny" / "README.md").read_text()
-    assert "focal-mc_entropy seed 0 stopped after round 0" in page.replace("\\", "")
+    assert "focal-mc_entropy stopped asking after round 0 (seed 0)" in page.replace("\\", "")
     capsys.readouterr()
     assert play(tmp_path, *stop) == 0
     assert "every run was there already" in capsys.readouterr().out, "a stopped arm is a finished one"
