@@ -78,7 +78,8 @@ def test_run_says_first_which_data_is_used_and_stamps_it(
     monkeypatch.setattr("sys.argv", ["al-cxr", "run", "tiny.yaml"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("data      phantom (synthetic: no patient was imaged)")
-    assert lines[-1].startswith("to do     11 models to train, 4 pools to score: at most ")
+    assert lines[-2].startswith("to do     11 models to train, 4 pools to score: ")
+    assert lines[-1].lstrip().startswith("measured now, in images/s: ")
     assert not (tmp_path / "results").exists()
     assert main(["run", "tiny.yaml"]) == 0
     capsys.readouterr()

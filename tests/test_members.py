@@ -234,7 +234,7 @@ def test_settings_that_are_newer_than_a_run_have_their_defaults_there(tmp_path: 
     opened(tmp_path, text=plain)
     record["settings"]["scoring"]["gone"] = 1
     path.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"results of another version \(settings.scoring.gone\)"):
+    with pytest.raises(UserError, match=r"results of another version of al-cxr \(settings.scoring.gone"):
         opened(tmp_path, text=plain)
 
 

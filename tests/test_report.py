@@ -235,7 +235,7 @@ def test_reports_of_several_runs_have_an_index(tmp_path: Path, capsys: pytest.Ca
     assert "other: the images are synthetic" not in index.read_text()
     edit(runs[1] / "experiment.json", name="../other")
     assert main(command) == 2
-    assert "'../other' is no name of a folder" in capsys.readouterr().err
+    assert "'../other' is not the name of a folder" in capsys.readouterr().err
 
 
 def test_samples_stay_on_the_page_while_they_show_the_same_model(tmp_path: Path) -> None:

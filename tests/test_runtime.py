@@ -48,7 +48,7 @@ def test_a_lower_precision_is_taken_where_it_is_worth_it_and_remembered(
     for measure in (constant(fp32, bf16), never):
         found = resolve(wanted, tmp_path, {"model": "a"}, never, measure)
         assert (found.precision, found.score_precision, found.note) == ("fp32", verdict, "")
-    assert found.describe() == "cpu, 1 threads, fp32" + ", scoring in bf16" * (verdict == "bf16")
+    assert found.describe() == "cpu, 1 thread, fp32" + ", scoring in bf16" * (verdict == "bf16")
 
 
 def test_a_precision_that_fails_is_noted_and_so_is_its_memory(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_precision_that_fails_is_noted_and_so_is_its_memory(tmp_path: Path) ->
     for measure in (fails, never):
         found = resolve(Machine(threads=1, precision="fp32"), tmp_path, {}, never, measure)
         assert found.score_precision == "fp32" and found.note == "score_precision bf16 failed: no such kernel"
-        assert found.describe() == f"cpu, 1 threads, fp32 ({found.note})"
+        assert found.describe() == f"cpu, 1 thread, fp32 ({found.note})"
     for told in (found, Runtime("cpu", "fp32", True, 1, 64, 0.0)):  # a page says it, and nothing where nothing failed
         (tmp_path / "machine.json").write_text(json.dumps(asdict(told)))
         assert machine(tmp_path).get("note") == (told.note or None)

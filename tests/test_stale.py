@@ -42,18 +42,17 @@ def test_a_file_replaced_by_one_of_equal_size_and_time_is_noticed(
     second = write(tmp_path / "set", 2, only="sick/3")
     assert second.images.key == first.images.key
     trusting = PixelStore.open(second.images, 8, tmp_path / "cache", verify=False)
-    assert trusting.digests == old.digests and capsys.readouterr().out == ""
+    assert trusting.digests == old.digests and "warning" not in capsys.readouterr().out
     new = PixelStore.open(second.images, 8, tmp_path / "cache")
-    assert capsys.readouterr().out == (
-        "warning   files replaced by others of equal size and time are decoded anew: 1 of 12 images (sick/3.tif)\n"
-    )
+    said = "warning   files replaced by others of equal size and time are decoded anew: 1 of 12 images (sick/3.tif)"
+    assert capsys.readouterr().out.splitlines().count(said) == 1
     changed = [i for i in range(12) if old.digests[i] != new.digests[i]]
     assert changed == [9] and np.array_equal(np.delete(new.pixels, 9, 0), np.delete(then, 9, 0))
     assert np.array_equal(new.pixels[9], decode.decode(tmp_path / "set" / "sick" / "3.tif", 8))
     assert dataset_fingerprint(second, new) != fingerprint
     assert np.array_equal(old.pixels, then)  # who has the old ones mapped keeps them
     PixelStore.open(second.images, 8, tmp_path / "cache")
-    assert capsys.readouterr().out == "" and len(list((tmp_path / "cache").iterdir())) == 1
+    assert "warning" not in capsys.readouterr().out and len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def test_a_part_of_a_data_set_is_verified_too(tmp_path: Path) -> None:
