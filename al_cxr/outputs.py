@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from al_cxr.config import FolderSource, Source
 from al_cxr.drafts import sweep, write_atomically
 from al_cxr.errors import UserError
 
@@ -53,6 +54,15 @@ def must_be_free(folder: Path, names: Iterable[str], inputs: Iterable[Path] = ()
 
     for name in names:
         must_be_ours(folder / name, ours, inputs)
+
+
+def must_be_apart(folder: Path, data: Source) -> None:
+    """UserError for a page in a folder of images: its figures would be images of the data set the next time."""
+    if isinstance(data, FolderSource) and folder.resolve().is_relative_to(Path(data.path).resolve()):
+        raise UserError(
+            f"{folder}: lies in the folder of images {data.path}, where the figures of the page would be taken for "
+            "radiographs; choose another --out"
+        )
 
 
 def must_be_about(folder: Path, fingerprint: str, command: str) -> None:

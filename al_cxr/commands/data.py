@@ -17,7 +17,7 @@ from al_cxr.data.doubts import told
 from al_cxr.data.gate import Gate
 from al_cxr.drafts import writing
 from al_cxr.errors import UserError
-from al_cxr.outputs import must_be_about, must_be_free
+from al_cxr.outputs import must_be_about, must_be_apart, must_be_free
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 from al_cxr.report.contact import show as show_images
@@ -29,6 +29,7 @@ SHOWN_SIZE = 224
 
 def audit(data: Source, out: Path) -> None:
     """`al-cxr data audit`: everything that can be wrong with a data set, as a report."""
+    must_be_apart(out, data)
     dataset = _load(data)
     folder = out / dataset.name / "audit"
     must_be_free(folder, PAGE)  # before the work, not after it
@@ -48,6 +49,7 @@ def audit(data: Source, out: Path) -> None:
 
 def show(data: Source, per_class: int, seed: int, split: str | None, label: str | None, out: Path) -> None:
     """`al-cxr data show`: a contact sheet."""
+    must_be_apart(out, data)
     dataset = _load(data)
     counts = ", ".join(f"{name} {int((dataset.labels_N == i).sum()):,}" for i, name in enumerate(dataset.classes))
     print(f"data      {dataset.stamp} · {len(dataset):,} images: {counts}")

@@ -23,7 +23,7 @@ from al_cxr.data.usual import Usual
 from al_cxr.errors import UserError
 from al_cxr.fits import ModelCard
 from al_cxr.names import known_class
-from al_cxr.outputs import must_be_about, must_be_free
+from al_cxr.outputs import must_be_about, must_be_apart, must_be_free
 from al_cxr.progress import Progress
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE
@@ -98,6 +98,7 @@ def evaluate(
     dataset = sources.load_for_evaluation(data, card.classes)
     folder = out or folders[0] / "evaluations" / dataset.name
     must_be_outside(folder)
+    must_be_apart(folder, data)
     must_be_free(folder, PAGE)  # before the work, not after it
     if adapt:
         require_enough(len(dataset))

@@ -66,6 +66,8 @@ def contact_sheet(
     """
     if per_class < 1:
         raise UserError(f"--per-class {per_class}: must be 1 or more")
+    if seed < 0:
+        raise UserError(f"--seed {seed}: must be 0 or more")
     if split is not None and split not in SPLITS:
         raise UserError(f"no split {split!r}{hint(split, SPLITS)}")
     classes = [dataset.class_index(label)] if label is not None else list(range(len(dataset.classes)))
