@@ -11,11 +11,31 @@ LISTED = 40
 """Names that are listed where none is near; of more, their number is said."""
 
 
+_SAME = (
+    frozenset(["1", "true", "yes", "y", "positive", "pos", "present"]),
+    frozenset(["0", "false", "no", "n", "negative", "neg", "absent"]),
+    frozenset(["normal", "healthy", "no_finding", "no_findings", "nofinding", "unremarkable"]),
+    frozenset(["tuberculosis", "tb", "tbc", "pulmonary_tuberculosis", "ptb"]),
+    frozenset(["covid", "covid19", "covid_19", "sars_cov_2"]),
+    frozenset(["effusion", "pleural_effusion"]),
+    frozenset(["opacity", "lung_opacity"]),
+)
+"""Words of the field for one finding, folded."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name most like a word, upper and lower case, `-`, `_` and blanks being the same; None if none is."""
+    known = list(known)
+    if same := next((name for name in known if same_meaning(word, name)), None):
+        return same
     names = {_folded(name): name for name in known}
     found = difflib.get_close_matches(_folded(word), names, n=1, cutoff=CUTOFF)
     return names[found[0]] if found else None
+
+
+def same_meaning(a: str, b: str) -> bool:
+    """Whether two classes are usual words for one finding, such as tb and tuberculosis."""
+    return any(_folded(a) in words and _folded(b) in words for words in _SAME)
 
 
 def hint(word: str, known: Iterable[str]) -> str:

@@ -99,8 +99,9 @@ def test_several_findings_in_one_label_are_refused_by_row(label: str) -> None:
         spelt("label", "normal", "tb", label, "normal")
 
 
-def test_a_label_with_a_comma_is_a_class_where_its_parts_are_none() -> None:
-    assert spelt("label", "Collecting duct, connecting tubule", "left and right", "normal")[1] == ""
+def test_a_label_with_a_comma_is_a_class_where_its_parts_are_none_and_that_is_asked() -> None:
+    labels, notes = spelt("label", "Collecting duct, connecting tubule", "left and right", "normal")
+    assert len(set(labels)) == 3 and notes.count("may be several findings") == 2
 
 
 @pytest.mark.parametrize("label", ["", " ", "NaN", "<NA>", "n/a", "null", "-", "?", "\u200b"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 from al_cxr.errors import UserError
@@ -21,21 +22,27 @@ _MAGIC = (
 )
 """How files begin that are no text, and what they are."""
 
+SEPARATORS = ",;\t|"
+_NAMED = re.compile(rf"(sep=([{SEPARATORS}]))[,;\t]*\r?\n", re.IGNORECASE)
+
 Rows = list[tuple[int, list[str]]]
 
 
 def read_cells(path: Path) -> tuple[list[str], Rows]:
     """The header (plain, in lower case, blanks as _) and the rows below it with their numbers, cells as they stand.
 
-    Rows are counted as a spreadsheet does, from 1 for the header; empty ones are passed over. Commas, semicolons or
-    tabs separate the cells: whichever the header has most of. UTF-8 and, where the file says so, UTF-16.
+    Rows are counted as a spreadsheet does, from 1 for the header; empty ones are passed over. Commas, semicolons,
+    tabs or bars separate the cells: whichever the header has most of, or Excel's line `sep=;`
+    above it names. UTF-8 and, where the file says so, UTF-16.
 
     Raises:
         UserError: for what cannot be read, is no text table or has no rows.
     """
     text = _text(path)
+    if named := _NAMED.match(text):
+        text = text[named.end(1) :]
     first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(",;\t", key=first.count)
+    separator = named[2] if named else max(SEPARATORS, key=first.count)
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:

@@ -19,6 +19,7 @@ LINKS_OPTION = "--follow-links (in an experiment file follow_links: true of the 
 """How what is refused here is asked for."""
 
 _WINDOWS = re.compile(r"[A-Za-z]:|\\\\")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -46,7 +47,9 @@ class Root:
                 f"{text}: a path of a Windows machine, which means nothing here; write paths relative to a folder, and "
                 f"name it with {ROOT_OPTION}"
             )
-        path = PurePosixPath(text.replace("\\", "/"))
+        if _ADDRESS.match(text):
+            raise UserError(f"{text}: an address and no path; fetch the images first, and write the paths of the files")
+        path = PurePosixPath((os.path.expanduser(text) if text.startswith("~/") else text).replace("\\", "/"))
         if path.is_absolute() or PureWindowsPath(text).drive:
             return self._below(text, str(path))
         parts: list[str] = []
@@ -70,6 +73,20 @@ class Root:
         for part in name.split("/"):
             path /= self._spelling(path, part)
         return path
+
+    def like(self, name: str) -> str | None:
+        """A file in place of one that is not there, whose name differs in case or in its ending alone; None if none."""
+        folder, _, wanted = name.rpartition("/")
+        if not self._inside.get(folder):
+            return None
+        try:
+            there = sorted(os.listdir(self.path / folder))
+        except OSError:
+            return None
+        stem = PurePosixPath(wanted).stem.lower() if wanted.lower().endswith(decode.SUFFIXES) else wanted.lower()
+        same = [other for other in there if other.lower() == wanted.lower()]
+        same += [o for o in there if o.lower().endswith(decode.SUFFIXES) and PurePosixPath(o).stem.lower() == stem]
+        return f"{folder}/{same[0]}".lstrip("/") if same else None
 
     def stat(self, name: str) -> os.stat_result:
         """Size and times of a file; FileNotFoundError if it is not there, UserError if it is outside, no file, or a

@@ -87,7 +87,9 @@ def _what_it_is(path: Path) -> str:
         return "a file and not a folder; a MedMNIST set is named medmnist:FLAG@FOLDER"
     if suffix in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"):
         return "an archive and not a folder; unpack it and name the folder"
-    return "not a folder; name a folder that holds a folder a class, or a CSV with the columns path and label"
+    return (
+        "not a folder; name a folder that holds a folder a class, or a CSV (NAME.csv) with the columns path and label"
+    )
 
 
 def _is_wrapper(folder: Path) -> bool:
@@ -138,7 +140,7 @@ def _images(folder: Path, patient_folders: bool, left_out: Counter[str], notes: 
         raise UserError(f"{folder}: no image that can be read: {dicom.sentence(count)}")
     if not found:
         others = [_shown(folders)] * bool(folders) + [f"{len(files)} other files"] * bool(files)
-        holds = f" (it holds {' and '.join(others)})" if others else ""
+        holds = f" (it holds {' and '.join(others)}; images end in {', '.join(SUFFIXES)})" if others else ""
         what_to_do = PATIENTS if folders and not patient_folders else "add images or remove the folder"
         raise UserError(f"{folder}: empty class, no image in this folder{holds}; {what_to_do}")
     if folders and not patient_folders:

@@ -17,7 +17,8 @@ from al_cxr.data.cells import read_cells
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.files import ROOT_OPTION, FileImages, Root
-from al_cxr.data.spelling import EMPTY, spell
+from al_cxr.data.spelling import spell
+from al_cxr.data.unknown import is_empty
 from al_cxr.errors import UserError
 
 REQUIRED = ("path", "label")
@@ -129,7 +130,7 @@ def _files(
     missing: list[tuple[int, str]] = []
     for i, text in enumerate(texts_N):
         try:
-            if text.lower() in EMPTY:
+            if is_empty(text):
                 raise UserError(f"path is {text or 'empty'}; name a file, or leave this row out")
             name = root.tidy(text)
             spelt = unicodedata.normalize("NFC", name)  # accents coded otherwise are still the same file
@@ -146,10 +147,13 @@ def _files(
         i, name = missing[0]
         more = f" (and {len(missing) - 1} more of {len(texts_N)})" if len(missing) > 1 else ""
         base = "the folder of the CSV" if own_root else "the root that was given"
-        raise UserError(
-            f"{where(i)}: no file {name} in {root.path}{more}; paths are taken from {base}; name another with "
-            f"{ROOT_OPTION}"
+        like = root.like(name)
+        what_to_do = (
+            f"{like} is there: write names as they are on the disk, with their ending"
+            if like
+            else f"paths are taken from {base}; name another with {ROOT_OPTION}"
         )
+        raise UserError(f"{where(i)}: no file {name} in {root.path}{more}; {what_to_do}")
     for i, name in enumerate(infos):
         if not name.lower().endswith(SUFFIXES) and dicom.is_dicom_file(root.file(name)):
             raise UserError(f"{where(i)}: {name}: {dicom.REASON}")

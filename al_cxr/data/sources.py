@@ -53,9 +53,10 @@ def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:
     names = [dataset.classes[c] for c in dataset.labels_N[rows]]
     for row, name in zip(rows, names, strict=True):
         if name not in known:
+            others = f" ({names.count(name)} of {len(names)} images are)" if names.count(name) > 1 else ""
             raise UserError(
-                f"{describe(source)}: {dataset.images.name(row)} is labelled {name!r}, which the model does not know"
-                f"{hint(name, classes)}"
+                f"{describe(source)}: {dataset.images.name(row)} is labelled {name!r}{others}, which the model does "
+                f"not know{hint(name, classes)}; write a class of the model, or leave these images out"
             )
     split_N = np.full(len(rows), "test")
     notes = dataset.notes

@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 
+from al_cxr.data.unknown import is_empty, is_undecided, is_unknown
 from al_cxr.errors import UserError
 from al_cxr.names import class_name, plain
-from al_cxr.nearest import hint
+from al_cxr.nearest import hint, same_meaning
 
 _SPLITS = {
     "train": "train",
@@ -29,11 +30,6 @@ _SPLITS = {
     "testing": "test",
 }
 """What splits are called -> their names here."""
-
-EMPTY = frozenset(["", "nan", "<na>", "n/a", "na", "#n/a", "null", "nat", "-", "--", ".", "?"])
-"""What other programs write for "empty", in lower case."""
-UNKNOWN = EMPTY | {"none", "unknown", "unk", "unbekannt", "inconnu", "anonymous", "anonymized", "anonymised", "anon"}
-"""The same of a person or a place. As a patient_id it would make one patient of all unknown ones."""
 
 OLDEST = 120
 MUCH = 1 / 3
@@ -48,6 +44,9 @@ _UNITS = {
     *("", "y", "yo", "yr", "yrs", "year", "years"),
     *("m", "mo", "month", "months", "w", "week", "weeks", "d", "day", "days"),
 }
+_LISTED_ONE = re.compile(r"\[\s*(['\"]?)([^,|;\[\]]*?)\1\s*\]")
+"""A list of one label, as Python prints it."""
+_AND = re.compile(r"\s*[,/+&]\s*| and ")
 _SCIENTIFIC = re.compile(r"\d([.,]\d+)?e\+?\d+", re.ASCII | re.IGNORECASE)
 
 Columns = dict[str, list[str]]
@@ -86,17 +85,18 @@ def split_name(text: str) -> str | None:
 
 
 def patient_key(text: str) -> str:
-    """Equal for ids that are one patient's in two spellings: 00007, 7, 7.0 and '7; P007 and p7."""
+    """Equal for ids that are one patient's in two spellings: 00007, 7, 7.0 and '7; P007, P-7 and p7."""
     key = plain(unicodedata.normalize("NFKC", text)).lstrip("'").lower()
     if re.fullmatch(r"\d+[.,]0+", key, re.ASCII):
         key = re.split(r"[.,]", key)[0]
+    key = re.sub(r"^([a-z]+)[\s_-]+(?=\d+$)", r"\1", key)
     return re.sub(r"(?<![\d.])0+(?=\d)", "", key, flags=re.ASCII)
 
 
 def _labels(raw_N: list[str], where: Where, notes: list[str]) -> list[str]:
-    names_N = [class_name(cell) for cell in raw_N]
+    names_N = [_LISTED_ONE.sub(r"\2", class_name(cell)) for cell in raw_N]
     for i, name in enumerate(names_N):
-        if name in EMPTY:
+        if is_empty(name):
             raise UserError(
                 f"{where(i)}: label is {plain(raw_N[i]) or 'empty'}; write a class, or leave this image out"
             )
@@ -115,13 +115,19 @@ def _labels(raw_N: list[str], where: Where, notes: list[str]) -> list[str]:
         elif name != (only := plain(next(iter(written)))).lower():
             notes.append(f"the label {only!r} is called {name}")
     for name in classes:
-        if name in UNKNOWN:
+        if is_undecided(name):
             notes.append(f"{names_N.count(name)} images have the label {name!r}, taken for a class: is it one?")
     notes += [
-        f"the classes {a!r} ({names_N.count(a)} images) and {b!r} ({names_N.count(b)}) are spelt almost alike: if they "
-        "are one, write it in one way"
+        f"the classes {a!r} ({names_N.count(a)} images) and {b!r} ({names_N.count(b)}) "
+        f"{'are spelt almost alike' if _alike(a, b) else 'may mean the same'}: if they are one, write it in one "
+        "way"
         for a, b in combinations(classes, 2)
-        if _alike(a, b)
+        if _alike(a, b) or same_meaning(a, b)
+    ]
+    notes += [
+        f"the class {name!r} ({names_N.count(name)} images) may be several findings: then write the one you ask about"
+        for name in classes
+        if len(_AND.split(name)) > 1
     ]
     return names_N
 
@@ -130,11 +136,13 @@ def _findings(name: str, classes: Iterable[str]) -> list[str]:
     """The findings that a label names together; none where it is one."""
     if name.startswith("[") and name.endswith("]"):  # a list, as Python prints it
         return [part.strip(" '\"") for part in name[1:-1].split(",")]
-    sure = [part.strip() for part in re.split(r"[|;]", name)]
+    sure = [part.strip() for part in re.split(r"[|;\\]", name)]
     if len(sure) > 1:
         return [part for part in sure if part]
-    maybe = [part.strip() for part in re.split(r"[,/+&\\]| and ", name)]
-    return maybe if len(maybe) > 1 and any(part in classes for part in maybe) else []
+    maybe, words = _AND.split(name), name.split()
+    if len(maybe) > 1 and any(part in classes for part in maybe):
+        return maybe
+    return words if len(words) > 1 and all(word in classes for word in words) else []
 
 
 def _alike(a: str, b: str) -> bool:
@@ -165,12 +173,12 @@ def _merged(column: str, raw_N: list[str], key: Callable[[str], str], notes: lis
     """Ids of which those with one key are written alike: as they stand there, where they stand there in one way."""
     what = "patients" if column == "patient_id" else "sources"
     texts_N = [plain(cell) for cell in raw_N]
-    unknown = Counter(text for text in texts_N if text and text.lower() in UNKNOWN)
+    unknown = Counter(text for text in texts_N if text and is_unknown(text))
     if unknown:
         alone = "; each of their images counts as a patient of its own" if column == "patient_id" else ""
         written = ", ".join(f"{text!r} {n}" for text, n in unknown.most_common(5))
         notes.append(f"{unknown.total()} images are of unknown {what}, written {written}{alone}")
-    keys_N = ["" if text.lower() in UNKNOWN else key(text) for text in texts_N]
+    keys_N = ["" if is_unknown(text) else key(text) for text in texts_N]
     spellings = _spellings(raw_N, keys_N)
     several = {k: written for k, written in spellings.items() if k and len(written) > 1}
     if several:
@@ -212,7 +220,7 @@ def _age(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
     """Years as they were written; in another unit, as years. Numbers that are no age of a person are unknown."""
     out, odd = [], []
     for i, text in enumerate(texts_N):
-        if text.lower() in UNKNOWN:
+        if is_unknown(text):
             out.append("")
             continue
         match = _AGE.fullmatch(text.lower())
@@ -234,7 +242,7 @@ def _age(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
 
 
 def _sex(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
-    odd = Counter(t for t in texts_N if t.lower() not in UNKNOWN and t.lower() not in _SEXES)
+    odd = Counter(t for t in texts_N if not is_unknown(t) and t.lower() not in _SEXES)
     if odd:
         written = ", ".join(repr(text) for text, _ in odd.most_common(3))
         notes.append(f"{odd.total()} cells of sex are neither M nor F and count as unknown: {written}")
@@ -242,4 +250,4 @@ def _sex(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
 
 
 def _view(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
-    return ["" if text.lower() in UNKNOWN else text.upper() for text in texts_N]
+    return ["" if is_unknown(text) else text.upper() for text in texts_N]
