@@ -159,7 +159,9 @@ def test_cross_validations_that_do_not_fit_are_refused(
 ) -> None:
     monkeypatch.chdir(here)
     out = ("--out", "results/odd")
-    assert "are wanted, and there is no tiny-fold1ofK" in fails(capsys, "folds", "runs/tiny", *out)
+    assert "no cross-validation has this name; there is no folder runs/tiny-fold1ofK" in fails(
+        capsys, "folds", "runs/tiny", *out
+    )
     assert "is named twice; name each once" in fails(capsys, "folds", "runs/baseline-tiny", "runs/baseline-tiny/", *out)
     dealt = ("--folds", "3", "--name", "dealt", "--set", "data.split_seed=7")
     assert main(["baseline", "tiny.yaml", *dealt]) == 0

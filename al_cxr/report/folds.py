@@ -32,8 +32,10 @@ def fold_folders(run: Path) -> list[Path]:
     found = {(int(m[2]), int(m[1])): f for f in run.parent.glob("*") if (m := numbered.fullmatch(f.name))}
     counts = {folds for folds, _ in found}
     if len(counts) != 1:
-        there = " and ".join(f"{run.name}-fold1of{folds}" for folds in sorted(counts)) or f"no {run.name}-fold1ofK"
-        raise UserError(f"{run}: name one cross-validation, without -fold1ofK at the end; what is there: {there}")
+        if not counts:
+            raise UserError(f"{run}: no cross-validation has this name; there is no folder {run}-fold1ofK")
+        there = " and ".join(f"{run.name}-fold1of{folds}" for folds in sorted(counts))
+        raise UserError(f"{run}: two cross-validations have this name, {there}; move the folders of one away")
     folds = counts.pop()
     if missing := [k for k in range(1, folds + 1) if (folds, k) not in found]:
         raise UserError(f"{run}: fold {', '.join(map(str, missing))} of {folds} is missing; finish it first")
