@@ -22,8 +22,11 @@ LOOK = 1.0
 """Seconds between two looks at the run folder."""
 NAMED = 3
 """Running jobs that are named; of more, only the number is shown."""
+AS_PLANNED = 0.8
+"""Share of a running step's estimate that is taken for done at most, where nothing is heard of it: a step that takes
+longer than estimated always has a part of the time it took still before it."""
 TRUSTED = 20.0
-"""Seconds of measured work that the estimate counts as, against what was really needed since."""
+"""Seconds of measured work that the estimate counts as, against what was really needed since; of a short one less."""
 
 
 class SweepProgress(Progress):
@@ -107,12 +110,12 @@ class SweepProgress(Progress):
         return ""
 
     def line(self) -> str:
-        return f"{self._count()} {self.status()}"
+        return f"{self._count()} jobs {self.status()}"
 
     def remaining(self) -> float | None:
         """Seconds: what is left by the estimate, times how much longer than estimated the work so far has taken.
 
-        Work that is going on counts as far as it says, or else as if it took what was estimated, until it takes longer.
+        Work that is going on counts as far as it says, else as if it took what was estimated, until most of it is over.
         """
         if self._estimate is None and self.done == self._before:
             return None
@@ -121,7 +124,7 @@ class SweepProgress(Progress):
             gone = self._gone(steps[0])
             left[at] -= gone
             credit += gone
-        trusted = 0.0 if self._estimate is None else TRUSTED
+        trusted = 0.0 if self._estimate is None else min(TRUSTED, self._estimate.seconds / 10)
         crowd = 1.0 if self._estimate is None else self._estimate.crowd
         estimated = crowd * (self.done - self._before + credit) / self.slots
         factor = (self.elapsed + trusted) / max(estimated + trusted, 1e-9)
@@ -134,7 +137,7 @@ class SweepProgress(Progress):
             return cost * inner.fraction / max(step.fits, 1)
         if self._estimate is None:
             return 0.0
-        return min(cost, time.monotonic() - self._moved)
+        return min(AS_PLANNED * cost, time.monotonic() - self._moved)
 
     def _look_again(self) -> None:
         while not self._ended.wait(LOOK):
