@@ -464,7 +464,7 @@ def test_contact_sheet_shows_what_was_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"per_class": 0}, "at least one"),
+        ({"per_class": 0}, "must be 1 or more"),
         ({"split": "tset"}, "no split 'tset'"),
         ({"split": "test"}, "no image to show in the test split"),
         ({"label": "healthy"}, "no class 'healthy'"),

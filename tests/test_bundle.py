@@ -350,13 +350,13 @@ def _cut_validation(bundle: Path) -> None:
     ("attack", "signed", "message"),
     [
         (_pickle, False, "its hash differs"),
-        (_pickle, True, "not a file of weights"),
+        (_pickle, True, "not a safetensors file"),
         (_extra, False, "not in the manifest"),
         (_extra, True, "no file of a bundle"),
         (_outside, False, "not a hash and the name of a file in a bundle"),
         (_link, False, "not a regular file"),
         (_linked_folder, False, "symbolic link"),
-        (_header, True, "not a file of weights"),
+        (_header, True, "not a safetensors file"),
         (_shape, True, "the network has"),
         (_giant, True, "the network has"),
         (_other_card, True, "another network or preparation"),
@@ -387,7 +387,7 @@ def test_a_hostile_bundle_is_refused(saved: Path, attack: Callable[[Path], None]
 def test_mistakes_are_told(run: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
         ([str(run / "baseline"), str(saved)], "is there already"),
-        ([str(tmp_path), str(tmp_path / "new")], "no run folder"),
+        ([str(tmp_path), str(tmp_path / "new")], "neither a run folder nor inside one"),
         ([str(run / "baseline"), str(tmp_path / "new"), "--sensitivity", "90"], "--sensitivity 90"),
         ([str(run / "baseline"), str(tmp_path / "new"), "--coverage", "0"], "coverage 0"),
     ):

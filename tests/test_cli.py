@@ -114,10 +114,9 @@ def test_evaluate_writes_tables_and_every_prediction(tmp_path: Path, capsys: pyt
     assert all(abs(sum(float(v) for k, v in r.items() if k.startswith("p_")) - 1) < 1e-5 for r in rows)
     assert "used to train" not in (out / "README.md").read_text()
     write_folder(tmp_path / "other", ("normal", "covid"))
-    assert "labelled 'covid', which the model does not know" in fails(
-        capsys, "evaluate", "runs/baseline-tiny/cnn", "--data", "other"
-    )
-    assert "no run folder" in fails(capsys, "evaluate", "elsewhere", "--data", "other")
+    said = fails(capsys, "evaluate", "runs/baseline-tiny/cnn", "--data", "other")
+    assert "is labelled 'covid' (3 of 6 images are), which the model does not know" in said
+    assert "neither a run folder nor inside one" in fails(capsys, "evaluate", "elsewhere", "--data", "other")
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -98,8 +98,8 @@ def test_what_is_no_table_of_images_is_refused(tmp_path: Path) -> None:
     for text, said in (
         ("index,name\n0,a\n", "no column label"),
         (whole.replace("\n1,", "\n7,"), "does not count from 0"),
-        (whole.replace("\n1,", "\nx,"), "no table of images"),
-        ("", "no table of images"),
+        (whole.replace("\n1,", "\nx,"), "not a table of images"),
+        ("", "not a table of images"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=said):

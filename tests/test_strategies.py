@@ -155,7 +155,7 @@ def test_template_rejects_nan_and_what_is_missing(name: str) -> None:
     for field in [f for need in needs for f in NEEDS[need]]:
         statistics = some()
         getattr(statistics, field)[3] = np.nan
-        with pytest.raises(UserError, match=rf"{field} of 1 of 40 images is NaN"):
+        with pytest.raises(UserError, match=rf"1 of 40 images have a {field} that is no finite number"):
             pick(name, statistics, 5)
     bare = PoolStatistics(index_N=np.arange(5))
     if needs:
