@@ -61,6 +61,9 @@ def beside(finished: Finished) -> str:
     """What the validation labels were used for: part of the price, or not."""
     count, uses = f"{validation_labels(finished):,}", validation_uses(finished.settings)
     if not uses:
-        return f"No validation label was used to train or to choose: the {count} validation images only judge."
+        return (
+            "No validation label was used within this run to train or to choose: the "
+            f"{count} validation images only judge."
+        )
     listed = "; ".join(uses)
     return f"The {count} validation labels are part of the price of every arm: they decided {listed}."
