@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.models.backbone import Backbone, Head
 
 FEWEST = 64

@@ -8,10 +8,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from al_cxr import streams
 from al_cxr.commands.parser import parser
-from al_cxr.drafts import remedy
-from al_cxr.errors import UserError
+from al_cxr.core import streams
+from al_cxr.core.drafts import remedy
+from al_cxr.core.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("the memory is used up; use smaller images or batches, fewer processes, or a larger machine", 1)
     except OSError as error:
         streams.failed(sys.stdout)
-        # Whatever else is written names its file (al_cxr.drafts).
+        # Whatever else is written names its file (al_cxr.core.drafts).
         where = "the output cannot be printed" if error.filename is None else os.fsdecode(error.filename)
         return _fail(f"{where}: {remedy(error)}", 1)
     except RuntimeError as error:

@@ -15,16 +15,16 @@ from al_cxr import seen
 from al_cxr.adaptation import CANNOT, Moments
 from al_cxr.comparison.images import read_images
 from al_cxr.config import DataSettings, Machine, Settings
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
+from al_cxr.core.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
-from al_cxr.errors import UserError
 from al_cxr.features import feature_loader
 from al_cxr.fits import Fit, ModelCard
-from al_cxr.metrics import measure
 from al_cxr.models.backbone import Backbone, Head
-from al_cxr.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.report.evaluation import Judged
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.engine import Batch

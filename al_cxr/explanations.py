@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from al_cxr.bundles.explain import NoMap, explain, method
-from al_cxr.checkpoint import load_tensors, save_tensors
-from al_cxr.errors import UserError
+from al_cxr.core.checkpoint import load_tensors, save_tensors
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import FitRecord, read
+from al_cxr.core.seeds import digest
 from al_cxr.fits import Fit
-from al_cxr.records import FitRecord, read
 from al_cxr.report.gallery import Explain, Maps
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
-from al_cxr.seeds import digest
 
 VERSION = 1
 """Raised whenever a change of code changes the maps of the same model and images."""

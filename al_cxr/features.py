@@ -22,18 +22,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from al_cxr.checkpoint import weights_hash
 from al_cxr.config import AugmentSettings
+from al_cxr.core.checkpoint import weights_hash
+from al_cxr.core.drafts import remedy, write_atomically
+from al_cxr.core.errors import CannotWrite, UserError
+from al_cxr.core.progress import Progress
+from al_cxr.core.seeds import digest_text, stream
 from al_cxr.data import augment, chest, decode
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
-from al_cxr.drafts import remedy, write_atomically
-from al_cxr.errors import CannotWrite, UserError
 from al_cxr.models.backbone import Backbone
-from al_cxr.progress import Progress
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.stochastic import evaluation
-from al_cxr.seeds import digest_text, stream
 
 FOLDER = "features"
 VERSION = 3

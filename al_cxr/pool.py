@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from al_cxr.config import Budget
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 
 
 class Pool:

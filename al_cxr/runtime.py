@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from al_cxr.config import Machine
-from al_cxr.drafts import write_atomically
-from al_cxr.errors import UserError
-from al_cxr.seeds import digest_text
+from al_cxr.core.drafts import write_atomically
+from al_cxr.core.errors import UserError
+from al_cxr.core.seeds import digest_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WORTH_IT = 1.2

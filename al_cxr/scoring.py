@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.sampling.engine import Batch, Sampling, logits, probabilities
 from al_cxr.sampling.passes import monte_carlo, race_over, require_finite
 from al_cxr.sampling.race import Racing

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from al_cxr.core.drafts import write_atomically
+from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore
-from al_cxr.drafts import write_atomically
-from al_cxr.errors import UserError
 
 SEEN = "seen.sha256"
 """File in a run folder or a bundle: a line an image, the hex SHA-256 of the bytes it was decoded from, sorted."""

@@ -12,20 +12,21 @@ import numpy as np
 from pydantic import ValidationError
 from torch import nn
 
-from al_cxr import provenance, seen
+from al_cxr import seen
 from al_cxr.assembly import build_head, build_loader, build_model, build_task
 from al_cxr.comparison.images import FILE, duplicate_groups, known_groups, write_images
 from al_cxr.config import Settings
+from al_cxr.config.files import differences
+from al_cxr.core import provenance
+from al_cxr.core.drafts import sweep, write_atomically
+from al_cxr.core.errors import UserError
+from al_cxr.core.invalid import first_reason
+from al_cxr.core.records import DataCard, ExperimentRecord, fits_folder, read, write
 from al_cxr.data import gate, sources, usual
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, card, default_cache
-from al_cxr.drafts import sweep, write_atomically
-from al_cxr.errors import UserError
-from al_cxr.experiment import differences
-from al_cxr.invalid import first_reason
 from al_cxr.pool import shortfalls
-from al_cxr.records import DataCard, ExperimentRecord, fits_folder, read, write
 from al_cxr.runtime import Runtime, resolve
 from al_cxr.speeds import passes_speed, training_speed
 from al_cxr.training.losses import build as build_loss

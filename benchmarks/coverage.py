@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm, t
 
-from al_cxr import provenance
 from al_cxr.comparison.inference import f1_samples, image_samples, percentiles, seed_noise, sign_flip
 from al_cxr.comparison.inference import mean_over_seeds as moved_means
 from al_cxr.comparison.savings import isotonic, labels_needed, times_fewer
-from al_cxr.drafts import write_atomically
+from al_cxr.core import provenance
+from al_cxr.core.drafts import write_atomically
 from al_cxr.trust.intervals import mean_interval
 
 POSITIVE = 0.3

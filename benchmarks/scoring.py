@@ -29,8 +29,8 @@ from scoring_cases import CASES, Case, trained
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from al_cxr import provenance
-from al_cxr.records import write_atomically
+from al_cxr.core import provenance
+from al_cxr.core.records import write_atomically
 from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.passes import monte_carlo, race_over
 from al_cxr.sampling.race import Racing

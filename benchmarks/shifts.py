@@ -28,18 +28,18 @@ from PIL import Image, ImageDraw, ImageFilter
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from al_cxr import provenance
 from al_cxr.adaptation import Moments, can_adapt
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.bundles.predict import BATCH, serving_runtime
+from al_cxr.core import provenance
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import write_atomically
 from al_cxr.data import sources
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
-from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone, Head
-from al_cxr.records import write_atomically
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
 from al_cxr.trust.calibration import heated

@@ -26,14 +26,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from al_cxr import experiment, provenance
 from al_cxr.config import Settings
+from al_cxr.config import files as experiment
+from al_cxr.core import provenance
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
+from al_cxr.core.records import write_atomically
+from al_cxr.core.seeds import rng
 from al_cxr.data import sources
-from al_cxr.errors import UserError
-from al_cxr.metrics import measure
-from al_cxr.records import write_atomically
 from al_cxr.scoring import predict
-from al_cxr.seeds import rng
 from al_cxr.training.length import images_trained
 from al_cxr.training.trainer import fit
 from al_cxr.workspace import Workspace, open_workspace, reopen

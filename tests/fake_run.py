@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from safetensors.numpy import save_file
 
 from al_cxr.config import Settings
-from al_cxr.metrics import Metrics, measure
-from al_cxr.records import (
+from al_cxr.core.metrics import Metrics, measure
+from al_cxr.core.records import (
     BaselineRecord,
     DataCard,
     Epoch,
@@ -46,7 +46,7 @@ def pixels(index: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, record: BaseModel) -> None:
-    """As al_cxr.records.write, without waiting for the disk."""
+    """As al_cxr.core.records.write, without waiting for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(record.model_dump_json(indent=1))
 

@@ -18,9 +18,9 @@ from al_cxr.bundles.bundle import open_bundle
 from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.bundles.predict import answerer, serving_runtime
 from al_cxr.cli import main
+from al_cxr.core.errors import UserError
 from al_cxr.data.decode import decode
 from al_cxr.data.phantom import PhantomImages
-from al_cxr.errors import UserError
 from al_cxr.models import build
 from al_cxr.models.backbone import Head
 

@@ -8,8 +8,8 @@ import pytest
 
 from al_cxr.cli import main
 from al_cxr.config import FolderSource, PhantomSource
-from al_cxr.errors import UserError
-from al_cxr.outputs import must_be_apart
+from al_cxr.core.errors import UserError
+from al_cxr.core.outputs import must_be_apart
 
 
 @pytest.mark.parametrize("name", ["d", "d/pages", "x/../d/pages", "link/pages"])

@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from al_cxr import models
-from al_cxr.checkpoint import weights_hash
 from al_cxr.config import LossSettings, TrainSettings
+from al_cxr.core.checkpoint import weights_hash
+from al_cxr.core.errors import UserError
 from al_cxr.data.loader import Loader
-from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.models.pretrained import LITES, package
 from al_cxr.models.tuning import parameter_groups, tuned

@@ -19,7 +19,7 @@ from al_cxr.cli import main
 from al_cxr.comparison.baselines import BaselinesRecord, load_baselines
 from al_cxr.comparison.finished import load_baseline
 from al_cxr.config import Publication, Settings
-from al_cxr.errors import Unavailable, UserError
+from al_cxr.core.errors import Unavailable, UserError
 from al_cxr.models import resnet
 from al_cxr.report import write_baseline_report
 from al_cxr.report.baseline_table import models_table

@@ -27,14 +27,14 @@ from al_cxr.bundles.predict import answerer, serving_runtime
 from al_cxr.cli import main
 from al_cxr.comparison.images import duplicate_groups, write_images
 from al_cxr.config import DataSettings
+from al_cxr.core.enough import FEW
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom import standing
 from al_cxr.data.store import PixelStore
-from al_cxr.enough import FEW
-from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
-from al_cxr.records import ExperimentRecord, read
 from al_cxr.trust.calibration import fit_temperature, heated
 from al_cxr.trust.operating import Goal
 

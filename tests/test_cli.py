@@ -14,7 +14,7 @@ from tiny import TINY, write_tiny
 
 from al_cxr.cli import main
 from al_cxr.commands.parser import EXAMPLES, parser
-from al_cxr.experiment import load, parse_override
+from al_cxr.config.files import load, parse_override
 
 ROOT = Path(__file__).parent.parent
 

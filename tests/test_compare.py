@@ -14,7 +14,7 @@ from fake_run import ARMS, edit, fake_run, shared_hashes
 
 from al_cxr.comparison.compare import per_round, per_seed, two_by_two
 from al_cxr.comparison.finished import Finished, load, load_baseline
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 
 TB = "tuberculosis"
 

@@ -14,7 +14,7 @@ from fake_run import fake_run
 
 from al_cxr.comparison.convergence import BEHIND, ending, trainings, unconverged, uneven
 from al_cxr.comparison.finished import load
-from al_cxr.records import Epoch
+from al_cxr.core.records import Epoch
 from al_cxr.report.training import training_table, training_warnings
 
 SEEDS = (0, 1, 2, 3)

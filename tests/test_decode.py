@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.decode import decode_bytes
-from al_cxr.errors import UserError
 
 RAMP = np.add.outer(np.arange(64) * 2, np.arange(64) * 2).astype(np.uint8)  # 0..252, black in the upper left
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from al_cxr import drafts
-from al_cxr.drafts import sweep, write_atomically
-from al_cxr.errors import CannotWrite
+from al_cxr.core import drafts
+from al_cxr.core.drafts import sweep, write_atomically
+from al_cxr.core.errors import CannotWrite
 
 CODE = Path(drafts.__file__).parent
 
@@ -50,7 +50,7 @@ def test_only_a_few_modules_write_other_than_by_write_atomically() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call) and _writes(node)
     }
-    assert found == set(WRITERS), "use al_cxr.drafts.write_atomically, or say here why not"
+    assert found == set(WRITERS), "use al_cxr.core.drafts.write_atomically, or say here why not"
 
 
 def test_a_file_is_replaced_whole_and_no_draft_is_left(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_drafts_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
     killed = "import os, sys; os.fsync = lambda f: os.kill(os.getpid(), 9); from pathlib import Path\n"
-    killed += "from al_cxr.drafts import write_atomically; write_atomically(Path(sys.argv[1]), b'x')"
+    killed += "from al_cxr.core.drafts import write_atomically; write_atomically(Path(sys.argv[1]), b'x')"
     place = tmp_path / "arms" / "round-1.json"
     assert subprocess.run([sys.executable, "-c", killed, str(place)]).returncode == -9
     (left,) = place.parent.iterdir()

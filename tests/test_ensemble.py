@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from al_cxr.core.seeds import rng
 from al_cxr.sampling.moments import Moments
-from al_cxr.seeds import rng
 from al_cxr.strategies import select
 from al_cxr.trust.ensemble import mean_probs, member_statistics
 

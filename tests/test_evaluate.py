@@ -14,7 +14,7 @@ from test_cli import fails
 from tiny import TINY, write_tiny
 
 from al_cxr.cli import main
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.evaluate import find_models, known_labels, target_of
 from al_cxr.trust.truth import judged
 

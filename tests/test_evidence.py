@@ -23,7 +23,8 @@ from al_cxr.comparison.finished import Finished, load
 from al_cxr.comparison.inference import area_under_curve, holm, image_samples, sign_flip
 from al_cxr.comparison.paired import paired
 from al_cxr.comparison.savings import times_fewer
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
+from al_cxr.core.seeds import digest, rng
 from al_cxr.pool import seed_set
 from al_cxr.report import estimates, evidence_figures
 from al_cxr.report.evidence import add_evidence, headline, support
@@ -31,7 +32,6 @@ from al_cxr.report.evidence_tables import acquired_tables, cost_tables, savings_
 from al_cxr.report.page import Page
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.trivial import by_source
-from al_cxr.seeds import digest, rng
 
 TB = "tuberculosis"
 STAMP = "phantom · test set 120 images"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from al_cxr.config import Settings
-from al_cxr.errors import UserError
-from al_cxr.experiment import differences, load, merge, parse_override
-from al_cxr.layers import read_layer
+from al_cxr.config.files import differences, load, merge, parse_override
+from al_cxr.config.layers import read_layer
+from al_cxr.core.errors import UserError
 
 EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
 MINIMAL = "data: {sources: [{kind: phantom}]}\n"

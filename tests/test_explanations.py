@@ -12,15 +12,15 @@ from tiny import TINY, write_tiny
 
 from al_cxr import models
 from al_cxr.bundles.explain import explain
-from al_cxr.checkpoint import save_tensors
 from al_cxr.cli import main
 from al_cxr.config import Machine
+from al_cxr.core.checkpoint import save_tensors
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
+from al_cxr.core.records import FitRecord, write
 from al_cxr.data.phantom import PhantomImages
-from al_cxr.errors import UserError
 from al_cxr.explanations import explainer, maps_of
 from al_cxr.fits import Fit, ModelCard
-from al_cxr.metrics import measure
-from al_cxr.records import FitRecord, write
 from al_cxr.runtime import plain
 from al_cxr.scoring import predict
 

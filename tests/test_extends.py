@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from al_cxr.errors import UserError
-from al_cxr.experiment import load, parse_override
+from al_cxr.config.files import load, parse_override
+from al_cxr.core.errors import UserError
 
 BASE = """\
 data: {sources: [{kind: phantom}]}

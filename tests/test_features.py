@@ -16,25 +16,26 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from al_cxr import experiment, models
+from al_cxr import models
 from al_cxr.cli import main
 from al_cxr.config import AugmentSettings, ScannerSettings, Settings
+from al_cxr.config import files as experiment
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import QueryRecord, read
+from al_cxr.core.seeds import stream
 from al_cxr.data import sources
 from al_cxr.data.augment import augment
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
-from al_cxr.errors import UserError
 from al_cxr.evaluate import Loaders, evaluate, find_models
 from al_cxr.features import FOLDER, Views, feature_loader, missing
 from al_cxr.fits import Fit, obtain
 from al_cxr.models.looks import chests, summary
-from al_cxr.records import QueryRecord, read
 from al_cxr.run import run_arm
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.scoring import penultimate, predict
-from al_cxr.seeds import stream
 from al_cxr.workspace import Workspace, open_workspace
 
 timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from al_cxr import enough
+from al_cxr.core import enough
 from al_cxr.data import sources
 from al_cxr.report.trust_tables import slices_table
 from al_cxr.trust.calibration import fit_temperature, heated

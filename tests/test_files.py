@@ -12,8 +12,8 @@ from PIL import Image
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.cli import main
 from al_cxr.config import ManifestSource
+from al_cxr.core.errors import UserError
 from al_cxr.data import manifest
-from al_cxr.errors import UserError
 
 DICOM = bytes(128) + b"DICM" + bytes(200)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from fake_run import fake_run
 
-from al_cxr import progress
-from al_cxr.errors import UserError
-from al_cxr.progress import Progress
-from al_cxr.records import RoundRecord
+from al_cxr.core import progress
+from al_cxr.core.errors import UserError
+from al_cxr.core.progress import Progress
+from al_cxr.core.records import RoundRecord
 from al_cxr.sweeps.estimate import Estimate, Speeds, makespan
 from al_cxr.sweeps.plan import Job, Plan, Step
 from al_cxr.sweeps.progress import SweepProgress

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_cxr.config import DataSettings
+from al_cxr.core.errors import UserError
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
-from al_cxr.errors import UserError
 
 SITES = ("site-a", "site-b", "site-c")
 

@@ -10,10 +10,10 @@ import pytest
 
 from al_cxr.comparison.images import duplicate_groups, read_images, write_images
 from al_cxr.config import PhantomSource
+from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom import load
 from al_cxr.data.store import PixelStore
-from al_cxr.errors import UserError
 
 
 class Named:

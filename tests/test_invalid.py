@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from al_cxr import models, stopping, strategies
+from al_cxr.config.files import load, parse_override
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint, nearest
+from al_cxr.core.records import RoundRecord, read
 from al_cxr.data import sources
-from al_cxr.errors import UserError
-from al_cxr.experiment import load, parse_override
-from al_cxr.nearest import hint, nearest
-from al_cxr.records import RoundRecord, read
 
 MINIMAL = "data: {sources: [{kind: phantom}]}\n"
 

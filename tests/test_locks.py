@@ -15,15 +15,15 @@ import pytest
 from tiny import write_tiny
 
 from al_cxr import fits
+from al_cxr.config.files import load
+from al_cxr.core.locks import alone
 from al_cxr.data import sources
-from al_cxr.experiment import load
-from al_cxr.locks import alone
 from al_cxr.workspace import open_workspace
 
 HOLDER = """\
 import sys, time
 from pathlib import Path
-from al_cxr.locks import alone
+from al_cxr.core.locks import alone
 with alone(Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(60)
@@ -45,7 +45,7 @@ def test_without_locks_the_block_is_entered(tmp_path: Path, monkeypatch: pytest.
     def refuse(self: object) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr("al_cxr.locks.FileLock.acquire", refuse)
+    monkeypatch.setattr("al_cxr.core.locks.FileLock.acquire", refuse)
     entered = []
     with alone(tmp_path / "lock"):
         entered.append(True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from al_cxr.config import LossSettings
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.training.losses import Loss, balanced_weights, build, log_not_p
 from al_cxr.training.mixing import mix
 

@@ -12,17 +12,17 @@ from tiny import science_files, write_tiny
 
 from al_cxr import fits, strategies
 from al_cxr.comparison.finished import Finished, load
+from al_cxr.config.files import load as load_settings
+from al_cxr.config.files import parse_override
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
+from al_cxr.core.seeds import member_seed, rng
 from al_cxr.data import sources
-from al_cxr.errors import UserError
-from al_cxr.experiment import load as load_settings
-from al_cxr.experiment import parse_override
 from al_cxr.fits import Fit
 from al_cxr.pool import Pool
-from al_cxr.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.report.experiment import ensembles, passes
 from al_cxr.run import seed_labels
 from al_cxr.scoring import predict
-from al_cxr.seeds import member_seed, rng
 from al_cxr.statistics import entropy
 from al_cxr.strategies import select
 from al_cxr.sweeps.plan import label_counts, phases, plan

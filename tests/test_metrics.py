@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report, f1_score, log_loss, roc_auc_score
 
-from al_cxr.metrics import macro_f1, measure
+from al_cxr.core.metrics import macro_f1, measure
 
 CLASSES = ("normal", "pneumonia", "tuberculosis")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from al_cxr import strategies
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.strategies import modal, select
 

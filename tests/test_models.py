@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from al_cxr import models
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.models import registry, resnet, weights
 from al_cxr.models.cnn_se import SqueezeExcitation
 

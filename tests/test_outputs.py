@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from al_cxr.errors import UserError
-from al_cxr.outputs import WRITTEN, must_be_free, must_be_ours, write_files
+from al_cxr.core.errors import UserError
+from al_cxr.core.outputs import WRITTEN, must_be_free, must_be_ours, write_files
 from al_cxr.report import figures
 from al_cxr.report.page import LIMITS, Page
 from al_cxr.report.tables import Column, Table

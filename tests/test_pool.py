@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from al_cxr.config import Budget
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.pool import Pool, query_size, seed_set, seed_size, shortfalls
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import al_cxr
-from al_cxr.progress import Progress, Working, between, duration
+from al_cxr.core.progress import Progress, Working, between, duration
 
 
 class Terminal(io.StringIO):

@@ -18,10 +18,10 @@ from tiny import TINY, do_not_report, science_files, write_tiny
 
 from al_cxr import strategies
 from al_cxr.cli import main
-from al_cxr.experiment import load
+from al_cxr.config.files import load
+from al_cxr.core.records import FitRecord, read
 from al_cxr.fits import Fit
 from al_cxr.pool import Pool
-from al_cxr.records import FitRecord, read
 from al_cxr.sweeps import ray_engine
 from al_cxr.sweeps import shards as module
 from al_cxr.sweeps.shards import score_unlabelled, shards

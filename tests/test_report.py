@@ -20,8 +20,8 @@ from tiny import do_not_draw
 
 from al_cxr.cli import main
 from al_cxr.comparison.finished import load
-from al_cxr.errors import UserError
-from al_cxr.metrics import measure
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
 from al_cxr.report import write_evaluation, write_report
 from al_cxr.report.acquired_gallery import SHOWN, acquired_sheet
 from al_cxr.report.evaluation import Judged

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from al_cxr import models
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.models import tfjs
 
 pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")

@@ -83,7 +83,7 @@ def test_a_finished_run_says_so_and_computes_nothing(
 ) -> None:
     before = science_files(finished / "runs" / "tiny")
     stamps = {p: p.stat().st_mtime_ns for p in (finished / "runs").rglob("fit.json")}
-    monkeypatch.setattr("al_cxr.provenance.commit", lambda: "another")
+    monkeypatch.setattr("al_cxr.core.provenance.commit", lambda: "another")
     assert play(finished, "--plan") == 0
     assert play(finished) == 0
     assert science_files(finished / "runs" / "tiny")["experiment.json"] == before["experiment.json"]
@@ -136,7 +136,7 @@ def test_more_seeds_and_arms_only_add_runs(finished: Path, tmp_path: Path, monke
     assert play(tmp_path) == 0
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("fit.json")}
     write_tiny(tmp_path, TINY.replace("arms:\n", "arms:\n  ce-entropy: {strategy: entropy, loss: cross_entropy}\n"))
-    monkeypatch.setattr("al_cxr.provenance.commit", lambda: "another")
+    monkeypatch.setattr("al_cxr.core.provenance.commit", lambda: "another")
     assert play(tmp_path) == 0
     assert all(p.stat().st_mtime_ns == t for p, t in stamps.items())
     assert read(tmp_path / "runs" / "tiny" / "experiment.json")["commit"].endswith(", another")

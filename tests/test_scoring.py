@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.sampling import passes
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.masks import Masks

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from al_cxr import seen
 from al_cxr.cli import main
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 
 timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from al_cxr.enough import FEW
+from al_cxr.core.enough import FEW
 from al_cxr.trust.slices import MOST, age_group, slices
 
 

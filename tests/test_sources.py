@@ -17,12 +17,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from al_cxr import enough
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, Source
+from al_cxr.core import enough
+from al_cxr.core.errors import UserError
 from al_cxr.data import cells, checks, folder, kaggle, manifest, medmnist, sources, splits
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.store import PixelStore
-from al_cxr.errors import UserError
 
 
 def picture(path: Path, value: int = 0) -> None:

@@ -6,9 +6,9 @@ import unicodedata
 
 import pytest
 
+from al_cxr.core.errors import UserError
+from al_cxr.core.names import class_name, known_class, plain
 from al_cxr.data.spelling import patient_key, spell
-from al_cxr.errors import UserError
-from al_cxr.names import class_name, known_class, plain
 
 
 def where(i: int) -> str:

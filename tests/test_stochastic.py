@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 from torchvision.ops import DropBlock2d, StochasticDepth
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.sampling.masks import Masks
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
 from al_cxr.sampling.stochastic import find_sites, refusing_randomness, sampling

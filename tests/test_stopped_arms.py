@@ -13,7 +13,7 @@ from al_cxr.comparison.compare import per_round, per_seed
 from al_cxr.comparison.finished import Finished, load
 from al_cxr.comparison.inference import area_under_curve
 from al_cxr.comparison.paired import paired
-from al_cxr.records import StopRecord
+from al_cxr.core.records import StopRecord
 from al_cxr.report.experiment import last_models, stops
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.terminal import comparison_text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from al_cxr import stopping
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.statistics import PoolStatistics
 from al_cxr.stopping import History, agreement, check, decide, pool_uncertainty
 

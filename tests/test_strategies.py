@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from al_cxr import strategies
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.strategies import Choice, Selection, Strategy, select, top_n
 from al_cxr.strategies.registry import NEEDS

@@ -13,12 +13,12 @@ from tiny import TINY, write_tiny
 from al_cxr import seen
 from al_cxr.cli import main
 from al_cxr.comparison.finished import load as load_finished
+from al_cxr.config.files import load, parse_override
+from al_cxr.core.seeds import digest, loader_hash, masks_hash, stream
 from al_cxr.data import sources
 from al_cxr.evaluate import find_models, seen_by
-from al_cxr.experiment import load, parse_override
 from al_cxr.report.regimes import write_regimes
 from al_cxr.sampling import masks
-from al_cxr.seeds import digest, loader_hash, masks_hash, stream
 from al_cxr.statistics import PoolStatistics
 from al_cxr.sweeps.plan import label_counts, phases, plan, steps
 from al_cxr.sweeps.shards import sampling_of, score_part

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report
 
-from al_cxr.metrics import Metrics, measure
+from al_cxr.core.metrics import Metrics, measure
 from al_cxr.report.classes import always, class_accuracy, majority, per_class
 from al_cxr.report.tables import Column, Table, file_name, number
 

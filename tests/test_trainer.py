@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from al_cxr import models
-from al_cxr.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
 from al_cxr.config import AugmentSettings, LossSettings, TrainSettings
+from al_cxr.core.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
+from al_cxr.core.seeds import rng, stream
 from al_cxr.data.loader import Loader
-from al_cxr.errors import UserError
-from al_cxr.metrics import measure
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
-from al_cxr.seeds import rng, stream
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.trainer import Task, fit, train_step
 from al_cxr.training.training_state import TrainingState

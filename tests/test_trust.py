@@ -12,8 +12,8 @@ from fake_run import ARMS, CLASSES, SPLITS, edit, fake_probs, fake_run, labels
 from sklearn.metrics import roc_auc_score
 
 from al_cxr.comparison.finished import load
-from al_cxr.errors import UserError
-from al_cxr.metrics import measure
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
 from al_cxr.report.page import Page
 from al_cxr.report.tables import Column
 from al_cxr.report.trust import add_trust, worst

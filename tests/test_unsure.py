@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from al_cxr.config import DataSettings
+from al_cxr.core.errors import UserError
 from al_cxr.data import sources
 from al_cxr.data.cells import read_cells
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.spelling import patient_key, spell
-from al_cxr.errors import UserError
 
 
 def spelt(column: str, *cells: str) -> tuple[list[str], str]:

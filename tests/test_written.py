@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from al_cxr.config import DataSettings
-from al_cxr.experiment import load, parse_override
-from al_cxr.written import text_keys
+from al_cxr.config.files import load, parse_override
+from al_cxr.config.written import text_keys
 
 
 def target(folder: Path, written: str, *overrides: str) -> str:

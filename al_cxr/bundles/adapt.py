@@ -17,15 +17,15 @@ from al_cxr.bundles.decoding import decoded
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.bundles.predict import BATCH, serving_runtime
-from al_cxr.checkpoint import save_tensors
+from al_cxr.core.checkpoint import save_tensors
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import write
 from al_cxr.data import dicom
 from al_cxr.data.doubts import told
 from al_cxr.data.gate import Gate, near_copies
 from al_cxr.data.odd import framed
-from al_cxr.errors import UserError
 from al_cxr.fits import Fit
 from al_cxr.models.backbone import Backbone
-from al_cxr.records import write
 
 
 def adapt(

@@ -32,17 +32,17 @@ from al_cxr.bundles.bundle_records import (
     Network,
 )
 from al_cxr.bundles.validation import Validation, read_validation, write_validation
-from al_cxr.checkpoint import save_tensors
 from al_cxr.config import Machine
+from al_cxr.core.checkpoint import save_tensors
+from al_cxr.core.drafts import write_atomically, writing
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import FitRecord, read, write
+from al_cxr.core.seeds import digest_text
 from al_cxr.data.usual import FILE as USUAL
 from al_cxr.data.usual import Usual, read_usual, write_usual
-from al_cxr.drafts import write_atomically, writing
-from al_cxr.errors import UserError
 from al_cxr.fits import Fit, ModelCard
-from al_cxr.records import FitRecord, read, write
 from al_cxr.report.card import card as page
 from al_cxr.runtime import Runtime, plain
-from al_cxr.seeds import digest_text
 from al_cxr.seen import SEEN, read_seen, write_seen
 
 MEMBER_FILES = ("fit.json", "model.json", "model.safetensors")

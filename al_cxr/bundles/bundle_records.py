@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from al_cxr import enough
-from al_cxr.metrics import Metrics
-from al_cxr.records import DataCard, Record
+from al_cxr.core import enough
+from al_cxr.core.metrics import Metrics
+from al_cxr.core.records import DataCard, Record
 from al_cxr.trust.intervals import clopper_pearson
 from al_cxr.trust.operating import doubts
 

@@ -14,13 +14,13 @@ from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundle_records import Abstention, BundleRecord, Decision, Interval, Network, Tested
 from al_cxr.bundles.measured import Split, split
 from al_cxr.bundles.validation import Validation
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
+from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data.usual import FILE as USUAL
 from al_cxr.data.usual import Usual, read_usual
-from al_cxr.errors import UserError
 from al_cxr.evaluate import Named, find_models
 from al_cxr.fits import Fit
-from al_cxr.metrics import measure
-from al_cxr.records import ExperimentRecord, read
 from al_cxr.runtime import Runtime
 from al_cxr.sampling.operators import NoRandomSite
 from al_cxr.sampling.stochastic import find_sites

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.models.backbone import Backbone
 from al_cxr.models.looks import boxes, inverse, sampled
 from al_cxr.models.rnn import RowLSTM

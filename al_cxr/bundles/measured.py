@@ -10,11 +10,11 @@ import numpy as np
 
 from al_cxr.comparison.images import read_images
 from al_cxr.config import DataSettings
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
+from al_cxr.core.records import ExperimentRecord
 from al_cxr.data import sources
-from al_cxr.errors import UserError
 from al_cxr.fits import Fit
-from al_cxr.metrics import measure
-from al_cxr.records import ExperimentRecord
 from al_cxr.trust.ensemble import mean_probs
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from torch import Tensor, nn
 
-from al_cxr.checkpoint import weights_hash
+from al_cxr.core.checkpoint import weights_hash
 from al_cxr.data.loader import FeatureLoader
 from al_cxr.models.backbone import Backbone
 from al_cxr.runtime import Runtime

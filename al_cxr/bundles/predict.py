@@ -26,20 +26,20 @@ from al_cxr.bundles.bundle_records import LARGEST, BundleRecord, columns
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.config import Machine
+from al_cxr.core.drafts import sweep, write_atomically, writing
+from al_cxr.core.errors import UserError
+from al_cxr.core.outputs import must_be_ours
+from al_cxr.core.provenance import versions
+from al_cxr.core.seeds import digest_text
 from al_cxr.data import chest, decode, dicom, gate
 from al_cxr.data.doubts import told
 from al_cxr.data.loader import Loader
 from al_cxr.data.odd import Look
-from al_cxr.drafts import sweep, write_atomically, writing
-from al_cxr.errors import UserError
 from al_cxr.models.backbone import Backbone
-from al_cxr.outputs import must_be_ours
-from al_cxr.provenance import versions
 from al_cxr.runtime import Runtime, plain
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.scoring import predict as softmax_of
-from al_cxr.seeds import digest_text
 from al_cxr.statistics import entropy
 from al_cxr.trust.calibration import heated
 from al_cxr.trust.ensemble import mean_probs, member_statistics

@@ -106,7 +106,7 @@ def fetch(options: argparse.Namespace) -> None:
 
 def _request(options: argparse.Namespace) -> Any:
     from al_cxr.commands.experiments import Request
-    from al_cxr.errors import UserError
+    from al_cxr.core.errors import UserError
 
     if options.data is None and (options.root or options.follow_links or options.patient_folders):
         raise UserError(
@@ -133,7 +133,7 @@ def _source(options: argparse.Namespace) -> Source:
 
 def _goal(options: argparse.Namespace) -> Goal:
     """What the threshold was asked to reach."""
-    from al_cxr.errors import UserError
+    from al_cxr.core.errors import UserError
     from al_cxr.trust.operating import Goal
 
     if options.best is not None:

@@ -8,23 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from al_cxr import enough, provenance, seen
 from al_cxr import evaluate as external
+from al_cxr import seen
 from al_cxr.adaptation import CANNOT, require_enough
 from al_cxr.bundles import evaluate as bundled
 from al_cxr.bundles.bundle import is_bundle, must_be_outside
 from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.bundles.bundling import usual_of
 from al_cxr.config import Machine, Source
+from al_cxr.core import enough, provenance
+from al_cxr.core.errors import UserError
+from al_cxr.core.names import known_class
+from al_cxr.core.outputs import must_be_about, must_be_apart, must_be_free
+from al_cxr.core.progress import Progress
 from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.data.usual import Usual
-from al_cxr.errors import UserError
 from al_cxr.fits import ModelCard
-from al_cxr.names import known_class
-from al_cxr.outputs import must_be_about, must_be_apart, must_be_free
-from al_cxr.progress import Progress
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE
 from al_cxr.runtime import plain

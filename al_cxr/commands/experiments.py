@@ -10,23 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
-from al_cxr import experiment, models, provenance, stopping, strategies
+from al_cxr import models, stopping, strategies
 from al_cxr.assembly import build_model, features_missing
 from al_cxr.comparison.baselines import RECORD as BASELINES
 from al_cxr.comparison.baselines import BaselinesRecord
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config import Arm, FolderSource, ManifestSource, MedmnistSource, Settings, Source, Stop
+from al_cxr.config import files as experiment
+from al_cxr.core import provenance
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint
+from al_cxr.core.outputs import must_be_about, must_be_free
+from al_cxr.core.progress import Working
+from al_cxr.core.records import read
 from al_cxr.data import sources
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.store import PixelStore, default_cache
-from al_cxr.errors import UserError
 from al_cxr.explanations import explainer
-from al_cxr.nearest import hint
-from al_cxr.outputs import must_be_about, must_be_free
 from al_cxr.pool import seed_size
-from al_cxr.progress import Working
-from al_cxr.records import read
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
 from al_cxr.report.index import write_index

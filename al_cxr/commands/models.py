@@ -15,14 +15,14 @@ from al_cxr.bundles.explain import explain as explained
 from al_cxr.bundles.explain import method
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.bundles.predict import answerer, serving_runtime, skipped_file
+from al_cxr.core.errors import UserError
+from al_cxr.core.names import known_class
+from al_cxr.core.progress import Progress
 from al_cxr.data import decode
 from al_cxr.data.doubts import told
 from al_cxr.data.odd import look
 from al_cxr.data.series import Series
 from al_cxr.data.store import cores
-from al_cxr.errors import UserError
-from al_cxr.names import known_class
-from al_cxr.progress import Progress
 from al_cxr.report.figures import must_be_a_figure
 from al_cxr.report.overlay import save_overlay
 from al_cxr.report.tables import file_name

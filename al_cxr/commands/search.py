@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from al_cxr import models, provenance
+from al_cxr import models
 from al_cxr.commands.experiments import Request
 from al_cxr.config import Search, Value
+from al_cxr.core import provenance
+from al_cxr.core.errors import UserError
+from al_cxr.core.outputs import must_be_about
+from al_cxr.core.progress import Progress, duration
 from al_cxr.data import sources
-from al_cxr.errors import UserError
-from al_cxr.outputs import must_be_about
-from al_cxr.progress import Progress, duration
 from al_cxr.report.search import assignments, in_words, write_search_report
 from al_cxr.searching.records import Trial, best, load_trials
 from al_cxr.searching.search import check

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.comparison.finished import Finished
+from al_cxr.core.seeds import digest, rng
 from al_cxr.pool import seed_set, seed_size
-from al_cxr.seeds import digest, rng
 
 
 def acquired(finished: Finished) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The fully labelled models of an experiment: one run folder each, side by side in one folder.
 
 runs/baseline-NAME/baselines.json      BaselinesRecord: what the run folders beside it do not say
-runs/baseline-NAME/MODEL/              a run folder without arms (al_cxr.records) of an architecture or a variant
+runs/baseline-NAME/MODEL/              a run folder without arms (al_cxr.core.records) of an architecture or a variant
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pydantic import Field
 
 from al_cxr.comparison.finished import Finished, load_baseline
 from al_cxr.config import Publication
-from al_cxr.errors import UserError
-from al_cxr.experiment import differences
-from al_cxr.records import Record, read
+from al_cxr.config.files import differences
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import Record, read
 
 RECORD = "baselines.json"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pandas as pd
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.names import known_class
-from al_cxr.records import Timing
+from al_cxr.core.names import known_class
+from al_cxr.core.records import Timing
 
 
 def per_seed(finished: Finished, target: str) -> pd.DataFrame:

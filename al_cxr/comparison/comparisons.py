@@ -16,12 +16,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from al_cxr import enough
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import area_under_curve, holm, percentiles
 from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import Paired, estimate, paired
 from al_cxr.comparison.savings import isotonic, labels_needed, times_fewer
+from al_cxr.core import enough
 
 ALPHA = 0.05
 

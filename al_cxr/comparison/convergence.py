@@ -26,7 +26,7 @@ import pandas as pd
 from scipy.stats import t
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.records import Epoch, FitRecord
+from al_cxr.core.records import Epoch, FitRecord
 
 RISE = 0.02
 """Macro F1 (0..1) between the last two quarters of a training, above which validation was still improving."""

@@ -13,10 +13,10 @@ from safetensors.numpy import load_file
 
 from al_cxr.comparison.images import read_images
 from al_cxr.config import Settings
-from al_cxr.errors import UserError
-from al_cxr.invalid import EDITED, first_reason
-from al_cxr.nearest import hint
-from al_cxr.records import (
+from al_cxr.core.errors import UserError
+from al_cxr.core.invalid import EDITED, first_reason
+from al_cxr.core.nearest import hint
+from al_cxr.core.records import (
     BaselineRecord,
     ExperimentRecord,
     FitRecord,

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from al_cxr.core.drafts import write_atomically
+from al_cxr.core.errors import UserError
 from al_cxr.data import duplicates
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore
-from al_cxr.drafts import write_atomically
-from al_cxr.errors import UserError
 
 FILE = "images.csv"
 ALWAYS = ("index", "name", "label", "split", "patient_id", "source")

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from al_cxr.seeds import rng
+from al_cxr.core.seeds import rng
 from al_cxr.trust.intervals import LEVEL
 
 EXACT = 20

@@ -20,8 +20,8 @@ from al_cxr.comparison.inference import (
     seed_noise,
     sign_flip,
 )
-from al_cxr.errors import UserError
-from al_cxr.records import BaselineRecord, RoundRecord
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import BaselineRecord, RoundRecord
 from al_cxr.trust.intervals import mean_interval
 
 

@@ -1,7 +1,7 @@
 """The settings of an experiment as frozen, validated objects.
 
 Science settings (all sections but `machine`) change the result and are hashed; `machine` settings change only the speed
-and are not. `al_cxr.experiment` reads them from YAML.
+and are not. `al_cxr.config.files` reads them from YAML.
 """
 
 from al_cxr.config.baseline import Baseline, Figures, Publication, Variant

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from al_cxr.config.section import Section
-from al_cxr.names import class_name, plain
+from al_cxr.core.names import class_name, plain
 
 ClassName = Annotated[str, AfterValidator(class_name)]
 SourceName = Annotated[str, AfterValidator(plain)]

@@ -13,8 +13,8 @@ from al_cxr.config.machine import Machine
 from al_cxr.config.search import Search
 from al_cxr.config.section import Section
 from al_cxr.config.training import LossSettings, ModelSettings, TrainSettings
-from al_cxr.invalid import reasons
-from al_cxr.nearest import hint
+from al_cxr.core.invalid import reasons
+from al_cxr.core.nearest import hint
 
 RESERVED = ("all", "arms", "baseline", "evaluations", "figures", "fits", "tables")
 """What no regime may be called: its folder lies beside these."""

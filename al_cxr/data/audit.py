@@ -10,6 +10,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from al_cxr.core.errors import UserError
+from al_cxr.core.progress import Progress
 from al_cxr.data import checks, dicom, duplicates
 from al_cxr.data.dataset import SPLITS, Dataset, Images
 from al_cxr.data.doubts import told
@@ -17,8 +19,6 @@ from al_cxr.data.odd import Odd, look, odd_files
 from al_cxr.data.shortcuts import Shortcut, by_brightness, by_source, cramers_v
 from al_cxr.data.store import cores
 from al_cxr.data.usual import features, fit
-from al_cxr.errors import UserError
-from al_cxr.progress import Progress
 
 NOTABLE = 0.10
 """Gain in balanced accuracy over always giving one answer, from which on a shortcut is worth a warning."""

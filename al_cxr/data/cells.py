@@ -7,8 +7,8 @@ import io
 import re
 from pathlib import Path
 
-from al_cxr.errors import UserError
-from al_cxr.names import plain
+from al_cxr.core.errors import UserError
+from al_cxr.core.names import plain
 
 MAX_BYTES = 256 * 2**20
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".ods", ".json", ".jsonl", ".parquet", ".feather")

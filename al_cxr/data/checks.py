@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from al_cxr import enough
+from al_cxr.core import enough
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.splits import class_counts
 

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from al_cxr.core.names import known_class
 from al_cxr.data.decode import Reading
-from al_cxr.names import known_class
 
 SPLITS = ("train", "val", "test")
 

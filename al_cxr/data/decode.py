@@ -36,8 +36,8 @@ from PIL import (  # the plugins of FORMATS are registered here, once, and not b
     WebPImagePlugin,  # noqa: F401
 )
 
+from al_cxr.core.errors import UserError
 from al_cxr.data import depth, dicom
-from al_cxr.errors import UserError
 
 VERSION = 2
 """Counted up whenever `read` gives other pixels for the same bytes, so that old pixel stores are not reused."""

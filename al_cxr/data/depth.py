@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 
 BITS = (8, 10, 12, 14, 16)
 """Depths that are guessed; a file may state any."""

@@ -10,9 +10,9 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.series import Series
-from al_cxr.errors import UserError
 
 ROOT_OPTION = "--root FOLDER (in an experiment file root: of the source)"
 LINKS_OPTION = "--follow-links (in an experiment file follow_links: true of the source)"

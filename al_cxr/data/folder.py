@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.config import DataSettings, FolderSource
+from al_cxr.core.errors import UserError
 from al_cxr.data import dicom, splits
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.files import FileImages, Root
 from al_cxr.data.spelling import spell, split_name
-from al_cxr.errors import UserError
 
 PATIENTS = "where they are patients, say --patient-folders (in an experiment file patient_folders: true of the source)"
 DEEPEST = 8

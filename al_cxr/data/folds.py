@@ -11,9 +11,9 @@ import dataclasses
 import numpy as np
 
 from al_cxr.config import DataSettings
+from al_cxr.core.errors import UserError
 from al_cxr.data import splits
 from al_cxr.data.dataset import Dataset
-from al_cxr.errors import UserError
 
 NOTE = "fold "
 """What the note of a fold begins with: it is true of that fold alone."""

@@ -15,12 +15,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from al_cxr.core.enough import FEW
 from al_cxr.data import duplicates
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.odd import Look, chestless, framed, look
 from al_cxr.data.store import PixelStore
 from al_cxr.data.usual import Usual, features, fit
-from al_cxr.enough import FEW
 
 VERSION = 1
 """Goes up whenever something else is said of the same image."""

@@ -13,9 +13,9 @@ import dataclasses
 import numpy as np
 
 from al_cxr.config import DataSettings
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint
 from al_cxr.data.dataset import Dataset, take
-from al_cxr.errors import UserError
-from al_cxr.nearest import hint
 
 
 def hold_out(dataset: Dataset, settings: DataSettings) -> Dataset:

@@ -8,8 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from al_cxr.drafts import remedy
-from al_cxr.errors import CannotWrite, UserError
+from al_cxr.core.drafts import remedy
+from al_cxr.core.errors import CannotWrite, UserError
 
 DEFAULT_SLUG = "muhammadrehan00/chest-xray-dataset"
 """Normal, pneumonia and tuberculosis in train/val/test."""

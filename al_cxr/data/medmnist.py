@@ -16,12 +16,12 @@ import pandas as pd
 from PIL import Image
 
 from al_cxr.config import DataSettings, MedmnistSource
+from al_cxr.core.drafts import remedy
+from al_cxr.core.errors import CannotWrite, UserError
+from al_cxr.core.names import class_name
+from al_cxr.core.nearest import hint
 from al_cxr.data import decode, splits
 from al_cxr.data.dataset import SPLITS, Dataset
-from al_cxr.drafts import remedy
-from al_cxr.errors import CannotWrite, UserError
-from al_cxr.names import class_name
-from al_cxr.nearest import hint
 
 MAX_BYTES = 16 * 2**30
 """Of one array: above the largest published one (TissueMNIST at 224 pixels, 8.3 GB)."""

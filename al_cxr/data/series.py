@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from al_cxr.core.errors import UserError
 from al_cxr.data import decode
-from al_cxr.errors import UserError
 
 VOTES = 48
 """Files that are decoded to find it, evenly spread over all that have more than 8 bits."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from al_cxr.core.metrics import Metrics, measure
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.usual import brightness
-from al_cxr.metrics import Metrics, measure
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 
+from al_cxr.core.errors import UserError
+from al_cxr.core.names import class_name, plain
+from al_cxr.core.nearest import hint, same_meaning
 from al_cxr.data.unknown import is_empty, is_undecided, is_unknown
-from al_cxr.errors import UserError
-from al_cxr.names import class_name, plain
-from al_cxr.nearest import hint, same_meaning
 
 _SPLITS = {
     "train": "train",

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.config import DataSettings
+from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import SPLITS, Dataset
-from al_cxr.errors import UserError
 
 
 def assign(labels_N: np.ndarray, patients_N: list[str], fractions: Mapping[str, float], seed: int) -> np.ndarray:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from al_cxr.core.errors import UserError
+from al_cxr.core.progress import Progress
 from al_cxr.data.dataset import Images
 from al_cxr.data.doubts import listed
-from al_cxr.errors import UserError
-from al_cxr.progress import Progress
 
 
 def changed(images: Images, digests: list[str], workers: int, progress: bool) -> str:

@@ -19,16 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from al_cxr import records
+from al_cxr.core import records
+from al_cxr.core.drafts import remedy, write_atomically
+from al_cxr.core.errors import CannotWrite, UserError
+from al_cxr.core.progress import Progress
 from al_cxr.data import decode
 from al_cxr.data.dataset import Dataset, Images
 from al_cxr.data.decode import Reading
 from al_cxr.data.doubts import told
 from al_cxr.data.splits import class_counts
 from al_cxr.data.stale import changed
-from al_cxr.drafts import remedy, write_atomically
-from al_cxr.errors import CannotWrite, UserError
-from al_cxr.progress import Progress
 
 PIXELS, INDEX = "pixels.u8", "index.json"
 WINDOW = 512

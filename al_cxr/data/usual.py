@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from al_cxr.checkpoint import load_tensors, save_tensors
-from al_cxr.errors import UserError
+from al_cxr.core.checkpoint import load_tensors, save_tensors
+from al_cxr.core.errors import UserError
 
 FILE = "usual.safetensors"
 """In a run folder and in a bundle."""

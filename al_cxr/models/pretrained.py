@@ -11,11 +11,11 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor
 
-from al_cxr.errors import Unavailable, UserError
+from al_cxr.core.errors import Unavailable, UserError
+from al_cxr.core.nearest import hint, nearest
 from al_cxr.models.backbone import Backbone, NoGrid
 from al_cxr.models.registry import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
-from al_cxr.nearest import hint, nearest
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$", description="of a model in timm, with or without its tag")]
 Layers = Annotated[

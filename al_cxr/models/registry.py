@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from torch import nn
 
-from al_cxr.errors import UserError
-from al_cxr.invalid import reasons
-from al_cxr.nearest import hint
+from al_cxr.core.errors import UserError
+from al_cxr.core.invalid import reasons
+from al_cxr.core.nearest import hint
 
 MIN_SIZE = 28
 """Smallest image side, in pixels, that every architecture accepts."""

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from al_cxr.errors import Unavailable
+from al_cxr.core.errors import Unavailable
 from al_cxr.models.registry import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 

@@ -16,7 +16,7 @@ from timm.models import ResNet, build_model_with_cfg, generate_default_cfgs, reg
 from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 
 BLOCKS = (3, 4, 6, 3)
 EPS = 1e-3

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.models.backbone import Backbone
 
 Tune = Literal["all", "last", "frozen"]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import nn
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.models.layers import outputs_of
 from al_cxr.models.registry import Probability, Units, register
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from al_cxr.errors import Unavailable, UserError
+from al_cxr.core.errors import Unavailable, UserError
 from al_cxr.models import tfjs
 
 # Options that several architectures share.

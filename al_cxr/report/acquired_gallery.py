@@ -6,14 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.errors import UserError
-from al_cxr.records import QueryRecord
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import QueryRecord
+from al_cxr.core.seeds import digest_text
 from al_cxr.report.figures import plain, tail
 from al_cxr.report.fits import Radiographs, add_earlier
 from al_cxr.report.gallery import ACROSS, Maps, Tile, sheet
 from al_cxr.report.page import Page
 from al_cxr.report.tables import escape, file_name, stamp
-from al_cxr.seeds import digest_text
 
 SHOWN = 2 * ACROSS
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from al_cxr.comparison.baselines import Baselines, load_baselines
-from al_cxr.records import ExperimentRecord
+from al_cxr.core.records import ExperimentRecord
 from al_cxr.report.baseline_table import models_table
 from al_cxr.report.classes import class_accuracy, per_class
 from al_cxr.report.fits import Radiographs, add_fit

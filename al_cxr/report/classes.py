@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from al_cxr.metrics import Metrics, measure
+from al_cxr.core.metrics import Metrics, measure
 from al_cxr.report.tables import Column, Table, escape
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from al_cxr.metrics import Metrics
+from al_cxr.core.metrics import Metrics
 from al_cxr.report import figures
 from al_cxr.report.classes import per_class
 from al_cxr.report.page import LIMITS, Page

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from al_cxr import enough
 from al_cxr.comparison import comparisons
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.inference import supports
 from al_cxr.comparison.paired import paired
+from al_cxr.core import enough
 from al_cxr.report import evidence_figures as figures
 from al_cxr.report import evidence_tables as tables
 from al_cxr.report.estimates import beside, between, labels, labels_between, p_value, times

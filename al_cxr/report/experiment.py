@@ -10,7 +10,7 @@ import numpy as np
 
 from al_cxr.comparison.compare import per_round, per_seed
 from al_cxr.comparison.finished import Finished, load
-from al_cxr.metrics import Metrics
+from al_cxr.core.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class

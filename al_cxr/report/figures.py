@@ -20,10 +20,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from al_cxr.drafts import write_atomically
-from al_cxr.metrics import Metrics
-from al_cxr.outputs import must_be_ours
-from al_cxr.records import Epoch
+from al_cxr.core.drafts import write_atomically
+from al_cxr.core.metrics import Metrics
+from al_cxr.core.outputs import must_be_ours
+from al_cxr.core.records import Epoch
 
 # Okabe & Ito: told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (

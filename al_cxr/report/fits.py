@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.errors import UserError
-from al_cxr.invalid import EDITED
+from al_cxr.core.errors import UserError
+from al_cxr.core.invalid import EDITED
 from al_cxr.report import figures
 from al_cxr.report.gallery import ACROSS, Explain, Tile, sheet
 from al_cxr.report.page import Page

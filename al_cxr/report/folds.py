@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from al_cxr import enough, provenance
 from al_cxr.comparison.baselines import Baselines, load_baselines
 from al_cxr.comparison.finished import Finished
+from al_cxr.core import enough, provenance
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
 from al_cxr.data.folds import NOTE
-from al_cxr.errors import UserError
-from al_cxr.metrics import measure
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.page import LIMITS, Page, warnings
 from al_cxr.report.tables import Column, Table, escape, file_name

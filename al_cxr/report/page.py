@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import yaml
 
-from al_cxr.errors import UserError
-from al_cxr.outputs import must_be_free, write_files
-from al_cxr.records import DataCard, ExperimentRecord
+from al_cxr.core.errors import UserError
+from al_cxr.core.outputs import must_be_free, write_files
+from al_cxr.core.records import DataCard, ExperimentRecord
 from al_cxr.report.document import Block, Facts, Listing, Picture, Tabulated
 from al_cxr.report.figures import Figure, png
 from al_cxr.report.html import render

@@ -12,8 +12,8 @@ import pandas as pd
 import yaml
 
 from al_cxr.config import Dimension, Settings, Value
-from al_cxr.errors import UserError
-from al_cxr.records import ExperimentRecord, read
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
 from al_cxr.report.tables import MISSING, Column, Kind, Table, escape, number
 from al_cxr.searching.records import Objective, SearchRecord, Trial, best, load_trials, nested

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from al_cxr.records import DataCard
+from al_cxr.core.records import DataCard
 
 Kind = Literal["text", "count", "percent", "points", "area", "seconds"]
 MISSING = "—"

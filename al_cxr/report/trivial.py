@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.metrics import Metrics, measure
+from al_cxr.core.metrics import Metrics, measure
 from al_cxr.report.classes import always, majority
 
 

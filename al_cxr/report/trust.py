@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.enough import FEW
-from al_cxr.errors import UserError
-from al_cxr.records import BaselineRecord, RoundRecord
+from al_cxr.core.enough import FEW
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import BaselineRecord, RoundRecord
 from al_cxr.report import calibration_tables, trust_figures, trust_tables
 from al_cxr.report.page import Page
 from al_cxr.report.tables import escape, file_name

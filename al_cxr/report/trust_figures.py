@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from al_cxr.enough import FEW
+from al_cxr.core.enough import FEW
 from al_cxr.report.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
 from al_cxr.trust.calibration import heated, reliability
 from al_cxr.trust.predicted import Predicted

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from al_cxr.enough import FEW, LEAST
+from al_cxr.core.enough import FEW, LEAST
 from al_cxr.report.tables import MISSING, Column, Table, escape, number
 from al_cxr.trust.intervals import Estimate
 from al_cxr.trust.operating import GOALS, per_thousand

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.sampling.graph import Cut, Uncuttable, bytes_of, cut
 from al_cxr.sampling.masks import Masks, Site
 from al_cxr.sampling.operators import NoRandomSite

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from al_cxr.core.seeds import rng
 from al_cxr.sampling.operators import called
-from al_cxr.seeds import rng
 
 BYTES = 256 * 2**20
 """Masks kept between batches, at most; what does not fit is drawn again, to the same bits."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 
 
 class SamplingError(UserError):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 from al_cxr.sampling.engine import Batch, Engine, Sampling, engine, probabilities
 from al_cxr.sampling.moments import Moments
 from al_cxr.sampling.race import Race, Racing

@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import Field
 
 from al_cxr.config import Dimension, Value
-from al_cxr.experiment import merge
-from al_cxr.metrics import Metrics
-from al_cxr.records import Record, Timing, read
+from al_cxr.config.files import merge
+from al_cxr.core.metrics import Metrics
+from al_cxr.core.records import Record, Timing, read
 
 Objective = Literal["macro_f1", "target_f1", "loss"]
 

@@ -17,14 +17,14 @@ import numpy as np
 
 from al_cxr import models
 from al_cxr.config import Budget, Dimension, Search, Settings, Value
-from al_cxr.errors import UserError
-from al_cxr.experiment import differences, merge, validate
-from al_cxr.metrics import measure
+from al_cxr.config.files import differences, merge, validate
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import measure
+from al_cxr.core.records import Timing, read, write
+from al_cxr.core.seeds import rng, stream
 from al_cxr.pool import seed_set, seed_size
-from al_cxr.records import Timing, read, write
 from al_cxr.scoring import predict
 from al_cxr.searching.records import MeasuredRecord, SearchRecord, Trial, load_trials, nested, trial_folder
-from al_cxr.seeds import rng, stream
 from al_cxr.training.trainer import Diverged, fit
 from al_cxr.workspace import Workspace, note_commit, reopen
 

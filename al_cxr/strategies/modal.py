@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from al_cxr.errors import UserError
-from al_cxr.nearest import hint
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint
 from al_cxr.statistics import PoolStatistics
 from al_cxr.strategies.registry import Choice, Strategy, top_n
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from al_cxr.errors import UserError
-from al_cxr.nearest import hint, nearest
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint, nearest
 from al_cxr.statistics import PoolStatistics
 
 OF_SEVERAL = (

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from al_cxr import strategies
+from al_cxr.core.progress import between
 from al_cxr.data.store import cores
-from al_cxr.progress import between
 from al_cxr.runtime import Unsupported
 from al_cxr.scoring import predict
 from al_cxr.speeds import passes_speed

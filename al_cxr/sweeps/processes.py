@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from al_cxr.config import Settings
-from al_cxr.errors import UserError
-from al_cxr.progress import mute
+from al_cxr.core.errors import UserError
+from al_cxr.core.progress import mute
 from al_cxr.workspace import Workspace, reopen
 
 J = TypeVar("J")

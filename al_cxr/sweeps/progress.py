@@ -12,9 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from al_cxr.errors import UserError
-from al_cxr.progress import INTERVAL, Progress, Say, duration
-from al_cxr.records import BaselineRecord, RoundRecord, read
+from al_cxr.core.errors import UserError
+from al_cxr.core.progress import INTERVAL, Progress, Say, duration
+from al_cxr.core.records import BaselineRecord, RoundRecord, read
 from al_cxr.sweeps.estimate import Estimate, Speeds, makespan
 from al_cxr.sweeps.plan import Job, Step
 

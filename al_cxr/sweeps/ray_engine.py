@@ -21,12 +21,12 @@ import numpy as np
 from torch import nn
 
 from al_cxr.config import Ray, Settings
+from al_cxr.core.errors import UserError
+from al_cxr.core.locks import alone
+from al_cxr.core.progress import mute
+from al_cxr.core.records import FitRecord, read
 from al_cxr.data.store import default_cache
-from al_cxr.errors import UserError
 from al_cxr.fits import Fit
-from al_cxr.locks import alone
-from al_cxr.progress import mute
-from al_cxr.records import FitRecord, read
 from al_cxr.sweeps.shards import Work
 from al_cxr.workspace import Workspace, reopen
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from torch import nn
 
+from al_cxr.core.seeds import rng
 from al_cxr.fits import Fit
 from al_cxr.pool import Pool
 from al_cxr.runtime import DTYPES
@@ -22,7 +23,6 @@ from al_cxr.sampling.passes import monte_carlo, race_over, sampler_of
 from al_cxr.sampling.race import Racing
 from al_cxr.sampling.scores import SCORES
 from al_cxr.scoring import penultimate, score_pool
-from al_cxr.seeds import rng
 from al_cxr.statistics import PoolStatistics
 from al_cxr.strategies import Strategy
 from al_cxr.trust.calibration import fit_temperature

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from al_cxr.core.progress import Say, Working, duration
+from al_cxr.core.records import BaselineRecord, write
+from al_cxr.core.seeds import digest, loader_hash, member_seed
 from al_cxr.fits import obtain
-from al_cxr.progress import Say, Working, duration
-from al_cxr.records import BaselineRecord, write
 from al_cxr.run import run_arm, seed_labels
-from al_cxr.seeds import digest, loader_hash, member_seed
 from al_cxr.sweeps.estimate import Estimate, crowd, measure
 from al_cxr.sweeps.plan import Job, baseline_path, phases, plan, steps
 from al_cxr.sweeps.processes import perform_all

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from al_cxr.config import TrainSettings
-from al_cxr.seeds import rng
+from al_cxr.core.seeds import rng
 
 
 def usable(labelled: int, batch_size: int) -> int:

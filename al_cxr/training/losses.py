@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from al_cxr.config import LossSettings
-from al_cxr.errors import UserError
+from al_cxr.core.errors import UserError
 
 
 class Loss(nn.Module):

@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from al_cxr.config import TrainSettings
+from al_cxr.core.errors import UserError
+from al_cxr.core.metrics import macro_f1
+from al_cxr.core.progress import Progress
+from al_cxr.core.records import Epoch
+from al_cxr.core.seeds import stream
 from al_cxr.data.loader import Loader
-from al_cxr.errors import UserError
-from al_cxr.metrics import macro_f1
-from al_cxr.progress import Progress
-from al_cxr.records import Epoch
 from al_cxr.runtime import Runtime
 from al_cxr.scoring import predict
-from al_cxr.seeds import stream
 from al_cxr.training.length import orders, part_steps
 from al_cxr.training.mixing import mix
 from al_cxr.training.training_state import TrainingState

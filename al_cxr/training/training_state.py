@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from al_cxr.checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from al_cxr.config import TrainSettings
+from al_cxr.core.checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
+from al_cxr.core.records import Epoch
 from al_cxr.models.tuning import parameter_groups
-from al_cxr.records import Epoch
 from al_cxr.runtime import Runtime
 
 WORST = -1e300

@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 from scipy.stats import spearmanr
 
-from al_cxr import enough
+from al_cxr.core import enough
 from al_cxr.statistics import entropy
 from al_cxr.trust.intervals import Statistics
 
@@ -66,7 +66,7 @@ def heated(probs_NC: np.ndarray, temperature: float) -> np.ndarray:
 def fit_temperature(probs_NC: np.ndarray, labels_N: np.ndarray) -> Temperature:
     """The temperature with the smallest negative log-likelihood on these (validation) images (Guo et al. 2017).
 
-    Where the images are too few for one, or too few of them answered wrongly (al_cxr.enough), the answers are no surer
+    Where the images are too few for one, or too few of them answered wrongly (core.enough), the answers are no surer
     on average than Laplace's rule allows, and fewer than 20 images never make them surer than they were; the note says
     so. Where nothing can be learned, 1 with a note. Temperatures lie in 0.05..20.
     """

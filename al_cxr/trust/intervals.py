@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import binomtest, t
 
-from al_cxr.seeds import rng
+from al_cxr.core.seeds import rng
 
 LEVEL = 0.95
 DRAWS = 1000

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from al_cxr import enough
+from al_cxr.core import enough
 from al_cxr.trust.intervals import clopper_pearson
 
 BEST = {"f1": "the best F1", "accuracy": "the best accuracy"}
@@ -71,7 +71,7 @@ def choose(scores_N: np.ndarray, positive_N: np.ndarray, goal: Goal) -> Threshol
     """The threshold that reaches the goal on these (validation) images and gives least of the other figure away.
 
     `scores_N` is P(target), `positive_N` who has it. There is none where the images of one of the two kinds are too few
-    (al_cxr.enough), and where the goal takes flagging everybody (sensitivity) or nobody who is ill (specificity).
+    (al_cxr.core.enough), and where the goal takes flagging everybody (sensitivity) or nobody who is ill (specificity).
     """
     scores_N, positive_N = np.asarray(scores_N, np.float64), np.asarray(positive_N, bool)
     if scores_N.shape != positive_N.shape:

@@ -113,7 +113,7 @@ def auc(scores_N: np.ndarray, positive_N: np.ndarray, counts_BN: np.ndarray) -> 
 
 
 def performance(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None) -> Statistics:
-    """Statistics for `intervals.bootstrap`, all in 0..1 and as in al_cxr.metrics: `accuracy`, `macro_f1`, `f1_0`.. and
+    """Statistics for `intervals.bootstrap`, all in 0..1 and as in core.metrics: `accuracy`, `macro_f1`, `f1_0`.. and
     `auc_0`.. a class, `roc_auc` (mean over classes), and for the target (None: no class) at `threshold` on its
     probability what `answers` measures; NaN without a threshold.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from al_cxr.enough import FEW
+from al_cxr.core.enough import FEW
 
 COLUMNS = ("source", "sex", "age", "view")
 MOST = 12

@@ -11,9 +11,9 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from al_cxr.errors import UserError
-from al_cxr.invalid import EDITED
-from al_cxr.metrics import Metrics
+from al_cxr.core.errors import UserError
+from al_cxr.core.invalid import EDITED
+from al_cxr.core.metrics import Metrics
 from al_cxr.trust.calibration import log_probs
 from al_cxr.trust.predicted import Predicted
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from al_cxr.drafts import writing
+from al_cxr.core.drafts import writing
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from al_cxr.errors import UserError
-from al_cxr.nearest import hint, nearest
-from al_cxr.written import as_written
+from al_cxr.config.written import as_written
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint, nearest
 
 MAX_BYTES = 1_000_000
 

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from al_cxr.drafts import write_atomically
-from al_cxr.errors import UserError
+from al_cxr.core.drafts import write_atomically
+from al_cxr.core.errors import UserError
 
 
 def weights_hash(model: nn.Module) -> str:

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
 
-from al_cxr.errors import UserError
-from al_cxr.nearest import hint
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint
 
 _NUMBER = re.compile(r"[+-]?\d{1,15}([.,]\d{1,15})?", re.ASCII)
 

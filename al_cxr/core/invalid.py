@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from al_cxr.nearest import nearest
+from al_cxr.core.nearest import nearest
 
 _WHOLE, _NUMBER, _YES_NO = "must be a whole number", "must be a number", "must be true or false"
 _LIST, _MAPPING = "must be a list, such as [0, 1]", "must have keys with values below it"

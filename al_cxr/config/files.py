@@ -13,12 +13,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from al_cxr.config import Settings
-from al_cxr.errors import UserError
-from al_cxr.invalid import reasons
-from al_cxr.layers import Layer, chain
-from al_cxr.layers import profile as profile_layers
-from al_cxr.nearest import hint
-from al_cxr.written import as_written, sections_in
+from al_cxr.config.layers import Layer, chain
+from al_cxr.config.layers import profile as profile_layers
+from al_cxr.config.written import as_written, sections_in
+from al_cxr.core.errors import UserError
+from al_cxr.core.invalid import reasons
+from al_cxr.core.nearest import hint
 
 APART = ("extends", "profiles")
 """Keys of a file that are no settings."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from al_cxr.errors import CannotWrite
+from al_cxr.core.errors import CannotWrite
 
 DAY = 86_400
 """Seconds after which a draft is a leftover, whoever wrote it."""

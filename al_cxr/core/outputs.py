@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from al_cxr.config import FolderSource, Source
-from al_cxr.drafts import sweep, write_atomically
-from al_cxr.errors import UserError
+from al_cxr.core.drafts import sweep, write_atomically
+from al_cxr.core.errors import UserError
 
 WRITTEN = "written.sha256"
 

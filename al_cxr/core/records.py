@@ -25,10 +25,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from al_cxr.drafts import write_atomically
-from al_cxr.errors import UserError
-from al_cxr.invalid import EDITED, first_reason
-from al_cxr.metrics import Metrics
+from al_cxr.core.drafts import write_atomically
+from al_cxr.core.errors import UserError
+from al_cxr.core.invalid import EDITED, first_reason
+from al_cxr.core.metrics import Metrics
 
 
 class Record(BaseModel):
