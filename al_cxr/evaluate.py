@@ -18,9 +18,9 @@ from al_cxr.config import DataSettings, Machine, Settings
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
-from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.features import feature_loader
 from al_cxr.fits import Fit, ModelCard

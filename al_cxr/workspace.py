@@ -22,9 +22,10 @@ from al_cxr.core.drafts import sweep, write_atomically
 from al_cxr.core.errors import UserError
 from al_cxr.core.invalid import first_reason
 from al_cxr.core.records import DataCard, ExperimentRecord, fits_folder, read, write
-from al_cxr.data import gate, sources, usual
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.quality import gate, usual
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, card, default_cache
 from al_cxr.pool import shortfalls
 from al_cxr.runtime import Runtime, resolve

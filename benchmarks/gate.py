@@ -12,9 +12,9 @@ import time
 import numpy as np
 import pandas as pd
 
-from al_cxr.data import gate
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.phantom import PhantomImages
+from al_cxr.data.phantom.source import PhantomImages
+from al_cxr.data.quality import gate
 from al_cxr.data.store import PixelStore
 
 DRAWN = 200

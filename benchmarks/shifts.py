@@ -36,8 +36,8 @@ from al_cxr.bundles.predict import BATCH, serving_runtime
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import write_atomically
-from al_cxr.data import sources
 from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.runtime import Runtime

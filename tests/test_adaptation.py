@@ -20,7 +20,7 @@ from al_cxr.bundles.predict import answerer, serving_runtime
 from al_cxr.cli import main
 from al_cxr.core.errors import UserError
 from al_cxr.data.decode import decode
-from al_cxr.data.phantom import PhantomImages
+from al_cxr.data.phantom.source import PhantomImages
 from al_cxr.models import build
 from al_cxr.models.backbone import Head
 

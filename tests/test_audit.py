@@ -17,13 +17,14 @@ from scipy.ndimage import gaussian_filter
 
 from al_cxr.config import DataSettings, ManifestSource, MedmnistSource, PhantomSource
 from al_cxr.core.errors import UserError
-from al_cxr.data import duplicates, manifest, medmnist
-from al_cxr.data.audit import audit, shared_patients
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import Reading, decode_bytes, read
-from al_cxr.data.odd import odd_files
-from al_cxr.data.shortcuts import by_brightness, by_source, cramers_v
-from al_cxr.data.usual import brightness
+from al_cxr.data.quality import duplicates
+from al_cxr.data.quality.audit import audit, shared_patients
+from al_cxr.data.quality.odd import odd_files
+from al_cxr.data.quality.shortcuts import by_brightness, by_source, cramers_v
+from al_cxr.data.quality.usual import brightness
+from al_cxr.data.sources import manifest, medmnist
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import contact_sheet, copies_sheet, reader, show
 

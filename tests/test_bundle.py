@@ -30,9 +30,9 @@ from al_cxr.config import DataSettings
 from al_cxr.core.enough import FEW
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import ExperimentRecord, read
-from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.phantom import standing
+from al_cxr.data.phantom.source import standing
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.models.backbone import Backbone
 from al_cxr.trust.calibration import fit_temperature, heated

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from al_cxr.data import chest, phantom
+from al_cxr.data import chest
+from al_cxr.data.phantom import source as phantom
 from al_cxr.models.looks import chests
 
 

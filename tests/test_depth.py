@@ -16,8 +16,8 @@ from test_decode import RAMP, encoded
 
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
-from al_cxr.data.files import FileImages, Root
 from al_cxr.data.series import Series
+from al_cxr.data.sources.files import FileImages, Root
 
 Y, X = np.mgrid[:64, :64]
 CHEST = (1900 + 1500 * np.sin(X / 9) * np.cos(Y / 7) + np.random.default_rng(0).normal(0, 30, (64, 64))).clip(0, 4000)

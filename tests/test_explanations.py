@@ -18,7 +18,7 @@ from al_cxr.core.checkpoint import save_tensors
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import FitRecord, write
-from al_cxr.data.phantom import PhantomImages
+from al_cxr.data.phantom.source import PhantomImages
 from al_cxr.explanations import explainer, maps_of
 from al_cxr.fits import Fit, ModelCard
 from al_cxr.runtime import plain

@@ -23,9 +23,9 @@ from al_cxr.config import files as experiment
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import QueryRecord, read
 from al_cxr.core.seeds import stream
-from al_cxr.data import sources
 from al_cxr.data.augment import augment
 from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluate import Loaders, evaluate, find_models
 from al_cxr.features import FOLDER, Views, feature_loader, missing

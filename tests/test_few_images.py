@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 from al_cxr.core import enough
-from al_cxr.data import sources
+from al_cxr.data.sources import registry as sources
 from al_cxr.report.trust_tables import slices_table
 from al_cxr.trust.calibration import fit_temperature, heated
 from al_cxr.trust.predicted import Group, Predicted

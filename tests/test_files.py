@@ -13,7 +13,7 @@ from al_cxr.bundles.inputs import find_inputs
 from al_cxr.cli import main
 from al_cxr.config import ManifestSource
 from al_cxr.core.errors import UserError
-from al_cxr.data import manifest
+from al_cxr.data.sources import manifest
 
 DICOM = bytes(128) + b"DICM" + bytes(200)
 

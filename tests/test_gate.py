@@ -13,13 +13,14 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from al_cxr.config import DataSettings, ManifestSource, PhantomSource
-from al_cxr.data import gate, manifest
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import decode_bytes
-from al_cxr.data.odd import framed, look, look_at_file
-from al_cxr.data.phantom import PhantomImages
+from al_cxr.data.phantom.source import PhantomImages
+from al_cxr.data.quality import gate
+from al_cxr.data.quality.odd import framed, look, look_at_file
+from al_cxr.data.quality.usual import features, fit
+from al_cxr.data.sources import manifest
 from al_cxr.data.store import PixelStore
-from al_cxr.data.usual import features, fit
 
 SETTINGS = DataSettings(sources=[PhantomSource(kind="phantom")])
 Y, X = np.mgrid[0:1:64j, 0:1:64j]

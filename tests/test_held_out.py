@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
-from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.sources import registry as sources
 
 SITES = ("site-a", "site-b", "site-c")
 

@@ -12,7 +12,7 @@ from al_cxr.comparison.images import duplicate_groups, read_images, write_images
 from al_cxr.config import PhantomSource
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.phantom import load
+from al_cxr.data.phantom.source import load
 from al_cxr.data.store import PixelStore
 
 

@@ -12,7 +12,7 @@ from al_cxr.config.files import load, parse_override
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint, nearest
 from al_cxr.core.records import RoundRecord, read
-from al_cxr.data import sources
+from al_cxr.data.sources import registry as sources
 
 MINIMAL = "data: {sources: [{kind: phantom}]}\n"
 

@@ -17,7 +17,7 @@ from tiny import write_tiny
 from al_cxr import fits
 from al_cxr.config.files import load
 from al_cxr.core.locks import alone
-from al_cxr.data import sources
+from al_cxr.data.sources import registry as sources
 from al_cxr.workspace import open_workspace
 
 HOLDER = """\

@@ -17,7 +17,7 @@ from al_cxr.config.files import parse_override
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.core.seeds import member_seed, rng
-from al_cxr.data import sources
+from al_cxr.data.sources import registry as sources
 from al_cxr.fits import Fit
 from al_cxr.pool import Pool
 from al_cxr.report.experiment import ensembles, passes

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from al_cxr.config import PhantomSource
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.findings import draw_findings, fill_fraction
-from al_cxr.data.grid import Blobs, Grid, Pose
-from al_cxr.data.phantom import CLASSES, PhantomImages, _area_mean, load
-from al_cxr.data.thorax import draw_anatomy, lung_air
-from al_cxr.data.xray import Technique, attenuation, expose
+from al_cxr.data.phantom.findings import draw_findings, fill_fraction
+from al_cxr.data.phantom.grid import Blobs, Grid, Pose
+from al_cxr.data.phantom.source import CLASSES, PhantomImages, _area_mean, load
+from al_cxr.data.phantom.thorax import draw_anatomy, lung_air
+from al_cxr.data.phantom.xray import Technique, attenuation, expose
 
 
 def phantom(count: int = 600, seed: int = 0, difficulty: float = 0.5) -> Dataset:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from al_cxr import runtime, speeds
 from al_cxr.config import Machine
 from al_cxr.config.files import load
-from al_cxr.data import sources
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.report.page import machine
 from al_cxr.runtime import Runtime, Unsupported, resolve

@@ -17,7 +17,7 @@ from al_cxr.config import Dimension, PhantomSource, Settings
 from al_cxr.config.files import load, parse_override
 from al_cxr.config.layers import read_layer
 from al_cxr.data.loader import Loader
-from al_cxr.data.phantom import load as load_phantom
+from al_cxr.data.phantom.source import load as load_phantom
 from al_cxr.searching import search
 from al_cxr.searching.records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
 from al_cxr.workspace import Workspace

@@ -20,8 +20,11 @@ from PIL import Image
 from al_cxr.config import DataSettings, FolderSource, ManifestSource, MedmnistSource, Source
 from al_cxr.core import enough
 from al_cxr.core.errors import UserError
-from al_cxr.data import cells, checks, folder, kaggle, manifest, medmnist, sources, splits
+from al_cxr.data import splits
 from al_cxr.data.dataset import SPLITS, Dataset
+from al_cxr.data.quality import checks
+from al_cxr.data.sources import cells, folder, kaggle, manifest, medmnist
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 
 

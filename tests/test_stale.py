@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from al_cxr.config import FolderSource, MedmnistSource
-from al_cxr.data import decode, folder, medmnist
+from al_cxr.data import decode
 from al_cxr.data.dataset import Dataset, take
+from al_cxr.data.sources import folder, medmnist
 from al_cxr.data.store import PixelStore, dataset_fingerprint
 
 TIME = 315532800

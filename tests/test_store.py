@@ -15,9 +15,10 @@ from PIL import Image
 
 from al_cxr.config import FolderSource
 from al_cxr.core.errors import UserError
-from al_cxr.data import decode, folder, store
+from al_cxr.data import decode, store
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import Reading
+from al_cxr.data.sources import folder
 from al_cxr.data.store import PixelStore, card, dataset_fingerprint
 
 

@@ -15,7 +15,7 @@ from al_cxr.cli import main
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config.files import load, parse_override
 from al_cxr.core.seeds import digest, loader_hash, masks_hash, stream
-from al_cxr.data import sources
+from al_cxr.data.sources import registry as sources
 from al_cxr.evaluate import find_models, seen_by
 from al_cxr.report.regimes import write_regimes
 from al_cxr.sampling import masks

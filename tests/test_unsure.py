@@ -10,9 +10,9 @@ from PIL import Image
 
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
-from al_cxr.data import sources
-from al_cxr.data.cells import read_cells
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.sources import registry as sources
+from al_cxr.data.sources.cells import read_cells
 from al_cxr.data.spelling import patient_key, spell
 
 

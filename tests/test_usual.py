@@ -10,7 +10,7 @@ import torch
 
 from al_cxr.core.checkpoint import load_tensors, save_tensors
 from al_cxr.core.errors import UserError
-from al_cxr.data.usual import FEATURES, Usual, brightness, features, fit, read_usual, write_usual
+from al_cxr.data.quality.usual import FEATURES, Usual, brightness, features, fit, read_usual, write_usual
 
 
 def images(count: int, seed: int = 0) -> np.ndarray:

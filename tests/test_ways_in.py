@@ -13,9 +13,9 @@ from al_cxr.bundles.inputs import find_inputs
 from al_cxr.cli import main
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
-from al_cxr.data import sources
-from al_cxr.data.checks import shared_patients
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.quality.checks import shared_patients
+from al_cxr.data.sources import registry as sources
 
 CLASSES = ("normal", "tb")
 

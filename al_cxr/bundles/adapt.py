@@ -22,8 +22,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.records import write
 from al_cxr.data import dicom
 from al_cxr.data.doubts import told
-from al_cxr.data.gate import Gate, near_copies
-from al_cxr.data.odd import framed
+from al_cxr.data.quality.gate import Gate, near_copies
+from al_cxr.data.quality.odd import framed
 from al_cxr.fits import Fit
 from al_cxr.models.backbone import Backbone
 

@@ -38,8 +38,8 @@ from al_cxr.core.drafts import write_atomically, writing
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, read, write
 from al_cxr.core.seeds import digest_text
-from al_cxr.data.usual import FILE as USUAL
-from al_cxr.data.usual import Usual, read_usual, write_usual
+from al_cxr.data.quality.usual import FILE as USUAL
+from al_cxr.data.quality.usual import Usual, read_usual, write_usual
 from al_cxr.fits import Fit, ModelCard
 from al_cxr.report.card import card as page
 from al_cxr.runtime import Runtime, plain
@@ -63,7 +63,7 @@ class Bundle:
     validation: Validation | None = None
     """None of a bundle that was made before bundles kept it."""
     usual: Usual | None = None
-    """What its training images look like (al_cxr.data.usual); None of an older bundle, and of one of few images."""
+    """What its training images look like (al_cxr.data.quality.usual); None of an older bundle, and of one of few images."""
 
     def networks(self, runtime: Runtime) -> list[nn.Module]:
         """The members with their weights, in eval mode on the device."""

@@ -17,8 +17,8 @@ from al_cxr.bundles.validation import Validation
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord, read
-from al_cxr.data.usual import FILE as USUAL
-from al_cxr.data.usual import Usual, read_usual
+from al_cxr.data.quality.usual import FILE as USUAL
+from al_cxr.data.quality.usual import Usual, read_usual
 from al_cxr.evaluate import Named, find_models
 from al_cxr.fits import Fit
 from al_cxr.runtime import Runtime

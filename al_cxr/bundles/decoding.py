@@ -14,9 +14,9 @@ from al_cxr.bundles.inputs import Inputs
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.decode import Reading
-from al_cxr.data.files import Root
-from al_cxr.data.odd import Look, look_at_file
+from al_cxr.data.quality.odd import Look, look_at_file
 from al_cxr.data.series import Series
+from al_cxr.data.sources.files import Root
 
 CHUNK = 256
 """Images decoded ahead and then noted together: bounds the memory, and what a kill can lose."""

@@ -14,9 +14,9 @@ from al_cxr.bundles.predict import BATCH, answerer, serving_runtime
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.gate import Gate, inspect
+from al_cxr.data.quality.gate import Gate, inspect
+from al_cxr.data.quality.usual import Usual
 from al_cxr.data.store import PixelStore
-from al_cxr.data.usual import Usual
 from al_cxr.report.evaluation import Judged
 from al_cxr.trust.calibration import heated
 

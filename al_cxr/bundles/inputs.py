@@ -9,12 +9,12 @@ from pathlib import Path
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.seeds import digest_text
-from al_cxr.data.cells import SUFFIXES as SUFFIXES_OF_TABLES
-from al_cxr.data.cells import read_cells
 from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.dicom import REASON as DICOM
 from al_cxr.data.dicom import is_dicom_file
-from al_cxr.data.files import LINKS_OPTION, Root
+from al_cxr.data.sources.cells import SUFFIXES as SUFFIXES_OF_TABLES
+from al_cxr.data.sources.cells import read_cells
+from al_cxr.data.sources.files import LINKS_OPTION, Root
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord
-from al_cxr.data import sources
+from al_cxr.data.sources import registry as sources
 from al_cxr.fits import Fit
 from al_cxr.trust.ensemble import mean_probs
 

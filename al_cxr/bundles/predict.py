@@ -31,10 +31,11 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_ours
 from al_cxr.core.provenance import versions
 from al_cxr.core.seeds import digest_text
-from al_cxr.data import chest, decode, dicom, gate
+from al_cxr.data import chest, decode, dicom
 from al_cxr.data.doubts import told
 from al_cxr.data.loader import Loader
-from al_cxr.data.odd import Look
+from al_cxr.data.quality import gate
+from al_cxr.data.quality.odd import Look
 from al_cxr.models.backbone import Backbone
 from al_cxr.runtime import Runtime, plain
 from al_cxr.sampling.engine import Sampling

@@ -126,7 +126,7 @@ def _request(options: argparse.Namespace) -> Any:
 
 
 def _source(options: argparse.Namespace) -> Source:
-    from al_cxr.data import sources
+    from al_cxr.data.sources import registry as sources
 
     return sources.parse(options.data, options.root, options.follow_links, options.patient_folders)
 

@@ -13,11 +13,12 @@ from al_cxr.core import provenance
 from al_cxr.core.drafts import writing
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_about, must_be_apart, must_be_free
-from al_cxr.data import kaggle, medmnist, sources
-from al_cxr.data.audit import audit as measure
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.doubts import told
-from al_cxr.data.gate import Gate
+from al_cxr.data.quality.audit import audit as measure
+from al_cxr.data.quality.gate import Gate
+from al_cxr.data.sources import kaggle, medmnist
+from al_cxr.data.sources import registry as sources
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 from al_cxr.report.contact import show as show_images

@@ -21,10 +21,10 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.names import known_class
 from al_cxr.core.outputs import must_be_about, must_be_apart, must_be_free
 from al_cxr.core.progress import Progress
-from al_cxr.data import sources
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.quality.usual import Usual
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
-from al_cxr.data.usual import Usual
 from al_cxr.fits import ModelCard
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE

@@ -24,8 +24,8 @@ from al_cxr.core.nearest import hint
 from al_cxr.core.outputs import must_be_about, must_be_free
 from al_cxr.core.progress import Working
 from al_cxr.core.records import read
-from al_cxr.data import sources
 from al_cxr.data.dataset import SPLITS, Dataset
+from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.explanations import explainer
 from al_cxr.pool import seed_size

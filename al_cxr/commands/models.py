@@ -20,7 +20,7 @@ from al_cxr.core.names import known_class
 from al_cxr.core.progress import Progress
 from al_cxr.data import decode
 from al_cxr.data.doubts import told
-from al_cxr.data.odd import look
+from al_cxr.data.quality.odd import look
 from al_cxr.data.series import Series
 from al_cxr.data.store import cores
 from al_cxr.report.figures import must_be_a_figure

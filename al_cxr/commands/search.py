@@ -11,7 +11,7 @@ from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_about
 from al_cxr.core.progress import Progress, duration
-from al_cxr.data import sources
+from al_cxr.data.sources import registry as sources
 from al_cxr.report.search import assignments, in_words, write_search_report
 from al_cxr.searching.records import Trial, best, load_trials
 from al_cxr.searching.search import check

@@ -16,8 +16,8 @@ from PIL import Image
 
 from al_cxr.core.drafts import write_atomically
 from al_cxr.core.errors import UserError
-from al_cxr.data import duplicates
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.quality import duplicates
 from al_cxr.data.store import PixelStore
 
 FILE = "images.csv"

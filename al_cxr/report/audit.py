@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from al_cxr.data.audit import Audit, Copies
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.quality.audit import Audit, Copies
 from al_cxr.report.contact import Pixels, contact_sheet, copies_sheet
 from al_cxr.report.figures import save
 from al_cxr.report.page import Page

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
-from al_cxr.data.grid import Blobs, Grid, Pose, dome, sigmoid
-from al_cxr.data.thorax import LUNG_DENSITY, VERTEBRA, Anatomy, lung_air
+from al_cxr.data.phantom.grid import Blobs, Grid, Pose, dome, sigmoid
+from al_cxr.data.phantom.thorax import LUNG_DENSITY, VERTEBRA, Anatomy, lung_air
 
 TISSUE = 4.0
 """Attenuation of an average adult's trunk from back to front."""

@@ -16,10 +16,10 @@ import pandas as pd
 from al_cxr.config import PhantomSource
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import Reading
-from al_cxr.data.findings import draw_findings, fill_fraction
-from al_cxr.data.grid import Blobs, Grid, Pose
-from al_cxr.data.thorax import Anatomy, draw_anatomy
-from al_cxr.data.xray import Technique, attenuation, expose
+from al_cxr.data.phantom.findings import draw_findings, fill_fraction
+from al_cxr.data.phantom.grid import Blobs, Grid, Pose
+from al_cxr.data.phantom.thorax import Anatomy, draw_anatomy
+from al_cxr.data.phantom.xray import Technique, attenuation, expose
 
 VERSION = 1
 """Goes up whenever a pixel changes."""

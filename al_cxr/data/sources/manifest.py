@@ -14,10 +14,10 @@ import pandas as pd
 from al_cxr.config import DataSettings, ManifestSource
 from al_cxr.core.errors import UserError
 from al_cxr.data import dicom, splits
-from al_cxr.data.cells import read_cells
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
-from al_cxr.data.files import ROOT_OPTION, FileImages, Root
+from al_cxr.data.sources.cells import read_cells
+from al_cxr.data.sources.files import ROOT_OPTION, FileImages, Root
 from al_cxr.data.spelling import spell
 from al_cxr.data.unknown import is_empty
 

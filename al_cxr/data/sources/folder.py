@@ -14,7 +14,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.data import dicom, splits
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
-from al_cxr.data.files import FileImages, Root
+from al_cxr.data.sources.files import FileImages, Root
 from al_cxr.data.spelling import spell, split_name
 
 PATIENTS = "where they are patients, say --patient-folders (in an experiment file patient_folders: true of the source)"

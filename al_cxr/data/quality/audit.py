@@ -12,13 +12,14 @@ import pandas as pd
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import Progress
-from al_cxr.data import checks, dicom, duplicates
+from al_cxr.data import dicom
 from al_cxr.data.dataset import SPLITS, Dataset, Images
 from al_cxr.data.doubts import told
-from al_cxr.data.odd import Odd, look, odd_files
-from al_cxr.data.shortcuts import Shortcut, by_brightness, by_source, cramers_v
+from al_cxr.data.quality import checks, duplicates
+from al_cxr.data.quality.odd import Odd, look, odd_files
+from al_cxr.data.quality.shortcuts import Shortcut, by_brightness, by_source, cramers_v
+from al_cxr.data.quality.usual import features, fit
 from al_cxr.data.store import cores
-from al_cxr.data.usual import features, fit
 
 NOTABLE = 0.10
 """Gain in balanced accuracy over always giving one answer, from which on a shortcut is worth a warning."""

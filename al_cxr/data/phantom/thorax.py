@@ -1,6 +1,6 @@
 """The anatomy of a phantom patient, and the air in its lungs.
 
-In the patient frame of al_cxr.data.grid the lungs reach from y = -0.83 (apices) to about 0.6 (costophrenic angles).
+In the patient frame of al_cxr.data.phantom.grid the lungs reach from y = -0.83 (apices) to about 0.6 (costophrenic angles).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from al_cxr.data.grid import Blobs, Grid, dome, sigmoid
+from al_cxr.data.phantom.grid import Blobs, Grid, dome, sigmoid
 
 VERTEBRA = 0.128
 """Height of a vertebra with its disc, and so the distance of two ribs at the spine."""

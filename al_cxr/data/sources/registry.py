@@ -15,11 +15,13 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.invalid import first_reason
 from al_cxr.core.names import class_name
 from al_cxr.core.nearest import hint
-from al_cxr.data import checks, folder, manifest, medmnist, phantom
-from al_cxr.data.cells import SUFFIXES
 from al_cxr.data.dataset import Dataset, take
 from al_cxr.data.folds import deal
 from al_cxr.data.held_out import hold_out
+from al_cxr.data.phantom import source as phantom
+from al_cxr.data.quality import checks
+from al_cxr.data.sources import folder, manifest, medmnist
+from al_cxr.data.sources.cells import SUFFIXES
 
 _MEDMNIST = re.compile(r"medmnist:(?P<flag>[^@]+?)(-(?P<pixels>\d+))?(@(?P<root>.+))?")
 

@@ -13,7 +13,7 @@ from scipy.fft import dctn
 
 from al_cxr.data import chest
 from al_cxr.data.decode import FORMATS
-from al_cxr.data.usual import FRAME, Usual, features
+from al_cxr.data.quality.usual import FRAME, Usual, features
 
 CONTRAST = 32
 """Grey levels from the 1st to the 99th percentile, below which there is almost nothing to see: of 7,517 radiographs

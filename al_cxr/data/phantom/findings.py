@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from al_cxr.data.grid import Blobs, Grid
-from al_cxr.data.thorax import Anatomy
+from al_cxr.data.phantom.grid import Blobs, Grid
+from al_cxr.data.phantom.thorax import Anatomy
 
 Rng = np.random.Generator
 

@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from al_cxr.core.metrics import Metrics, measure
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.usual import brightness
+from al_cxr.data.quality.usual import brightness
 
 
 @dataclass(frozen=True)

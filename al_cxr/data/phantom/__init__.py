@@ -1,0 +1,1 @@
+"""Synthetic radiographs: the source `phantom` and its renderer."""

@@ -1,0 +1,1 @@
+"""Where radiographs come from, one module a kind."""
