@@ -14,11 +14,11 @@ from al_cxr.core.seeds import stream
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, default_cache
-from al_cxr.features import Views, feature_loader, missing
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.models.tuning import tuned
-from al_cxr.runtime import Runtime
+from al_cxr.training.feature_cache import Views, feature_loader, missing
 from al_cxr.training.losses import build as build_loss
+from al_cxr.training.runtime import Runtime
 from al_cxr.training.trainer import Task
 
 

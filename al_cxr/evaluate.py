@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import ValidationError
 
 from al_cxr import seen
-from al_cxr.adaptation import CANNOT, Moments
 from al_cxr.comparison.images import read_images
 from al_cxr.config import DataSettings, Machine, Settings
 from al_cxr.core.errors import UserError
@@ -22,13 +21,14 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
-from al_cxr.features import feature_loader
 from al_cxr.fits import Fit, ModelCard
+from al_cxr.models.adaptation import CANNOT, Moments
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.report.evaluation import Judged
-from al_cxr.runtime import Runtime
 from al_cxr.sampling.engine import Batch
-from al_cxr.scoring import predict
+from al_cxr.sampling.scoring import predict
+from al_cxr.training.feature_cache import feature_loader
+from al_cxr.training.runtime import Runtime
 from al_cxr.trust.ensemble import mean_probs
 from al_cxr.trust.truth import judged, labels_of
 
@@ -151,7 +151,7 @@ def evaluate(
     note: Callable[[int], object] = lambda count: None,
 ) -> Judged:
     """Run a model over all images of a data set; with `adapt` after its head was adapted to them, without their labels
-    (al_cxr.adaptation): UserError for a network that cannot be.
+    (al_cxr.models.adaptation): UserError for a network that cannot be.
 
     `known_N` are the labels of the data set it was trained on (`known_labels`): with them its stored validation
     predictions give a temperature and a threshold. UserError where they are not those of its record. `note(n)` is told

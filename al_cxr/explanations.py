@@ -15,8 +15,8 @@ from al_cxr.core.records import FitRecord, read
 from al_cxr.core.seeds import digest
 from al_cxr.fits import Fit
 from al_cxr.report.gallery import Explain, Maps
-from al_cxr.runtime import Runtime
-from al_cxr.scoring import predict
+from al_cxr.sampling.scoring import predict
+from al_cxr.training.runtime import Runtime
 
 VERSION = 1
 """Raised whenever a change of code changes the maps of the same model and images."""

@@ -27,8 +27,8 @@ from al_cxr.core.seeds import digest, digest_text, member_seed
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.models.tuning import Tune
-from al_cxr.runtime import Runtime
-from al_cxr.scoring import predict
+from al_cxr.sampling.scoring import predict
+from al_cxr.training.runtime import Runtime
 from al_cxr.training.trainer import fit
 from al_cxr.workspace import Workspace
 

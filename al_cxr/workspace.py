@@ -27,10 +27,10 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.quality import gate, usual
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, card, default_cache
-from al_cxr.pool import shortfalls
-from al_cxr.runtime import Runtime, resolve
 from al_cxr.speeds import passes_speed, training_speed
+from al_cxr.strategies.pool import shortfalls
 from al_cxr.training.losses import build as build_loss
+from al_cxr.training.runtime import Runtime, resolve
 from al_cxr.training.trainer import Task
 
 GROWS = ("seeds", "arms", "regimes", "search")

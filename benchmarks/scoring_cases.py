@@ -17,8 +17,8 @@ from al_cxr.core.seeds import rng
 from al_cxr.data.loader import Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
-from al_cxr.runtime import Runtime
 from al_cxr.training.losses import build as build_loss
+from al_cxr.training.runtime import Runtime
 from al_cxr.training.trainer import Task, fit
 
 

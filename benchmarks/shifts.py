@@ -10,7 +10,7 @@ The published table has runs/baseline-transfer-children too, which experiments/f
 
 Every test image is changed in a way that another hospital's machine would change it, and the models, ensembles of
 their seeds, answer again at the threshold that validation gave them: as they are, and after their heads were adapted to
-the changed images, without labels (al_cxr.adaptation). experiments/transfer.yaml varies the same kinds of things in
+the changed images, without labels (al_cxr.models.adaptation). experiments/transfer.yaml varies the same kinds of things in
 training. A change made here is no other hospital: it shows what a model hangs on, not how it will do there.
 """
 
@@ -28,7 +28,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from al_cxr.adaptation import Moments, can_adapt
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.members import Kind, features, kind
@@ -39,9 +38,10 @@ from al_cxr.core.records import write_atomically
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
+from al_cxr.models.adaptation import Moments, can_adapt
 from al_cxr.models.backbone import Backbone, Head
-from al_cxr.runtime import Runtime
-from al_cxr.scoring import predict
+from al_cxr.sampling.scoring import predict
+from al_cxr.training.runtime import Runtime
 from al_cxr.trust.calibration import heated
 from al_cxr.trust.ensemble import mean_probs
 

@@ -35,9 +35,9 @@ from al_cxr.core.records import write_atomically
 from al_cxr.data.loader import Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
-from al_cxr.runtime import Runtime
 from al_cxr.training.length import part_steps
 from al_cxr.training.losses import build as build_loss
+from al_cxr.training.runtime import Runtime
 from al_cxr.training.trainer import Task, _train_part
 from al_cxr.training.training_state import TrainingState
 

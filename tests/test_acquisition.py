@@ -13,12 +13,12 @@ from scipy.spatial.distance import cdist
 from skactiveml.pool import TypiClust, batch_bald, k_greedy_center
 from test_strategies import from_passes, pick, some
 
-from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.strategies.balanced import in_turn
 from al_cxr.strategies.batch import CONFIGURATIONS, add, block, gains, prior
 from al_cxr.strategies.diverse import CANDIDATES, gradients
 from al_cxr.strategies.power import power_noise
 from al_cxr.strategies.spread import euclidean, k_centre, k_means_seeds, nearest
+from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 
 def positions(statistics: PoolStatistics, indices: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny import write_tiny
 
-from al_cxr.adaptation import FEWEST, Moments, can_adapt
 from al_cxr.bundles.bundle import open_bundle
 from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.bundles.predict import answerer, serving_runtime
@@ -22,6 +21,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.data.decode import decode
 from al_cxr.data.phantom.source import PhantomImages
 from al_cxr.models import build
+from al_cxr.models.adaptation import FEWEST, Moments, can_adapt
 from al_cxr.models.backbone import Head
 
 FROZEN = """\

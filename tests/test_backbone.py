@@ -22,8 +22,8 @@ from al_cxr.data.loader import Loader
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.models.pretrained import LITES, package
 from al_cxr.models.tuning import parameter_groups, tuned
-from al_cxr.runtime import Runtime
 from al_cxr.training.losses import build as build_loss
+from al_cxr.training.runtime import Runtime
 from al_cxr.training.trainer import Task, fit
 
 timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from al_cxr.statistics import entropy
+from al_cxr.strategies.statistics import entropy
 from al_cxr.trust.calibration import (
     COLDEST,
     HOTTEST,

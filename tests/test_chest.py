@@ -15,7 +15,7 @@ from PIL import Image
 
 from al_cxr.data import chest
 from al_cxr.data.phantom import source as phantom
-from al_cxr.models.looks import chests
+from al_cxr.models.crops import chests
 
 
 @pytest.fixture(scope="module")

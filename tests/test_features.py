@@ -28,14 +28,14 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluate import Loaders, evaluate, find_models
-from al_cxr.features import FOLDER, Views, feature_loader, missing
 from al_cxr.fits import Fit, obtain
-from al_cxr.models.looks import chests, summary
+from al_cxr.models.crops import chests, summary
 from al_cxr.run import run_arm
-from al_cxr.runtime import Runtime
 from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.passes import monte_carlo
-from al_cxr.scoring import penultimate, predict
+from al_cxr.sampling.scoring import penultimate, predict
+from al_cxr.training.feature_cache import FOLDER, Views, feature_loader, missing
+from al_cxr.training.runtime import Runtime
 from al_cxr.workspace import Workspace, open_workspace
 
 timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
@@ -175,7 +175,7 @@ def test_images_that_another_data_set_has_are_not_computed_again(
 def test_a_computation_that_was_killed_goes_on(
     weights: Path, store: PixelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("al_cxr.features.PART", 16)
+    monkeypatch.setattr("al_cxr.training.feature_cache.PART", 16)
     expected = feature_loader(network(weights), store, tmp_path / "other", RUNTIME)
     backbone = network(weights)
     counted, computed = Counted(backbone), backbone.features

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from al_cxr import models, stopping, strategies
+from al_cxr import models, strategies
 from al_cxr.config.files import load, parse_override
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint, nearest
 from al_cxr.core.records import RoundRecord, read
 from al_cxr.data.sources import registry as sources
+from al_cxr.strategies import stopping
 
 MINIMAL = "data: {sources: [{kind: phantom}]}\n"
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from al_cxr.data import chest
 from al_cxr.data.phantom import source as phantom
-from al_cxr.models.looks import boxes, chests, inverse, sampled, summary
+from al_cxr.models.crops import boxes, chests, inverse, sampled, summary
 
 
 def test_a_summary_is_means_deviations_and_zones() -> None:

@@ -19,12 +19,12 @@ from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.core.seeds import member_seed, rng
 from al_cxr.data.sources import registry as sources
 from al_cxr.fits import Fit
-from al_cxr.pool import Pool
 from al_cxr.report.experiment import ensembles, passes
 from al_cxr.run import seed_labels
-from al_cxr.scoring import predict
-from al_cxr.statistics import entropy
+from al_cxr.sampling.scoring import predict
 from al_cxr.strategies import select
+from al_cxr.strategies.pool import Pool
+from al_cxr.strategies.statistics import entropy
 from al_cxr.sweeps.plan import label_counts, phases, plan
 from al_cxr.sweeps.shards import score_unlabelled
 from al_cxr.sweeps.sweep import run_all

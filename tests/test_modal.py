@@ -13,8 +13,8 @@ import pytest
 
 from al_cxr import strategies
 from al_cxr.core.errors import UserError
-from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.strategies import modal, select
+from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 NEITHER = "is neither a query strategy nor a utility"
 EXPECTED = {

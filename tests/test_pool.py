@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from al_cxr.config import Budget
 from al_cxr.core.errors import UserError
-from al_cxr.pool import Pool, query_size, seed_set, seed_size, shortfalls
+from al_cxr.strategies.pool import Pool, query_size, seed_set, seed_size, shortfalls
 
 
 def first(candidates: np.ndarray, n: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from al_cxr.sampling import race as module
 from al_cxr.sampling.race import Race, Racing
 from al_cxr.sampling.scores import Score, mutual_information, predictive_entropy, target_entropy
 from al_cxr.sampling.spread import seen, shrunk
-from al_cxr.statistics import entropy
+from al_cxr.strategies.statistics import entropy
 
 SCORES: dict[str, Score] = {
     "predictive_entropy": predictive_entropy,

@@ -21,7 +21,7 @@ from al_cxr.cli import main
 from al_cxr.config.files import load
 from al_cxr.core.records import FitRecord, read
 from al_cxr.fits import Fit
-from al_cxr.pool import Pool
+from al_cxr.strategies.pool import Pool
 from al_cxr.sweeps import ray_engine
 from al_cxr.sweeps import shards as module
 from al_cxr.sweeps.shards import score_unlabelled, shards

@@ -12,14 +12,15 @@ import torch
 from tiny import TINY, write_tiny
 from torch import Tensor, nn
 
-from al_cxr import runtime, speeds
+from al_cxr import speeds
 from al_cxr.config import Machine
 from al_cxr.config.files import load
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.report.page import machine
-from al_cxr.runtime import Runtime, Unsupported, resolve
 from al_cxr.speeds import passes_speed
+from al_cxr.training import runtime
+from al_cxr.training.runtime import Runtime, Unsupported, resolve
 
 HALF = Runtime("cpu", "fp32", True, 1, 64, 0.0, "bf16")
 FULL = Runtime("cpu", "fp32", True, 1, 64, 0.0)

@@ -22,9 +22,9 @@ from al_cxr.sampling.masks import Masks
 from al_cxr.sampling.moments import Moments
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
 from al_cxr.sampling.passes import monte_carlo
+from al_cxr.sampling.scoring import penultimate, predict, score_pool
 from al_cxr.sampling.stochastic import find_sites
-from al_cxr.scoring import penultimate, predict, score_pool
-from al_cxr.statistics import PoolStatistics, entropy
+from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 STATISTICS = [
     "mean_probs_NC",

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from al_cxr import stopping
 from al_cxr.core.errors import UserError
-from al_cxr.statistics import PoolStatistics
-from al_cxr.stopping import History, agreement, check, decide, pool_uncertainty
+from al_cxr.strategies import stopping
+from al_cxr.strategies.statistics import PoolStatistics
+from al_cxr.strategies.stopping import History, agreement, check, decide, pool_uncertainty
 
 
 def history(

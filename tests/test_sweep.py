@@ -19,7 +19,7 @@ from al_cxr.data.sources import registry as sources
 from al_cxr.evaluate import find_models, seen_by
 from al_cxr.report.regimes import write_regimes
 from al_cxr.sampling import masks
-from al_cxr.statistics import PoolStatistics
+from al_cxr.strategies.statistics import PoolStatistics
 from al_cxr.sweeps.plan import label_counts, phases, plan, steps
 from al_cxr.sweeps.shards import sampling_of, score_part
 from al_cxr.sweeps.sweep import perform, run_all

@@ -17,9 +17,9 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.seeds import rng, stream
 from al_cxr.data.loader import Loader
-from al_cxr.runtime import Runtime
-from al_cxr.scoring import predict
+from al_cxr.sampling.scoring import predict
 from al_cxr.training.losses import build as build_loss
+from al_cxr.training.runtime import Runtime
 from al_cxr.training.trainer import Task, fit, train_step
 from al_cxr.training.training_state import TrainingState
 

@@ -1,4 +1,4 @@
-"""A bundle for another hospital: its heads adapted to a folder of images from there (al_cxr.adaptation)."""
+"""A bundle for another hospital: its heads adapted to a folder of images from there (al_cxr.models.adaptation)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from al_cxr.adaptation import CANNOT, FEWEST, Moments, can_adapt, too_few
 from al_cxr.bundles.bundle import Bundle, must_be_new, portable, save_bundle
 from al_cxr.bundles.bundle_records import Adapted
 from al_cxr.bundles.decoding import decoded
@@ -25,6 +24,7 @@ from al_cxr.data.doubts import told
 from al_cxr.data.quality.gate import Gate, near_copies
 from al_cxr.data.quality.odd import framed
 from al_cxr.fits import Fit
+from al_cxr.models.adaptation import CANNOT, FEWEST, Moments, can_adapt, too_few
 from al_cxr.models.backbone import Backbone
 
 

@@ -42,8 +42,8 @@ from al_cxr.data.quality.usual import FILE as USUAL
 from al_cxr.data.quality.usual import Usual, read_usual, write_usual
 from al_cxr.fits import Fit, ModelCard
 from al_cxr.report.card import card as page
-from al_cxr.runtime import Runtime, plain
 from al_cxr.seen import SEEN, read_seen, write_seen
+from al_cxr.training.runtime import Runtime, plain
 
 MEMBER_FILES = ("fit.json", "model.json", "model.safetensors")
 MAX_TEXT, MAX_SEEN, MAX_WEIGHTS = 16 * 2**20, 256 * 2**20, 2 * 2**30

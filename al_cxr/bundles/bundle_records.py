@@ -31,7 +31,7 @@ UNPROVEN = (
     "specificity (sensitivity 80 to 86 %), where others gained. Test it as trained and as adapted on labelled images "
     "of that hospital (al-cxr evaluate) before you use either"
 )
-"""To be said wherever a model is adapted without labels (al_cxr.adaptation)."""
+"""To be said wherever a model is adapted without labels (al_cxr.models.adaptation)."""
 SIDES = (28, 1024)
 """Smallest and largest image side, pixels, as in the settings of an experiment."""
 
@@ -108,7 +108,7 @@ class Tested(Record):
 
 
 class Adapted(Record):
-    """The heads standardise by the features of images from where the bundle is used (al_cxr.adaptation)."""
+    """The heads standardise by the features of images from where the bundle is used (al_cxr.models.adaptation)."""
 
     images: int = Field(ge=1)
     """Without labels."""
@@ -170,7 +170,7 @@ class BundleRecord(Record):
 
     @property
     def mix(self) -> str:
-        """What an adaptation takes for granted of the images, in words (al_cxr.adaptation)."""
+        """What an adaptation takes for granted of the images, in words (al_cxr.models.adaptation)."""
         counts = self.data.counts.get("train", {})
         share = counts.get(self.target, 0) / max(sum(counts.values()), 1)
         return (

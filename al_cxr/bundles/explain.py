@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from al_cxr.core.errors import UserError
 from al_cxr.models.backbone import Backbone
-from al_cxr.models.looks import boxes, inverse, sampled
+from al_cxr.models.crops import boxes, inverse, sampled
 from al_cxr.models.rnn import RowLSTM
 from al_cxr.models.vit import VisionTransformer
 from al_cxr.sampling.stochastic import evaluation

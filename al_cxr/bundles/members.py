@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from al_cxr.core.checkpoint import weights_hash
 from al_cxr.data.loader import FeatureLoader
 from al_cxr.models.backbone import Backbone
-from al_cxr.runtime import Runtime
 from al_cxr.sampling.stochastic import evaluation
+from al_cxr.training.runtime import Runtime
 
 Kind = tuple[str, tuple[str, ...], bool]
 """The hash of a backbone's weights, its layers, and whether it looks at the chest."""

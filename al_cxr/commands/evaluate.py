@@ -10,7 +10,6 @@ import numpy as np
 
 from al_cxr import evaluate as external
 from al_cxr import seen
-from al_cxr.adaptation import CANNOT, require_enough
 from al_cxr.bundles import evaluate as bundled
 from al_cxr.bundles.bundle import is_bundle, must_be_outside
 from al_cxr.bundles.bundle_records import UNPROVEN
@@ -26,9 +25,10 @@ from al_cxr.data.quality.usual import Usual
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.fits import ModelCard
+from al_cxr.models.adaptation import CANNOT, require_enough
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE
-from al_cxr.runtime import plain
+from al_cxr.training.runtime import plain
 from al_cxr.trust.operating import Goal, goal_from
 from al_cxr.trust.trial import PREVALENCES
 

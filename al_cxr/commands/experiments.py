@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from al_cxr import models, stopping, strategies
+from al_cxr import models, strategies
 from al_cxr.assembly import build_model, features_missing
 from al_cxr.comparison.baselines import RECORD as BASELINES
 from al_cxr.comparison.baselines import BaselinesRecord
@@ -28,7 +28,6 @@ from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.explanations import explainer
-from al_cxr.pool import seed_size
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
 from al_cxr.report.index import write_index
@@ -36,6 +35,8 @@ from al_cxr.report.page import PAGE
 from al_cxr.report.regimes import write_regimes
 from al_cxr.report.search import write_search_report
 from al_cxr.report.terminal import comparison_text
+from al_cxr.strategies import stopping
+from al_cxr.strategies.pool import seed_size
 from al_cxr.sweeps import sweep
 from al_cxr.training.length import uneven
 from al_cxr.workspace import Workspace, note_commit, open_workspace

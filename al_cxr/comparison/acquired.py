@@ -7,7 +7,7 @@ import pandas as pd
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.core.seeds import digest, rng
-from al_cxr.pool import seed_set, seed_size
+from al_cxr.strategies.pool import seed_set, seed_size
 
 
 def acquired(finished: Finished) -> pd.DataFrame:
@@ -16,7 +16,7 @@ def acquired(finished: Finished) -> pd.DataFrame:
     copies_labelled (share of the batch, 0..1, with a copy in the batch itself, or labelled before).
 
     Needs images.csv: empty without. NaN where the labelled images are not known, because the seed set was not drawn as
-    al_cxr.pool does, or where no patient or source is.
+    al_cxr.strategies.pool does, or where no patient or source is.
     """
     if finished.images is None:
         return pd.DataFrame()

@@ -74,7 +74,7 @@ class Scoring(Section):
 class Stop(Section):
     """When an arm asks for no more labels; decided from validation metrics and the pool, never from the test split."""
 
-    rule: str = Field("budget", description="name in al_cxr.stopping; budget = all rounds")
+    rule: str = Field("budget", description="name in al_cxr.strategies.stopping; budget = all rounds")
     options: dict[str, int | float] = Field(default_factory=dict, description="of the rule")
 
 

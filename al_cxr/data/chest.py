@@ -3,7 +3,7 @@
 Hospitals differ in how much neck, arm, abdomen and black border an image shows, and a network that has seen one of
 them reads the frame as part of the disease. A template of a chest is therefore laid over the image at several widths,
 heights and places; the best match by normalised cross-correlation (Lewis 1995) says where the chest is, and a network
-can look at that part alone (al_cxr.models.looks). The template is a mean of phantoms (`draw_template`): no patient is
+can look at that part alone (al_cxr.models.crops). The template is a mean of phantoms (`draw_template`): no patient is
 in it, and nothing is learnt from a data set, so there is nothing that a split could leak.
 """
 

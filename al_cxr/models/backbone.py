@@ -10,7 +10,7 @@ import torch
 import torch.fx
 from torch import Tensor, nn
 
-from al_cxr.models.looks import SUMMARIES, chests, summary
+from al_cxr.models.crops import SUMMARIES, chests, summary
 
 torch.fx.wrap("chests")  # a tracer takes it as it is: where a chest lies is found outside of torch
 

@@ -20,7 +20,7 @@ from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$", description="of a model in timm, with or without its tag")]
 Layers = Annotated[
     Sequence[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]],
-    Field(description="modules of the network whose maps the head sees too, summed up by al_cxr.models.looks"),
+    Field(description="modules of the network whose maps the head sees too, summed up by al_cxr.models.crops"),
 ]
 
 LITES = {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from al_cxr.statistics import entropy
+from al_cxr.strategies.statistics import entropy
 
 
 class Moments:

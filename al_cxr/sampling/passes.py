@@ -14,7 +14,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.sampling.engine import Batch, Engine, Sampling, engine, probabilities
 from al_cxr.sampling.moments import Moments
 from al_cxr.sampling.race import Race, Racing
-from al_cxr.statistics import PoolStatistics
+from al_cxr.strategies.statistics import PoolStatistics
 
 PEEKED = 2
 """Images that a network is looked at with before a race."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from al_cxr.statistics import entropy
+from al_cxr.strategies.statistics import entropy
 
 TINY = 1e-12
 

@@ -22,9 +22,9 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import Timing, read, write
 from al_cxr.core.seeds import rng, stream
-from al_cxr.pool import seed_set, seed_size
-from al_cxr.scoring import predict
+from al_cxr.sampling.scoring import predict
 from al_cxr.searching.records import MeasuredRecord, SearchRecord, Trial, load_trials, nested, trial_folder
+from al_cxr.strategies.pool import seed_set, seed_size
 from al_cxr.training.trainer import Diverged, fit
 from al_cxr.workspace import Workspace, note_commit, reopen
 

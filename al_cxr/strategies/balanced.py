@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.strategies.power import UNIT, power_noise
 from al_cxr.strategies.registry import Choice, strategy
+from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 CLASS_SHARE = 2 / 3
 """Of a class_balanced query, chosen class by class."""

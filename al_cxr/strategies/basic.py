@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import entr
 
-from al_cxr.statistics import PoolStatistics
 from al_cxr.strategies.registry import Choice, strategy, top_n
+from al_cxr.strategies.statistics import PoolStatistics
 
 
 def largest(scores_N: np.ndarray | None, n: int, rng: np.random.Generator, unit: str) -> Choice:

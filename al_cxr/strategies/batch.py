@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.strategies.registry import Choice, strategy, top_n
+from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 CONFIGURATIONS = 512
 """Most configurations of labels that are kept."""

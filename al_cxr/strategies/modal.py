@@ -19,8 +19,8 @@ import numpy as np
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
-from al_cxr.statistics import PoolStatistics
 from al_cxr.strategies.registry import Choice, Strategy, top_n
+from al_cxr.strategies.statistics import PoolStatistics
 
 MODULES = ("modAL.uncertainty", "modAL.batch", "modAL.density", "modAL.disagreement")
 PAIRS_BYTES = 4 * 2**30

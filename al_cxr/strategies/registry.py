@@ -9,7 +9,7 @@ import numpy as np
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint, nearest
-from al_cxr.statistics import PoolStatistics
+from al_cxr.strategies.statistics import PoolStatistics
 
 OF_SEVERAL = (
     "mean_probs_NC",

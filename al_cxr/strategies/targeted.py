@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from al_cxr.statistics import PoolStatistics, entropy
 from al_cxr.strategies.basic import largest
 from al_cxr.strategies.registry import Choice, strategy
+from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 
 def target_of(statistics: PoolStatistics, classes: int) -> int:

@@ -19,10 +19,10 @@ from al_cxr.core.progress import Progress
 from al_cxr.core.records import Epoch
 from al_cxr.core.seeds import stream
 from al_cxr.data.loader import Loader
-from al_cxr.runtime import Runtime
-from al_cxr.scoring import predict
+from al_cxr.sampling.scoring import predict
 from al_cxr.training.length import orders, part_steps
 from al_cxr.training.mixing import mix
+from al_cxr.training.runtime import Runtime
 from al_cxr.training.training_state import TrainingState
 
 

@@ -13,7 +13,7 @@ from al_cxr.config import TrainSettings
 from al_cxr.core.checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from al_cxr.core.records import Epoch
 from al_cxr.models.tuning import parameter_groups
-from al_cxr.runtime import Runtime
+from al_cxr.training.runtime import Runtime
 
 WORST = -1e300
 """Below any monitored value, and a number that JSON can carry."""

@@ -19,7 +19,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import spearmanr
 
 from al_cxr.core import enough
-from al_cxr.statistics import entropy
+from al_cxr.strategies.statistics import entropy
 from al_cxr.trust.intervals import Statistics
 
 BINS = 15

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from al_cxr.statistics import PoolStatistics, entropy
+from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 
 def mean_probs(probs_KNC: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:

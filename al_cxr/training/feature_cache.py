@@ -32,8 +32,8 @@ from al_cxr.data import augment, chest, decode
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.models.backbone import Backbone
-from al_cxr.runtime import Runtime
 from al_cxr.sampling.stochastic import evaluation
+from al_cxr.training.runtime import Runtime
 
 FOLDER = "features"
 VERSION = 3

@@ -18,7 +18,7 @@ from al_cxr.sampling.engine import Batch, Sampling, logits, probabilities
 from al_cxr.sampling.passes import monte_carlo, race_over, require_finite
 from al_cxr.sampling.race import Racing
 from al_cxr.sampling.stochastic import evaluation, refusing_randomness
-from al_cxr.statistics import PoolStatistics
+from al_cxr.strategies.statistics import PoolStatistics
 
 
 def predict(model: nn.Module, batches: Iterable[Batch], temperature: float = 1.0) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
-from al_cxr.statistics import PoolStatistics, entropy
+from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 
 @dataclass(frozen=True, eq=False)
