@@ -21,6 +21,8 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
+from al_cxr.evaluation.ensemble import mean_probs
+from al_cxr.evaluation.truth import judged, labels_of
 from al_cxr.fits import Fit, ModelCard
 from al_cxr.models.adaptation import CANNOT, Moments
 from al_cxr.models.backbone import Backbone, Head
@@ -29,8 +31,6 @@ from al_cxr.sampling.engine import Batch
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.feature_cache import feature_loader
 from al_cxr.training.runtime import Runtime
-from al_cxr.trust.ensemble import mean_probs
-from al_cxr.trust.truth import judged, labels_of
 
 ADAPTED = ", adapted"
 """Added to the name of a group whose heads were adapted to the tested images."""

@@ -29,7 +29,7 @@ from al_cxr.comparison.inference import mean_over_seeds as moved_means
 from al_cxr.comparison.savings import isotonic, labels_needed, times_fewer
 from al_cxr.core import provenance
 from al_cxr.core.drafts import write_atomically
-from al_cxr.trust.intervals import mean_interval
+from al_cxr.evaluation.intervals import mean_interval
 
 POSITIVE = 0.3
 """Of the target among the test images."""

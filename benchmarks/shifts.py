@@ -38,12 +38,12 @@ from al_cxr.core.records import write_atomically
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
+from al_cxr.evaluation.calibration import heated
+from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.models.adaptation import Moments, can_adapt
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.runtime import Runtime
-from al_cxr.trust.calibration import heated
-from al_cxr.trust.ensemble import mean_probs
 
 Shift = Callable[[Image.Image], Image.Image]
 

@@ -34,9 +34,9 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom.source import standing
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
+from al_cxr.evaluation.calibration import fit_temperature, heated
+from al_cxr.evaluation.operating import Goal
 from al_cxr.models.backbone import Backbone
-from al_cxr.trust.calibration import fit_temperature, heated
-from al_cxr.trust.operating import Goal
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from al_cxr.strategies.statistics import entropy
-from al_cxr.trust.calibration import (
+from al_cxr.evaluation.calibration import (
     COLDEST,
     HOTTEST,
     calibration,
@@ -20,6 +19,7 @@ from al_cxr.trust.calibration import (
     ranking_change,
     reliability,
 )
+from al_cxr.strategies.statistics import entropy
 
 
 def truthful(n: int = 20_000, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from al_cxr.core.seeds import rng
+from al_cxr.evaluation.ensemble import mean_probs, member_statistics
 from al_cxr.sampling.moments import Moments
 from al_cxr.strategies import select
-from al_cxr.trust.ensemble import mean_probs, member_statistics
 
 FIELDS = (
     "mean_probs_NC",

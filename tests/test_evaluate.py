@@ -16,7 +16,7 @@ from tiny import TINY, write_tiny
 from al_cxr.cli import main
 from al_cxr.core.errors import UserError
 from al_cxr.evaluate import find_models, known_labels, target_of
-from al_cxr.trust.truth import judged
+from al_cxr.evaluation.truth import judged
 
 pytestmark = pytest.mark.usefixtures("undrawn_module")
 

@@ -11,11 +11,11 @@ from scipy.special import expit
 
 from al_cxr.core import enough
 from al_cxr.data.sources import registry as sources
+from al_cxr.evaluation.calibration import fit_temperature, heated
+from al_cxr.evaluation.predicted import Group, Predicted
+from al_cxr.evaluation.slices import Slice
+from al_cxr.evaluation.trial import Trial
 from al_cxr.report.trust_tables import slices_table
-from al_cxr.trust.calibration import fit_temperature, heated
-from al_cxr.trust.predicted import Group, Predicted
-from al_cxr.trust.slices import Slice
-from al_cxr.trust.trial import Trial
 
 SURE = 0.999
 

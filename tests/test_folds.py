@@ -20,8 +20,8 @@ from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.sources import registry as sources
+from al_cxr.evaluation.truth import predictions
 from al_cxr.report.folds import write_folds_report
-from al_cxr.trust.truth import predictions
 
 pytestmark = pytest.mark.usefixtures("undrawn_module")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, norm, t, ttest_1samp
 
-from al_cxr.trust.intervals import Estimate, Statistics, bootstrap, clopper_pearson, mean_interval, resamples
-from al_cxr.trust.predicted import auc
+from al_cxr.evaluation.intervals import Estimate, Statistics, bootstrap, clopper_pearson, mean_interval, resamples
+from al_cxr.evaluation.predicted import auc
 
 
 def mean_of(values_N: np.ndarray) -> Statistics:

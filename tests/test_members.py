@@ -18,6 +18,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.core.seeds import member_seed, rng
 from al_cxr.data.sources import registry as sources
+from al_cxr.evaluation.calibration import fit_temperature, heated
 from al_cxr.fits import Fit
 from al_cxr.report.experiment import ensembles, passes
 from al_cxr.run import seed_labels
@@ -28,7 +29,6 @@ from al_cxr.strategies.statistics import entropy
 from al_cxr.sweeps.plan import label_counts, phases, plan
 from al_cxr.sweeps.shards import score_unlabelled
 from al_cxr.sweeps.sweep import run_all
-from al_cxr.trust.calibration import fit_temperature, heated
 from al_cxr.workspace import Workspace, open_workspace
 
 SMALL = """\

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from al_cxr.core.enough import FEW, LEAST
-from al_cxr.trust.operating import BEST, GOALS, Goal, choose, decide, doubts, goal_from, per_thousand
+from al_cxr.evaluation.operating import BEST, GOALS, Goal, choose, decide, doubts, goal_from, per_thousand
 
 SCORES = np.tile([0.9, 0.8, 0.7, 0.2, 0.75, 0.5, 0.3, 0.1, 0.05], 2)
 ILL = np.tile([True] * 4 + [False] * 5, 2)

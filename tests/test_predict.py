@@ -26,9 +26,9 @@ from al_cxr.bundles.predict import answerer, predict, serving_runtime
 from al_cxr.cli import main
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
+from al_cxr.evaluation.calibration import heated
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.passes import monte_carlo
-from al_cxr.trust.calibration import heated
 
 
 @pytest.fixture(scope="session")

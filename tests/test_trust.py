@@ -14,16 +14,16 @@ from sklearn.metrics import roc_auc_score
 from al_cxr.comparison.finished import load
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
+from al_cxr.evaluation.intervals import bootstrap, clopper_pearson, clusters
+from al_cxr.evaluation.operating import Goal
+from al_cxr.evaluation.predicted import Group, Predicted, auc, performance
+from al_cxr.evaluation.slices import slices
+from al_cxr.evaluation.trial import Trial
+from al_cxr.evaluation.truth import judged, labels_of, predictions
 from al_cxr.report.page import Page
 from al_cxr.report.tables import Column
 from al_cxr.report.trust import add_trust, worst
 from al_cxr.report.trust_tables import Ranged, screening_table, slices_table
-from al_cxr.trust.intervals import bootstrap, clopper_pearson, clusters
-from al_cxr.trust.operating import Goal
-from al_cxr.trust.predicted import Group, Predicted, auc, performance
-from al_cxr.trust.slices import slices
-from al_cxr.trust.trial import Trial
-from al_cxr.trust.truth import judged, labels_of, predictions
 
 TWO = {n: ARMS[n] for n in ("ce+random", "ce+mc_entropy")}
 

@@ -19,8 +19,8 @@ from pydantic import Field, model_validator
 from al_cxr.core import enough
 from al_cxr.core.metrics import Metrics
 from al_cxr.core.records import DataCard, Record
-from al_cxr.trust.intervals import clopper_pearson
-from al_cxr.trust.operating import doubts
+from al_cxr.evaluation.intervals import clopper_pearson
+from al_cxr.evaluation.operating import doubts
 
 BUNDLE, CARD, SUMS, MEMBERS = "bundle.json", "README.md", "SHA256SUMS", "members"
 VALIDATION = "validation.safetensors"

@@ -17,8 +17,8 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.quality.gate import Gate, inspect
 from al_cxr.data.quality.usual import Usual
 from al_cxr.data.store import PixelStore
+from al_cxr.evaluation.calibration import heated
 from al_cxr.report.evaluation import Judged
-from al_cxr.trust.calibration import heated
 
 
 @dataclass(frozen=True)

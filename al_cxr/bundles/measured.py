@@ -14,8 +14,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord
 from al_cxr.data.sources import registry as sources
+from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.fits import Fit
-from al_cxr.trust.ensemble import mean_probs
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from al_cxr.config import Source
-    from al_cxr.trust.operating import Goal
+    from al_cxr.evaluation.operating import Goal
 
 
 def run(options: argparse.Namespace) -> None:
@@ -134,7 +134,7 @@ def _source(options: argparse.Namespace) -> Source:
 def _goal(options: argparse.Namespace) -> Goal:
     """What the threshold was asked to reach."""
     from al_cxr.core.errors import UserError
-    from al_cxr.trust.operating import Goal
+    from al_cxr.evaluation.operating import Goal
 
     if options.best is not None:
         return Goal(options.best)

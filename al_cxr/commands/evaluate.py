@@ -24,13 +24,13 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.quality.usual import Usual
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
+from al_cxr.evaluation.operating import Goal, goal_from
+from al_cxr.evaluation.trial import PREVALENCES
 from al_cxr.fits import ModelCard
 from al_cxr.models.adaptation import CANNOT, require_enough
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE
 from al_cxr.training.runtime import plain
-from al_cxr.trust.operating import Goal, goal_from
-from al_cxr.trust.trial import PREVALENCES
 
 
 @dataclass(frozen=True)

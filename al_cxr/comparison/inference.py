@@ -2,7 +2,7 @@
 
 Arrays only. S seeds are paired (all arms of a seed start alike) and all models answer the same test images, so a
 replicate takes another sample of the test images, once for all models, and moves every mean as other seeds would.
-Means and differences have the interval of al_cxr.trust.intervals; labels and ratios have that of their replicates.
+Means and differences have the interval of al_cxr.evaluation.intervals; labels and ratios have that of their replicates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from al_cxr.core.seeds import rng
-from al_cxr.trust.intervals import LEVEL
+from al_cxr.evaluation.intervals import LEVEL
 
 EXACT = 20
 """Non-zero differences up to which all 2^n flips are looked at; beyond it FLIPS of them, drawn at random."""

@@ -22,7 +22,7 @@ from al_cxr.comparison.inference import (
 )
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import BaselineRecord, RoundRecord
-from al_cxr.trust.intervals import mean_interval
+from al_cxr.evaluation.intervals import mean_interval
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """How few images are too few: every limit below which a choice or a figure is withheld or doubted, and the words.
 
-Counts alone are looked at. How wide an interval is then, says al_cxr.trust.intervals.
+Counts alone are looked at. How wide an interval is then, says al_cxr.evaluation.intervals.
 """
 
 from __future__ import annotations

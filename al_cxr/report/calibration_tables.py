@@ -9,13 +9,13 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from al_cxr.evaluation import calibration
+from al_cxr.evaluation.intervals import Estimate, bootstrap
+from al_cxr.evaluation.predicted import Group, Predicted
+from al_cxr.evaluation.trial import Trial
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.tables import MISSING, Column, Kind, Table
 from al_cxr.report.trust_tables import INTERVALS, Ranged, patients_drawn, spread, with_ensemble
-from al_cxr.trust import calibration
-from al_cxr.trust.intervals import Estimate, bootstrap
-from al_cxr.trust.predicted import Group, Predicted
-from al_cxr.trust.trial import Trial
 
 
 def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: str) -> Table:

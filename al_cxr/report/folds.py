@@ -15,15 +15,15 @@ from al_cxr.core import enough, provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.data.folds import NOTE
+from al_cxr.evaluation.ensemble import mean_probs
+from al_cxr.evaluation.intervals import clusters
+from al_cxr.evaluation.predicted import Group, Predicted
+from al_cxr.evaluation.trial import Trial
+from al_cxr.evaluation.truth import labels_of, predicted
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.page import LIMITS, Page, warnings
 from al_cxr.report.tables import Column, Table, escape, file_name
 from al_cxr.report.trust_tables import performance_table
-from al_cxr.trust.ensemble import mean_probs
-from al_cxr.trust.intervals import clusters
-from al_cxr.trust.predicted import Group, Predicted
-from al_cxr.trust.trial import Trial
-from al_cxr.trust.truth import labels_of, predicted
 
 
 def fold_folders(run: Path) -> list[Path]:

@@ -11,14 +11,14 @@ from al_cxr.comparison.finished import Finished
 from al_cxr.core.enough import FEW
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import BaselineRecord, RoundRecord
+from al_cxr.evaluation.intervals import clusters
+from al_cxr.evaluation.predicted import Group, Predicted
+from al_cxr.evaluation.slices import Slice, slices
+from al_cxr.evaluation.trial import Trial
+from al_cxr.evaluation.truth import labels_of, predicted
 from al_cxr.report import calibration_tables, trust_figures, trust_tables
 from al_cxr.report.page import Page
 from al_cxr.report.tables import escape, file_name
-from al_cxr.trust.intervals import clusters
-from al_cxr.trust.predicted import Group, Predicted
-from al_cxr.trust.slices import Slice, slices
-from al_cxr.trust.trial import Trial
-from al_cxr.trust.truth import labels_of, predicted
 
 BASELINE = "fully-labelled"
 

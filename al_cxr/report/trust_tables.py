@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.core.enough import FEW, LEAST
+from al_cxr.evaluation.intervals import Estimate
+from al_cxr.evaluation.operating import GOALS, per_thousand
+from al_cxr.evaluation.predicted import Group, Predicted
+from al_cxr.evaluation.slices import Slice
+from al_cxr.evaluation.trial import Trial
 from al_cxr.report.tables import MISSING, Column, Table, escape, number
-from al_cxr.trust.intervals import Estimate
-from al_cxr.trust.operating import GOALS, per_thousand
-from al_cxr.trust.predicted import Group, Predicted
-from al_cxr.trust.slices import Slice
-from al_cxr.trust.trial import Trial
 
 SMALL = "†"
 AT, BY_LARGEST = "at the threshold", "by the largest probability"

@@ -15,6 +15,8 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from al_cxr.core.seeds import rng
+from al_cxr.evaluation.calibration import fit_temperature
+from al_cxr.evaluation.ensemble import member_statistics
 from al_cxr.fits import Fit
 from al_cxr.sampling.engine import Batch, Sampling, engine
 from al_cxr.sampling.passes import monte_carlo, race_over, sampler_of
@@ -25,8 +27,6 @@ from al_cxr.strategies import Strategy
 from al_cxr.strategies.pool import Pool
 from al_cxr.strategies.statistics import PoolStatistics
 from al_cxr.training.runtime import DTYPES
-from al_cxr.trust.calibration import fit_temperature
-from al_cxr.trust.ensemble import member_statistics
 from al_cxr.workspace import Workspace
 
 COMPARED = 256

@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from al_cxr.trust.calibration import Temperature, fit_temperature
-from al_cxr.trust.ensemble import mean_probs
-from al_cxr.trust.intervals import Statistics, clopper_pearson
-from al_cxr.trust.operating import Goal, Threshold, choose
+from al_cxr.evaluation.calibration import Temperature, fit_temperature
+from al_cxr.evaluation.ensemble import mean_probs
+from al_cxr.evaluation.intervals import Statistics, clopper_pearson
+from al_cxr.evaluation.operating import Goal, Threshold, choose
 
 NO_VALIDATION = "the validation labels are not known"
 

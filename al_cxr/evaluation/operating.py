@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from al_cxr.core import enough
-from al_cxr.trust.intervals import clopper_pearson
+from al_cxr.evaluation.intervals import clopper_pearson
 
 BEST = {"f1": "the best F1", "accuracy": "the best accuracy"}
 """Goals that no number belongs to, in words; accuracy is that of the answers "target" and "not the target"."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from al_cxr.trust.intervals import Drawn, Estimate, combine, draw
-from al_cxr.trust.operating import Goal, Threshold, doubts
-from al_cxr.trust.predicted import Predicted, answers, exact_shares, performance
+from al_cxr.evaluation.intervals import Drawn, Estimate, combine, draw
+from al_cxr.evaluation.operating import Goal, Threshold, doubts
+from al_cxr.evaluation.predicted import Predicted, answers, exact_shares, performance
 
 PREVALENCES = (0.005, 0.02, 0.10)
 """Of the target among those who are screened: a population, contacts of the ill, people with symptoms."""

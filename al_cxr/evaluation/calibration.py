@@ -19,8 +19,8 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import spearmanr
 
 from al_cxr.core import enough
+from al_cxr.evaluation.intervals import Statistics
 from al_cxr.strategies.statistics import entropy
-from al_cxr.trust.intervals import Statistics
 
 BINS = 15
 COLDEST, HOTTEST = 0.05, 20.0

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from al_cxr.core.errors import UserError
 from al_cxr.core.invalid import EDITED
 from al_cxr.core.metrics import Metrics
-from al_cxr.trust.calibration import log_probs
-from al_cxr.trust.predicted import Predicted
+from al_cxr.evaluation.calibration import log_probs
+from al_cxr.evaluation.predicted import Predicted
 
 
 def labels_of(images: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
