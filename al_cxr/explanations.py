@@ -13,7 +13,7 @@ from al_cxr.core.checkpoint import load_tensors, save_tensors
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, read
 from al_cxr.core.seeds import digest
-from al_cxr.fits import Fit
+from al_cxr.experiment.fits import Fit
 from al_cxr.report.gallery import Explain, Maps
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.runtime import Runtime

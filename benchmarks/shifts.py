@@ -10,7 +10,7 @@ The published table has runs/baseline-transfer-children too, which experiments/f
 
 Every test image is changed in a way that another hospital's machine would change it, and the models, ensembles of
 their seeds, answer again at the threshold that validation gave them: as they are, and after their heads were adapted to
-the changed images, without labels (al_cxr.models.adaptation). experiments/transfer.yaml varies the same kinds of things in
+the changed images, without labels (models.adaptation). experiments/transfer.yaml varies the same kinds of things in
 training. A change made here is no other hospital: it shows what a model hangs on, not how it will do there.
 """
 

@@ -34,10 +34,10 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.records import write_atomically
 from al_cxr.core.seeds import rng
 from al_cxr.data.sources import registry as sources
+from al_cxr.experiment.workspace import Workspace, open_workspace, reopen
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.length import images_trained
 from al_cxr.training.trainer import fit
-from al_cxr.workspace import Workspace, open_workspace, reopen
 
 LABELS = (0.05, 0.30, 1.0)
 SEEDS = (100, 101, 102, 103)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny import do_not_draw
 
-from al_cxr.sweeps import sweep
+from al_cxr.experiment import sweep
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -17,8 +17,8 @@ from tiny import do_not_draw
 
 from al_cxr import cli
 from al_cxr.commands import experiments  # noqa: F401 - imported here so that no attempt has to
-from al_cxr.sweeps import sweep
-from al_cxr.sweeps.estimate import Speeds
+from al_cxr.experiment import sweep
+from al_cxr.experiment.estimate import Speeds
 
 
 def attempt(arguments: list[str], fatal: int, before: bool) -> int:

@@ -20,10 +20,10 @@ from al_cxr.comparison.baselines import BaselinesRecord, load_baselines
 from al_cxr.comparison.finished import load_baseline
 from al_cxr.config import Publication, Settings
 from al_cxr.core.errors import Unavailable, UserError
+from al_cxr.experiment.estimate import Speeds
 from al_cxr.models import resnet
 from al_cxr.report import write_baseline_report
 from al_cxr.report.baseline_table import models_table
-from al_cxr.sweeps.estimate import Speeds
 
 PUBLISHED = {
     "paper": Publication.model_validate(
@@ -203,7 +203,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
     # Seconds that are not what these tests are about: the figures of each model, and measuring how long it will take.
     monkeypatch.setattr("al_cxr.report.baseline.add_fit", lambda *_, **__: None)
-    monkeypatch.setattr("al_cxr.sweeps.sweep.measure", lambda workspace: Speeds())
+    monkeypatch.setattr("al_cxr.experiment.sweep.measure", lambda workspace: Speeds())
     write_tiny(tmp_path, TINY.replace("epochs: 2", "epochs: 1") + BASELINE)
     return tmp_path
 

@@ -15,8 +15,8 @@ from tiny import TINY, write_tiny
 
 from al_cxr.cli import main
 from al_cxr.core.errors import UserError
-from al_cxr.evaluate import find_models, known_labels, target_of
 from al_cxr.evaluation.truth import judged
+from al_cxr.experiment.external_test import find_models, known_labels, target_of
 
 pytestmark = pytest.mark.usefixtures("undrawn_module")
 

@@ -27,16 +27,16 @@ from al_cxr.data.augment import augment
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
-from al_cxr.evaluate import Loaders, evaluate, find_models
-from al_cxr.fits import Fit, obtain
+from al_cxr.experiment.arm import run_arm
+from al_cxr.experiment.external_test import Loaders, evaluate, find_models
+from al_cxr.experiment.fits import Fit, obtain
+from al_cxr.experiment.workspace import Workspace, open_workspace
 from al_cxr.models.crops import chests, summary
-from al_cxr.run import run_arm
 from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.sampling.scoring import penultimate, predict
 from al_cxr.training.feature_cache import FOLDER, Views, feature_loader, missing
 from al_cxr.training.runtime import Runtime
-from al_cxr.workspace import Workspace, open_workspace
 
 timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
 

@@ -15,9 +15,9 @@ from al_cxr.core import progress
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import Progress
 from al_cxr.core.records import RoundRecord
-from al_cxr.sweeps.estimate import Estimate, Speeds, makespan
-from al_cxr.sweeps.plan import Job, Plan, Step
-from al_cxr.sweeps.progress import SweepProgress
+from al_cxr.experiment.estimate import Estimate, Speeds, makespan
+from al_cxr.experiment.plan import Job, Plan, Step
+from al_cxr.experiment.progress import SweepProgress
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from tiny import write_tiny
 
-from al_cxr import fits
 from al_cxr.config.files import load
 from al_cxr.core.locks import alone
 from al_cxr.data.sources import registry as sources
-from al_cxr.workspace import open_workspace
+from al_cxr.experiment import fits
+from al_cxr.experiment.workspace import open_workspace
 
 HOLDER = """\
 import sys, time

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny import science_files, write_tiny
 
-from al_cxr import fits, strategies
+from al_cxr import strategies
 from al_cxr.comparison.finished import Finished, load
 from al_cxr.config.files import load as load_settings
 from al_cxr.config.files import parse_override
@@ -19,17 +19,18 @@ from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.core.seeds import member_seed, rng
 from al_cxr.data.sources import registry as sources
 from al_cxr.evaluation.calibration import fit_temperature, heated
-from al_cxr.fits import Fit
+from al_cxr.experiment import fits
+from al_cxr.experiment.arm import seed_labels
+from al_cxr.experiment.fits import Fit
+from al_cxr.experiment.plan import label_counts, phases, plan
+from al_cxr.experiment.query import score_unlabelled
+from al_cxr.experiment.sweep import run_all
+from al_cxr.experiment.workspace import Workspace, open_workspace
 from al_cxr.report.experiment import ensembles, passes
-from al_cxr.run import seed_labels
 from al_cxr.sampling.scoring import predict
 from al_cxr.strategies import select
 from al_cxr.strategies.pool import Pool
 from al_cxr.strategies.statistics import entropy
-from al_cxr.sweeps.plan import label_counts, phases, plan
-from al_cxr.sweeps.shards import score_unlabelled
-from al_cxr.sweeps.sweep import run_all
-from al_cxr.workspace import Workspace, open_workspace
 
 SMALL = """\
 data: {sources: [{kind: phantom, count: 240, seed: 0}], image_size: 28}

@@ -20,12 +20,12 @@ from al_cxr import strategies
 from al_cxr.cli import main
 from al_cxr.config.files import load
 from al_cxr.core.records import FitRecord, read
-from al_cxr.fits import Fit
+from al_cxr.experiment import query as module
+from al_cxr.experiment.engines import ray as ray_engine
+from al_cxr.experiment.fits import Fit
+from al_cxr.experiment.query import score_unlabelled, shards
+from al_cxr.experiment.workspace import Workspace, reopen
 from al_cxr.strategies.pool import Pool
-from al_cxr.sweeps import ray_engine
-from al_cxr.sweeps import shards as module
-from al_cxr.sweeps.shards import score_unlabelled, shards
-from al_cxr.workspace import Workspace, reopen
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # as ray_engine does it, for the Ray that is started here
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - else a worker starves beside whatever else this machine tests
@@ -151,7 +151,7 @@ def test_a_pool_scored_in_shards_has_the_same_bits(
 
         return slowly
 
-    monkeypatch.setattr("al_cxr.sweeps.shards._batches", slow(module._batches))
+    monkeypatch.setattr("al_cxr.experiment.query._batches", slow(module._batches))
     for _ in range(10):
         mine.clear()
         joined = score_unlabelled(on_ray, *given)

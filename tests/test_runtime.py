@@ -12,13 +12,13 @@ import torch
 from tiny import TINY, write_tiny
 from torch import Tensor, nn
 
-from al_cxr import speeds
 from al_cxr.config import Machine
 from al_cxr.config.files import load
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
+from al_cxr.experiment import speeds
+from al_cxr.experiment.speeds import passes_speed
 from al_cxr.report.page import machine
-from al_cxr.speeds import passes_speed
 from al_cxr.training import runtime
 from al_cxr.training.runtime import Runtime, Unsupported, resolve
 

@@ -18,9 +18,9 @@ from al_cxr.config.files import load, parse_override
 from al_cxr.config.layers import read_layer
 from al_cxr.data.loader import Loader
 from al_cxr.data.phantom.source import load as load_phantom
-from al_cxr.searching import search
-from al_cxr.searching.records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
-from al_cxr.workspace import Workspace
+from al_cxr.experiment import search
+from al_cxr.experiment.search_records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
+from al_cxr.experiment.workspace import Workspace
 
 pytest.importorskip("optuna")
 

@@ -11,9 +11,9 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from al_cxr import seen
 from al_cxr.cli import main
 from al_cxr.core.errors import UserError
+from al_cxr.experiment import seen
 
 timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
 

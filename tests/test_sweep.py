@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from tiny import TINY, write_tiny
 
-from al_cxr import seen
 from al_cxr.cli import main
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config.files import load, parse_override
 from al_cxr.core.seeds import digest, loader_hash, masks_hash, stream
 from al_cxr.data.sources import registry as sources
-from al_cxr.evaluate import find_models, seen_by
+from al_cxr.experiment import seen
+from al_cxr.experiment.external_test import find_models, seen_by
+from al_cxr.experiment.plan import label_counts, phases, plan, steps
+from al_cxr.experiment.query import sampling_of, score_part
+from al_cxr.experiment.sweep import perform, run_all
+from al_cxr.experiment.workspace import Workspace, open_workspace
 from al_cxr.report.regimes import write_regimes
 from al_cxr.sampling import masks
 from al_cxr.strategies.statistics import PoolStatistics
-from al_cxr.sweeps.plan import label_counts, phases, plan, steps
-from al_cxr.sweeps.shards import sampling_of, score_part
-from al_cxr.sweeps.sweep import perform, run_all
 from al_cxr.training import length, trainer
 from al_cxr.training.trainer import fit
-from al_cxr.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.usefixtures("undrawn_module")
 SHORT = TINY.replace("rounds: 2", "rounds: 1").replace("seeds: [0, 1]", "seeds: [0]")

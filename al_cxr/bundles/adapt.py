@@ -23,7 +23,7 @@ from al_cxr.data import dicom
 from al_cxr.data.doubts import told
 from al_cxr.data.quality.gate import Gate, near_copies
 from al_cxr.data.quality.odd import framed
-from al_cxr.fits import Fit
+from al_cxr.experiment.fits import Fit
 from al_cxr.models.adaptation import CANNOT, FEWEST, Moments, can_adapt, too_few
 from al_cxr.models.backbone import Backbone
 

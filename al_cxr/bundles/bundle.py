@@ -40,9 +40,9 @@ from al_cxr.core.records import FitRecord, read, write
 from al_cxr.core.seeds import digest_text
 from al_cxr.data.quality.usual import FILE as USUAL
 from al_cxr.data.quality.usual import Usual, read_usual, write_usual
-from al_cxr.fits import Fit, ModelCard
+from al_cxr.experiment.fits import Fit, ModelCard
+from al_cxr.experiment.seen import SEEN, read_seen, write_seen
 from al_cxr.report.card import card as page
-from al_cxr.seen import SEEN, read_seen, write_seen
 from al_cxr.training.runtime import Runtime, plain
 
 MEMBER_FILES = ("fit.json", "model.json", "model.safetensors")
@@ -54,16 +54,16 @@ _LINE = re.compile(rf"([0-9a-f]{{64}})  ((?:{MEMBERS}/[1-9][0-9]?/)?[A-Za-z0-9_.
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle says, and its networks: a folder each that al_cxr.fits can read."""
+    """What a bundle says, and its networks: a folder each that al_cxr.experiment.fits can read."""
 
     record: BundleRecord
     fits: tuple[Fit, ...]
     seen: frozenset[str] = frozenset()
-    """Digests of the images that the networks were trained on or chosen by (al_cxr.seen)."""
+    """Digests of the images that the networks were trained on or chosen by (al_cxr.experiment.seen)."""
     validation: Validation | None = None
     """None of a bundle that was made before bundles kept it."""
     usual: Usual | None = None
-    """What its training images look like (al_cxr.data.quality.usual); None of an older bundle, and of one of few images."""
+    """What its training images look like (data.quality.usual); None of an older bundle, and of one of few images."""
 
     def networks(self, runtime: Runtime) -> list[nn.Module]:
         """The members with their weights, in eval mode on the device."""

@@ -19,14 +19,14 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data.quality.usual import FILE as USUAL
 from al_cxr.data.quality.usual import Usual, read_usual
-from al_cxr.evaluate import Named, find_models
 from al_cxr.evaluation.calibration import calibration, fit_temperature, heated
 from al_cxr.evaluation.intervals import Statistics, bootstrap, clopper_pearson
 from al_cxr.evaluation.operating import Goal, choose
-from al_cxr.fits import Fit
+from al_cxr.experiment.external_test import Named, find_models
+from al_cxr.experiment.fits import Fit
+from al_cxr.experiment.seen import of_run
 from al_cxr.sampling.operators import NoRandomSite
 from al_cxr.sampling.stochastic import find_sites
-from al_cxr.seen import of_run
 from al_cxr.training.runtime import Runtime
 
 GOAL = Goal("sensitivity", 0.90)

@@ -15,7 +15,7 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord
 from al_cxr.data.sources import registry as sources
 from al_cxr.evaluation.ensemble import mean_probs
-from al_cxr.fits import Fit
+from al_cxr.experiment.fits import Fit
 
 
 @dataclass(frozen=True, eq=False)

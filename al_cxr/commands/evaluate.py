@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from al_cxr import evaluate as external
-from al_cxr import seen
 from al_cxr.bundles import evaluate as bundled
 from al_cxr.bundles.bundle import is_bundle, must_be_outside
 from al_cxr.bundles.bundle_records import UNPROVEN
@@ -26,7 +24,9 @@ from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.evaluation.operating import Goal, goal_from
 from al_cxr.evaluation.trial import PREVALENCES
-from al_cxr.fits import ModelCard
+from al_cxr.experiment import external_test as external
+from al_cxr.experiment import seen
+from al_cxr.experiment.fits import ModelCard
 from al_cxr.models.adaptation import CANNOT, require_enough
 from al_cxr.report.evaluation import Judged, write_evaluation
 from al_cxr.report.page import PAGE

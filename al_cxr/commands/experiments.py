@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from al_cxr import models, strategies
-from al_cxr.assembly import build_model, features_missing
 from al_cxr.comparison.baselines import RECORD as BASELINES
 from al_cxr.comparison.baselines import BaselinesRecord
 from al_cxr.comparison.finished import Finished
@@ -27,6 +26,9 @@ from al_cxr.core.records import read
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, default_cache
+from al_cxr.experiment import sweep
+from al_cxr.experiment.assembly import build_model, features_missing
+from al_cxr.experiment.workspace import Workspace, note_commit, open_workspace
 from al_cxr.explanations import explainer
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
@@ -37,9 +39,7 @@ from al_cxr.report.search import write_search_report
 from al_cxr.report.terminal import comparison_text
 from al_cxr.strategies import stopping
 from al_cxr.strategies.pool import seed_size
-from al_cxr.sweeps import sweep
 from al_cxr.training.length import uneven
-from al_cxr.workspace import Workspace, note_commit, open_workspace
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_about
 from al_cxr.core.progress import Progress, duration
 from al_cxr.data.sources import registry as sources
+from al_cxr.experiment.search import check
+from al_cxr.experiment.search import search as run_trials
+from al_cxr.experiment.search_records import Trial, best, load_trials
+from al_cxr.experiment.workspace import open_workspace
 from al_cxr.report.search import assignments, in_words, write_search_report
-from al_cxr.searching.records import Trial, best, load_trials
-from al_cxr.searching.search import check
-from al_cxr.searching.search import search as run_trials
-from al_cxr.workspace import open_workspace
 
 
 def search(request: Request, trials: int | None, seconds: float | None) -> None:

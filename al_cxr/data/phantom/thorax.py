@@ -1,6 +1,6 @@
 """The anatomy of a phantom patient, and the air in its lungs.
 
-In the patient frame of al_cxr.data.phantom.grid the lungs reach from y = -0.83 (apices) to about 0.6 (costophrenic angles).
+In the patient frame of data.phantom.grid the lungs reach from y = -0.83 (apices) to about 0.6 (costophrenic angles).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is wrong with a set of images: copies, leaks, odd files, shortcuts; and the gate every command passes through."""
+"""What is wrong with a set of images: copies, leaks, odd files, shortcuts; and the gate before every command."""

@@ -26,9 +26,9 @@ from al_cxr.core.locks import alone
 from al_cxr.core.progress import mute
 from al_cxr.core.records import FitRecord, read
 from al_cxr.data.store import default_cache
-from al_cxr.fits import Fit
-from al_cxr.sweeps.shards import Work
-from al_cxr.workspace import Workspace, reopen
+from al_cxr.experiment.fits import Fit
+from al_cxr.experiment.query import Work
+from al_cxr.experiment.workspace import Workspace, reopen
 
 J = TypeVar("J")
 T = TypeVar("T")

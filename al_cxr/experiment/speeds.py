@@ -6,10 +6,10 @@ import time
 
 import torch
 
-from al_cxr.assembly import build_loader, build_model, build_task
 from al_cxr.config import Settings
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.store import PixelStore
+from al_cxr.experiment.assembly import build_loader, build_model, build_task
 from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
 from al_cxr.training.runtime import DTYPES, Runtime, Unsupported

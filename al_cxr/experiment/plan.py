@@ -11,11 +11,11 @@ from typing import Literal
 from al_cxr import strategies
 from al_cxr.core.records import BaselineRecord, RoundRecord
 from al_cxr.core.seeds import member_seed
-from al_cxr.fits import fit_key
-from al_cxr.run import STOPPED, arm_folder, seed_labels
+from al_cxr.experiment.arm import STOPPED, arm_folder, seed_labels
+from al_cxr.experiment.fits import fit_key
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.strategies.pool import query_size, seed_size
 from al_cxr.training.length import images_trained
-from al_cxr.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from al_cxr import seen
 from al_cxr.comparison.images import read_images
 from al_cxr.config import DataSettings, Machine, Settings
 from al_cxr.core.errors import UserError
@@ -23,7 +22,8 @@ from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.truth import judged, labels_of
-from al_cxr.fits import Fit, ModelCard
+from al_cxr.experiment import seen
+from al_cxr.experiment.fits import Fit, ModelCard
 from al_cxr.models.adaptation import CANNOT, Moments
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.report.evaluation import Judged

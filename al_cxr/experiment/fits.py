@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from al_cxr import models
-from al_cxr.assembly import scale
 from al_cxr.core.checkpoint import load_tensors, load_weights, save_tensors, weights_hash
 from al_cxr.core.errors import UserError
 from al_cxr.core.locks import alone
@@ -25,12 +24,13 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.records import FitRecord, Timing, read, write
 from al_cxr.core.seeds import digest, digest_text, member_seed
 from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.experiment.assembly import scale
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.models.tuning import Tune
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.runtime import Runtime
 from al_cxr.training.trainer import fit
-from al_cxr.workspace import Workspace
 
 CHECKPOINT = "training.safetensors"
 LOCK = ".lock"

@@ -19,13 +19,13 @@ import numpy as np
 from al_cxr import strategies
 from al_cxr.core.progress import between
 from al_cxr.data.store import cores
+from al_cxr.experiment.plan import Plan, Step
+from al_cxr.experiment.speeds import passes_speed
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.sampling.scoring import predict
-from al_cxr.speeds import passes_speed
-from al_cxr.sweeps.plan import Plan, Step
 from al_cxr.training.length import images_trained
 from al_cxr.training.runtime import Unsupported
 from al_cxr.training.trainer import fit
-from al_cxr.workspace import Workspace
 
 SPREAD = (0.8, 2.0)
 """Ends of the range, as shares of what the measured parts add up to."""

@@ -17,7 +17,8 @@ from torch import nn
 from al_cxr.core.seeds import rng
 from al_cxr.evaluation.calibration import fit_temperature
 from al_cxr.evaluation.ensemble import member_statistics
-from al_cxr.fits import Fit
+from al_cxr.experiment.fits import Fit
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.sampling.engine import Batch, Sampling, engine
 from al_cxr.sampling.passes import monte_carlo, race_over, sampler_of
 from al_cxr.sampling.race import Racing
@@ -27,7 +28,6 @@ from al_cxr.strategies import Strategy
 from al_cxr.strategies.pool import Pool
 from al_cxr.strategies.statistics import PoolStatistics
 from al_cxr.training.runtime import DTYPES
-from al_cxr.workspace import Workspace
 
 COMPARED = 256
 """Images on which head and full scope are compared."""
@@ -118,7 +118,7 @@ def _scored(
     if len(index_N) <= size:
         return score_pool(model, index_N, batches, needs, how, racing=racing, labelled_M=pool.labelled)
 
-    from al_cxr.sweeps import ray_engine  # an optional extra
+    from al_cxr.experiment.engines import ray as ray_engine  # an optional extra
 
     def spread(work: Work[T], index: np.ndarray) -> list[T]:
         parts = shards(index, size, workspace.runtime.score_batch)

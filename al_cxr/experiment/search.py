@@ -22,11 +22,11 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import Timing, read, write
 from al_cxr.core.seeds import rng, stream
+from al_cxr.experiment.search_records import MeasuredRecord, SearchRecord, Trial, load_trials, nested, trial_folder
+from al_cxr.experiment.workspace import Workspace, note_commit, reopen
 from al_cxr.sampling.scoring import predict
-from al_cxr.searching.records import MeasuredRecord, SearchRecord, Trial, load_trials, nested, trial_folder
 from al_cxr.strategies.pool import seed_set, seed_size
 from al_cxr.training.trainer import Diverged, fit
-from al_cxr.workspace import Workspace, note_commit, reopen
 
 SECTIONS = ("train", "model")
 """Of the settings, those that a search may vary; the others would change the question."""

@@ -15,8 +15,8 @@ from types import TracebackType
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import INTERVAL, Progress, Say, duration
 from al_cxr.core.records import BaselineRecord, RoundRecord, read
-from al_cxr.sweeps.estimate import Estimate, Speeds, makespan
-from al_cxr.sweeps.plan import Job, Step
+from al_cxr.experiment.estimate import Estimate, Speeds, makespan
+from al_cxr.experiment.plan import Job, Step
 
 LOOK = 1.0
 """Seconds between two looks at the run folder."""

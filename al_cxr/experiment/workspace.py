@@ -12,8 +12,6 @@ import numpy as np
 from pydantic import ValidationError
 from torch import nn
 
-from al_cxr import seen
-from al_cxr.assembly import build_head, build_loader, build_model, build_task
 from al_cxr.comparison.images import FILE, duplicate_groups, known_groups, write_images
 from al_cxr.config import Settings
 from al_cxr.config.files import differences
@@ -27,7 +25,9 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.quality import gate, usual
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, card, default_cache
-from al_cxr.speeds import passes_speed, training_speed
+from al_cxr.experiment import seen
+from al_cxr.experiment.assembly import build_head, build_loader, build_model, build_task
+from al_cxr.experiment.speeds import passes_speed, training_speed
 from al_cxr.strategies.pool import shortfalls
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.runtime import Runtime, resolve

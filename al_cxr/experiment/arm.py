@@ -14,12 +14,12 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.records import QueryRecord, RoundRecord, StopRecord, Timing, read, write
 from al_cxr.core.seeds import digest, loader_hash, masks_hash, rng
 from al_cxr.evaluation.calibration import heated
-from al_cxr.fits import Fit, obtain, obtain_members
+from al_cxr.experiment.fits import Fit, obtain, obtain_members
+from al_cxr.experiment.query import score_unlabelled
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.strategies import stopping
 from al_cxr.strategies.pool import Pool, query_size, seed_set, seed_size
 from al_cxr.strategies.statistics import PoolStatistics
-from al_cxr.sweeps.shards import score_unlabelled
-from al_cxr.workspace import Workspace
 
 STOPPED = "stopped.json"
 """File in the folder of a run that stopped before its budget was spent."""

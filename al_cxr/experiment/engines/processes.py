@@ -21,7 +21,7 @@ from typing import TypeVar
 from al_cxr.config import Settings
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import mute
-from al_cxr.workspace import Workspace, reopen
+from al_cxr.experiment.workspace import Workspace, reopen
 
 J = TypeVar("J")
 Perform = Callable[[Workspace, J], None]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from al_cxr.core.progress import Say, Working, duration
 from al_cxr.core.records import BaselineRecord, write
 from al_cxr.core.seeds import digest, loader_hash, member_seed
-from al_cxr.fits import obtain
-from al_cxr.run import run_arm, seed_labels
-from al_cxr.sweeps.estimate import Estimate, crowd, measure
-from al_cxr.sweeps.plan import Job, baseline_path, phases, plan, steps
-from al_cxr.sweeps.processes import perform_all
-from al_cxr.sweeps.progress import SweepProgress
-from al_cxr.workspace import Workspace
+from al_cxr.experiment.arm import run_arm, seed_labels
+from al_cxr.experiment.engines.processes import perform_all
+from al_cxr.experiment.estimate import Estimate, crowd, measure
+from al_cxr.experiment.fits import obtain
+from al_cxr.experiment.plan import Job, baseline_path, phases, plan, steps
+from al_cxr.experiment.progress import SweepProgress
+from al_cxr.experiment.workspace import Workspace
 
 
 def announce(workspace: Workspace, say: Say) -> Estimate | None:
@@ -49,7 +49,7 @@ def run_all(workspace: Workspace, say: Say, estimate: Estimate | None = None) ->
                 progress.slots = machine.processes
                 perform_all(workspace, todo, perform, machine.processes)
             case "ray":
-                from al_cxr.sweeps import ray_engine  # an optional extra, and a second to import
+                from al_cxr.experiment.engines import ray as ray_engine  # an optional extra, and a second to import
 
                 ray_engine.perform_all(workspace, todo, perform, lambda slots: setattr(progress, "slots", slots))
             case "local":

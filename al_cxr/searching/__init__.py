@@ -1,1 +1,0 @@
-"""Hyper-parameters, chosen on validation data."""
