@@ -12,6 +12,7 @@ from tiny import TINY, write_tiny
 
 from al_cxr import models
 from al_cxr.bundles.explain import explain
+from al_cxr.bundles.explanations import explainer, maps_of
 from al_cxr.cli import main
 from al_cxr.config import Machine
 from al_cxr.core.checkpoint import save_tensors
@@ -20,7 +21,6 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.records import FitRecord, write
 from al_cxr.data.phantom.source import PhantomImages
 from al_cxr.experiment.fits import Fit, ModelCard
-from al_cxr.explanations import explainer, maps_of
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.runtime import plain
 

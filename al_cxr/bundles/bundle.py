@@ -31,6 +31,7 @@ from al_cxr.bundles.bundle_records import (
     BundleRecord,
     Network,
 )
+from al_cxr.bundles.model_card import card as page
 from al_cxr.bundles.validation import Validation, read_validation, write_validation
 from al_cxr.config import Machine
 from al_cxr.core.checkpoint import save_tensors
@@ -42,7 +43,6 @@ from al_cxr.data.quality.usual import FILE as USUAL
 from al_cxr.data.quality.usual import Usual, read_usual, write_usual
 from al_cxr.experiment.fits import Fit, ModelCard
 from al_cxr.experiment.seen import SEEN, read_seen, write_seen
-from al_cxr.report.card import card as page
 from al_cxr.training.runtime import Runtime, plain
 
 MEMBER_FILES = ("fit.json", "model.json", "model.safetensors")

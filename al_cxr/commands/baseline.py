@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from al_cxr import models
+from al_cxr.bundles.explanations import explainer
 from al_cxr.commands.experiments import Request, load_data, named, open_run, pixels_of, say_pages
 from al_cxr.comparison.baselines import RECORD, BaselinesRecord
 from al_cxr.config import Settings
@@ -20,7 +21,6 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.experiment import sweep
 from al_cxr.experiment.assembly import build_model
 from al_cxr.experiment.workspace import note_commit
-from al_cxr.explanations import explainer
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.folds import fold_folders, write_folds_report
 

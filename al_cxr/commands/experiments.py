@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from al_cxr import models, strategies
+from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.baselines import RECORD as BASELINES
 from al_cxr.comparison.baselines import BaselinesRecord
 from al_cxr.comparison.finished import Finished
@@ -29,7 +30,6 @@ from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.experiment import sweep
 from al_cxr.experiment.assembly import build_model, features_missing
 from al_cxr.experiment.workspace import Workspace, note_commit, open_workspace
-from al_cxr.explanations import explainer
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
 from al_cxr.report.index import write_index
