@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny import do_not_draw, write_tiny
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.data.phantom.source import PhantomImages
 
 SMALL = """\

@@ -16,7 +16,7 @@ from tiny import write_tiny
 from al_cxr.bundles.bundle import open_bundle
 from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.bundles.predict import answerer, serving_runtime
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
 from al_cxr.data.decode import decode
 from al_cxr.data.phantom.source import PhantomImages

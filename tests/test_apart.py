@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.config import FolderSource, PhantomSource
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_apart

@@ -15,7 +15,7 @@ from fake_run import CLASSES, SPLITS, edit, fake_images, fake_run, labels, pixel
 from safetensors.numpy import load_file
 from tiny import TINY, science_files, write_tiny
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.comparison.baselines import BaselinesRecord, load_baselines
 from al_cxr.comparison.finished import load_baseline
 from al_cxr.config import Publication, Settings
@@ -283,7 +283,7 @@ def test_a_mistake_stops_before_anything_is_trained(
 
 def test_all_is_every_architecture_and_every_variant(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from al_cxr import models
-    from al_cxr.commands import baseline
+    from al_cxr.cli import baseline
 
     asked: list[str] = []
 

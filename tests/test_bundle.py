@@ -24,7 +24,7 @@ from al_cxr.bundles import members, predict
 from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundling import abstain, assemble, discrimination
 from al_cxr.bundles.predict import answerer, serving_runtime
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.comparison.images import duplicate_groups, write_images
 from al_cxr.config import DataSettings
 from al_cxr.core.enough import FEW

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from tiny import TINY, write_tiny
 
-from al_cxr.cli import main
-from al_cxr.commands.parser import EXAMPLES, parser
+from al_cxr.cli.__main__ import main
+from al_cxr.cli.parser import EXAMPLES, parser
 from al_cxr.config.files import load, parse_override
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ import pytest
 from small_run import small_run, write_images
 
 from al_cxr.bundles.inputs import find_inputs
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 
 
 @pytest.fixture(scope="module")

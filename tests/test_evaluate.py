@@ -13,7 +13,7 @@ from PIL import Image
 from test_cli import fails
 from tiny import TINY, write_tiny
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
 from al_cxr.evaluation.truth import judged
 from al_cxr.experiment.external_test import find_models, known_labels, target_of

@@ -13,7 +13,7 @@ from tiny import TINY, write_tiny
 from al_cxr import models
 from al_cxr.bundles.explain import explain
 from al_cxr.bundles.explanations import explainer, maps_of
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.config import Machine
 from al_cxr.core.checkpoint import save_tensors
 from al_cxr.core.errors import UserError

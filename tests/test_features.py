@@ -17,7 +17,7 @@ from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from al_cxr import models
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.config import AugmentSettings, ScannerSettings, Settings
 from al_cxr.config import files as experiment
 from al_cxr.core.errors import UserError

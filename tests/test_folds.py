@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from test_cli import fails
 from tiny import write_tiny
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load_baseline
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError

@@ -15,7 +15,7 @@ from small_run import small_run, write_images
 from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.predict import serving_runtime
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from al_cxr.bundles.bundle import open_bundle, save_bundle
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.bundles.predict import predict, serving_runtime
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 
 DICOM = bytes(128) + b"DICM" + b"\2\0\0\0UL\4\0" + bytes(500)
 

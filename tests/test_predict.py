@@ -23,7 +23,7 @@ from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.bundles.predict import answerer, predict, serving_runtime
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.evaluation.calibration import heated
@@ -239,7 +239,7 @@ def test_sigkill_leaves_no_half_csv(single: Path, images: Path, tmp_path: Path) 
     for copy in range(8):
         shutil.copytree(images, folder / str(copy))
     arguments = ["predict", str(single), str(folder), "--out", str(tmp_path / "p.csv")]
-    process = subprocess.Popen([sys.executable, "-m", "al_cxr.cli", *arguments], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "al_cxr.cli.__main__", *arguments], stdout=subprocess.DEVNULL)
     partial = tmp_path / "p.csv.partial"
     while process.poll() is None and (not partial.exists() or partial.read_bytes().count(b"\n") < 2):
         time.sleep(0.01)

@@ -22,7 +22,7 @@ import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started without it
 from al_cxr import cli
-from al_cxr.sweeps import sweep
+from al_cxr.experiment import sweep
 from al_cxr.experiment.estimate import Speeds
 sweep.measure = lambda workspace: Speeds()  # only for the estimate, and it takes seconds
 sys.exit(cli.main(sys.argv[1:]))

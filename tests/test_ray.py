@@ -17,7 +17,7 @@ import pytest
 from tiny import TINY, do_not_report, science_files, write_tiny
 
 from al_cxr import strategies
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.config.files import load
 from al_cxr.core.records import FitRecord, read
 from al_cxr.experiment import query as module

@@ -18,7 +18,7 @@ from fake_run import ARMS, CLASSES, edit, fake_probs, fake_run, labels, pixels
 from PIL import Image
 from tiny import do_not_draw
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tiny import TINY, do_not_report, science_files, write_tiny
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.config import Dimension, PhantomSource, Settings
 from al_cxr.config.files import load, parse_override
 from al_cxr.config.layers import read_layer

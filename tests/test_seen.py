@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
 from al_cxr.experiment import seen
 

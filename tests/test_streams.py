@@ -15,7 +15,7 @@ HOMELESS = """\
 import pwd, sys
 def nobody(uid): raise KeyError(uid)
 pwd.getpwuid = nobody
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny import TINY, write_tiny
 
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config.files import load, parse_override
 from al_cxr.core.seeds import digest, loader_hash, masks_hash, stream

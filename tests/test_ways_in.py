@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from al_cxr.bundles.inputs import find_inputs
-from al_cxr.cli import main
+from al_cxr.cli.__main__ import main
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import al_cxr
-from al_cxr.commands import calls
+from al_cxr.cli import calls
 
 DEFAULT_EXPERIMENT = "experiments/tb_entropy.yaml"
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from al_cxr.commands.parser import parser
+from al_cxr.cli.parser import parser
 from al_cxr.core import streams
 from al_cxr.core.drafts import remedy
 from al_cxr.core.errors import UserError

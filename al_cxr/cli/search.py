@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from al_cxr import models
-from al_cxr.commands.experiments import Request
+from al_cxr.cli.experiments import Request
 from al_cxr.config import Search, Value
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError

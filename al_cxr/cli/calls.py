@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> None:
-    from al_cxr.commands import experiments
+    from al_cxr.cli import experiments
 
     experiments.run(_request(options), plan_only=options.plan)
 
 
 def baseline(options: argparse.Namespace) -> None:
-    from al_cxr.commands import baseline
+    from al_cxr.cli import baseline
 
     if options.folds is None:
         baseline.baseline(_request(options), options.arch)
@@ -29,31 +29,31 @@ def baseline(options: argparse.Namespace) -> None:
 
 
 def folds(options: argparse.Namespace) -> None:
-    from al_cxr.commands import baseline
+    from al_cxr.cli import baseline
 
     baseline.folds(options.runs, options.out)
 
 
 def search(options: argparse.Namespace) -> None:
-    from al_cxr.commands import search
+    from al_cxr.cli import search
 
     search.search(_request(options), options.trials, options.seconds)
 
 
 def compare(options: argparse.Namespace) -> None:
-    from al_cxr.commands import experiments
+    from al_cxr.cli import experiments
 
     experiments.compare(options.run, options.results)
 
 
 def report(options: argparse.Namespace) -> None:
-    from al_cxr.commands import experiments
+    from al_cxr.cli import experiments
 
     experiments.report(options.runs, options.results)
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    from al_cxr.commands.evaluate import evaluate
+    from al_cxr.cli.evaluate import evaluate
 
     o = options
     asked = any(value is not None for value in (o.best, o.sensitivity, o.specificity))
@@ -62,50 +62,50 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def bundle(options: argparse.Namespace) -> None:
-    from al_cxr.commands import models
+    from al_cxr.cli import models
 
     models.bundle(options.models, options.out, _goal(options), options.coverage)
 
 
 def adapt(options: argparse.Namespace) -> None:
-    from al_cxr.commands import models
+    from al_cxr.cli import models
 
     models.adapt(options.model, options.images, options.out, options.root, options.follow_links)
 
 
 def predict(options: argparse.Namespace) -> None:
-    from al_cxr.commands import models
+    from al_cxr.cli import models
 
     models.predict(options.model, options.images, options.out, options.root, options.follow_links)
 
 
 def explain(options: argparse.Namespace) -> None:
-    from al_cxr.commands import models
+    from al_cxr.cli import models
 
     models.explain(options.model, options.images, options.out, options.label)
 
 
 def audit(options: argparse.Namespace) -> None:
-    from al_cxr.commands import data
+    from al_cxr.cli import data
 
     data.audit(_source(options), options.out)
 
 
 def show(options: argparse.Namespace) -> None:
-    from al_cxr.commands import data
+    from al_cxr.cli import data
 
     o = options
     data.show(_source(o), o.per_class, o.seed, o.split, o.label, o.out)
 
 
 def fetch(options: argparse.Namespace) -> None:
-    from al_cxr.commands import data
+    from al_cxr.cli import data
 
     data.fetch(options.what, options.out, options.size)
 
 
 def _request(options: argparse.Namespace) -> Any:
-    from al_cxr.commands.experiments import Request
+    from al_cxr.cli.experiments import Request
     from al_cxr.core.errors import UserError
 
     if options.data is None and (options.root or options.follow_links or options.patient_folders):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from al_cxr import models
 from al_cxr.bundles.explanations import explainer
-from al_cxr.commands.experiments import Request, load_data, named, open_run, pixels_of, say_pages
+from al_cxr.cli.experiments import Request, load_data, named, open_run, pixels_of, say_pages
 from al_cxr.comparison.baselines import RECORD, BaselinesRecord
 from al_cxr.config import Settings
 from al_cxr.core import provenance
