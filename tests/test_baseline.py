@@ -126,8 +126,8 @@ def test_a_model_that_lacks_something_is_a_row_with_what_to_fetch(folder: Path) 
 def test_the_page_has_all_models_and_says_what_is_missing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synthetic: bool
 ) -> None:
-    monkeypatch.setattr("al_cxr.report.page.png", lambda figure, source="": b"drawn")
-    monkeypatch.setattr("al_cxr.report.html._Writer.add", lambda self, block: None)
+    monkeypatch.setattr("al_cxr.report.kit.page.png", lambda figure, source="": b"drawn")
+    monkeypatch.setattr("al_cxr.report.kit.html._Writer.add", lambda self, block: None)
     for model in ("cnn", "vit"):
         path = folder / model / "experiment.json"
         data = load_baseline(folder / model).experiment.data.model_copy(update={"synthetic": synthetic})

@@ -25,10 +25,11 @@ from al_cxr.comparison.paired import paired
 from al_cxr.comparison.savings import times_fewer
 from al_cxr.core.errors import UserError
 from al_cxr.core.seeds import digest, rng
-from al_cxr.report import estimates, evidence_figures
+from al_cxr.report import evidence_figures
 from al_cxr.report.evidence import add_evidence, headline, support
 from al_cxr.report.evidence_tables import acquired_tables, cost_tables, savings_tables
-from al_cxr.report.page import Page
+from al_cxr.report.kit import estimates
+from al_cxr.report.kit.page import Page
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.trivial import by_source
 from al_cxr.strategies.pool import seed_set

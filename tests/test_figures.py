@@ -16,7 +16,8 @@ from al_cxr.comparison.compare import per_round, per_seed
 from al_cxr.comparison.finished import Finished, load
 from al_cxr.core.metrics import Metrics, measure
 from al_cxr.core.records import Epoch
-from al_cxr.report import curves, figures
+from al_cxr.report import curves
+from al_cxr.report.kit import figures
 
 STAMP = "phantom (synthetic: no patient was imaged) · test set 120 images"
 

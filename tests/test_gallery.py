@@ -10,11 +10,11 @@ from fake_run import ARMS, fake_run, labels, pixels
 
 from al_cxr.comparison.finished import Finished, load
 from al_cxr.report.acquired_gallery import add_acquired
-from al_cxr.report.figures import save
 from al_cxr.report.fits import Radiographs, add_fit, right_and_wrong
 from al_cxr.report.gallery import ACROSS, Maps, Tile, sheet
+from al_cxr.report.kit.figures import save
+from al_cxr.report.kit.page import Page
 from al_cxr.report.overlay import overlay
-from al_cxr.report.page import Page
 
 GREEN, RED = "#00704F", "#B3261E"
 SIDE = 32

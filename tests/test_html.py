@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from al_cxr.report import figures, write_report
-from al_cxr.report.page import Page
-from al_cxr.report.tables import Column, Table, escape
+from al_cxr.report import write_report
+from al_cxr.report.kit import figures
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import Column, Table, escape
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br", "hr"}

@@ -12,9 +12,9 @@ import pytest
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import WRITTEN, must_be_free, must_be_ours, write_files
-from al_cxr.report import figures
-from al_cxr.report.page import LIMITS, Page
-from al_cxr.report.tables import Column, Table
+from al_cxr.report.kit import figures
+from al_cxr.report.kit.page import LIMITS, Page
+from al_cxr.report.kit.tables import Column, Table
 
 
 def page(folder: Path, value: int = 1) -> Page:

@@ -26,7 +26,7 @@ from al_cxr.report import write_evaluation, write_report
 from al_cxr.report.acquired_gallery import SHOWN, acquired_sheet
 from al_cxr.report.evaluation import Judged
 from al_cxr.report.fits import Radiographs, add_fit, read_predictions
-from al_cxr.report.page import Page, machine
+from al_cxr.report.kit.page import Page, machine
 from al_cxr.report.terminal import comparison_text
 
 STAMP = "phantom (synthetic: no patient was imaged) · test set 120 images · 3 seeds (0, 1, 2)"

@@ -16,7 +16,7 @@ from sklearn.metrics import classification_report
 
 from al_cxr.core.metrics import Metrics, measure
 from al_cxr.report.classes import always, class_accuracy, majority, per_class
-from al_cxr.report.tables import Column, Table, file_name, number
+from al_cxr.report.kit.tables import Column, Table, file_name, number
 
 
 def some_metrics(skill: float = 1.5, seed: int = 0) -> Metrics:

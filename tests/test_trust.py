@@ -20,8 +20,8 @@ from al_cxr.evaluation.predicted import Group, Predicted, auc, performance
 from al_cxr.evaluation.slices import slices
 from al_cxr.evaluation.trial import Trial
 from al_cxr.evaluation.truth import judged, labels_of, predictions
-from al_cxr.report.page import Page
-from al_cxr.report.tables import Column
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import Column
 from al_cxr.report.trust import add_trust, worst
 from al_cxr.report.trust_tables import Ranged, screening_table, slices_table
 

@@ -53,7 +53,7 @@ def do_not_draw(patch: pytest.MonkeyPatch) -> None:
         return file.getvalue()
 
     # Where it is used, not where it is defined: a module that is imported meanwhile would keep the patched one.
-    patch.setattr("al_cxr.report.page.png", png)
+    patch.setattr("al_cxr.report.kit.page.png", png)
 
 
 def do_not_report(patch: pytest.MonkeyPatch) -> None:

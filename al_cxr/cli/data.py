@@ -22,7 +22,7 @@ from al_cxr.data.sources import registry as sources
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 from al_cxr.report.contact import show as show_images
-from al_cxr.report.page import PAGE
+from al_cxr.report.kit.page import PAGE
 
 SHOWN_SIZE = 224
 """Pixels a side of the images on contact sheets."""

@@ -29,7 +29,7 @@ from al_cxr.experiment import seen
 from al_cxr.experiment.fits import ModelCard
 from al_cxr.models.adaptation import CANNOT, require_enough
 from al_cxr.report.evaluation import Judged, write_evaluation
-from al_cxr.report.page import PAGE
+from al_cxr.report.kit.page import PAGE
 from al_cxr.training.runtime import plain
 
 

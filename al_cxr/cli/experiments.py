@@ -33,7 +33,7 @@ from al_cxr.experiment.workspace import Workspace, note_commit, open_workspace
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.experiment import write_report
 from al_cxr.report.index import write_index
-from al_cxr.report.page import PAGE
+from al_cxr.report.kit.page import PAGE
 from al_cxr.report.regimes import write_regimes
 from al_cxr.report.search import write_search_report
 from al_cxr.report.terminal import comparison_text

@@ -24,9 +24,9 @@ from al_cxr.data.quality.odd import look
 from al_cxr.data.series import Series
 from al_cxr.data.store import cores
 from al_cxr.evaluation.operating import Goal
-from al_cxr.report.figures import must_be_a_figure
+from al_cxr.report.kit.figures import must_be_a_figure
+from al_cxr.report.kit.tables import file_name
 from al_cxr.report.overlay import save_overlay
-from al_cxr.report.tables import file_name
 
 DISCLAIMER = "Research software: not a medical device, not for diagnosis."
 

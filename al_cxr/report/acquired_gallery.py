@@ -9,11 +9,11 @@ from al_cxr.comparison.finished import Finished
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import QueryRecord
 from al_cxr.core.seeds import digest_text
-from al_cxr.report.figures import plain, tail
 from al_cxr.report.fits import Radiographs, add_earlier
 from al_cxr.report.gallery import ACROSS, Maps, Tile, sheet
-from al_cxr.report.page import Page
-from al_cxr.report.tables import escape, file_name, stamp
+from al_cxr.report.kit.figures import plain, tail
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import escape, file_name, stamp
 
 SHOWN = 2 * ACROSS
 

@@ -12,9 +12,9 @@ import pandas as pd
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.quality.audit import Audit, Copies
 from al_cxr.report.contact import Pixels, contact_sheet, copies_sheet
-from al_cxr.report.figures import save
-from al_cxr.report.page import Page
-from al_cxr.report.tables import Column, Kind, Table, escape
+from al_cxr.report.kit.figures import save
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import Column, Kind, Table, escape
 
 ROWS = 15
 """Rows of a long list shown on the page; the files hold all."""

@@ -14,8 +14,8 @@ from al_cxr.report.baseline_table import models_table
 from al_cxr.report.classes import class_accuracy, per_class
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
-from al_cxr.report.page import LIMITS, Page, add_listings, add_origin, machine, warnings
-from al_cxr.report.tables import escape, file_name, stamp
+from al_cxr.report.kit.page import LIMITS, Page, add_listings, add_origin, machine, warnings
+from al_cxr.report.kit.tables import escape, file_name, stamp
 from al_cxr.report.trivial import by_source
 
 

@@ -11,7 +11,7 @@ from al_cxr.comparison.baselines import Baselines
 from al_cxr.config import Figures, Publication
 from al_cxr.core.metrics import Metrics
 from al_cxr.report.classes import always, majority, mean_sd, of_class
-from al_cxr.report.tables import Column, Kind, Table, escape
+from al_cxr.report.kit.tables import Column, Kind, Table, escape
 from al_cxr.report.trivial import by_source
 
 FIELDS = ("precision", "recall", "f1")

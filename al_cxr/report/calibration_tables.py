@@ -14,7 +14,7 @@ from al_cxr.evaluation.intervals import Estimate, bootstrap
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.trial import Trial
 from al_cxr.report.classes import mean_sd
-from al_cxr.report.tables import MISSING, Column, Kind, Table
+from al_cxr.report.kit.tables import MISSING, Column, Kind, Table
 from al_cxr.report.trust_tables import INTERVALS, Ranged, patients_drawn, spread, with_ensemble
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.core.metrics import Metrics, measure
-from al_cxr.report.tables import Column, Table, escape
+from al_cxr.report.kit.tables import Column, Table, escape
 
 
 def always(test: Metrics, answer: str) -> Metrics:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
 from al_cxr.data.dataset import SPLITS, Dataset, Images
-from al_cxr.report.figures import STYLE, must_be_a_figure, new_figure, plain, save, tail
+from al_cxr.report.kit.figures import STYLE, must_be_a_figure, new_figure, plain, save, tail
 
 Pixels = Callable[[np.ndarray], np.ndarray]
 """Absolute indices (M,) -> uint8 (M, S, S)."""

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.savings import isotonic
-from al_cxr.report.figures import (
+from al_cxr.report.kit.figures import (
     BLUE,
     GREEN,
     GREY,

@@ -14,10 +14,10 @@ from al_cxr.comparison.paired import paired
 from al_cxr.core import enough
 from al_cxr.report import evidence_figures as figures
 from al_cxr.report import evidence_tables as tables
-from al_cxr.report.estimates import beside, between, labels, labels_between, p_value, times
-from al_cxr.report.figures import Figure
-from al_cxr.report.page import Page
-from al_cxr.report.tables import MISSING, escape, number
+from al_cxr.report.kit.estimates import beside, between, labels, labels_between, p_value, times
+from al_cxr.report.kit.figures import Figure
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import MISSING, escape, number
 
 Drawing = Callable[[Finished, str, str], Figure | None]
 

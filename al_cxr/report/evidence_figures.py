@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from al_cxr.comparison import comparisons
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.estimates import labels
-from al_cxr.report.figures import BLUE, BLUES, GREY, INK, RED, STYLE, new_figure, plain
+from al_cxr.report.kit.estimates import labels
+from al_cxr.report.kit.figures import BLUE, BLUES, GREY, INK, RED, STYLE, new_figure, plain
 
 PANEL = (3.05, 2.35)
 """Width and height of a small panel, inches."""

@@ -13,8 +13,8 @@ from al_cxr.comparison.compare import per_seed
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import paired
-from al_cxr.report.estimates import beside, between, labels_between, p_value, times
-from al_cxr.report.tables import MISSING, Column, Table, escape
+from al_cxr.report.kit.estimates import beside, between, labels_between, p_value, times
+from al_cxr.report.kit.tables import MISSING, Column, Table, escape
 from al_cxr.report.trivial import trivial
 
 TESTED = (

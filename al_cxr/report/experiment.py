@@ -17,9 +17,9 @@ from al_cxr.report.classes import class_accuracy, per_class
 from al_cxr.report.evidence import add_evidence, few, headline
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
-from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
+from al_cxr.report.kit.page import LIMITS, Page, add_provenance, machine, warnings
+from al_cxr.report.kit.tables import escape, file_name, stamp
 from al_cxr.report.rounds import experiment_tables
-from al_cxr.report.tables import escape, file_name, stamp
 from al_cxr.report.training import training_table, training_warnings
 from al_cxr.report.trivial import by_source
 from al_cxr.report.trust import add_trust

@@ -13,10 +13,10 @@ from safetensors.numpy import load_file
 from al_cxr.comparison.finished import Finished
 from al_cxr.core.errors import UserError
 from al_cxr.core.invalid import EDITED
-from al_cxr.report import figures
 from al_cxr.report.gallery import ACROSS, Explain, Tile, sheet
-from al_cxr.report.page import Page
-from al_cxr.report.tables import file_name
+from al_cxr.report.kit import figures
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import file_name
 
 
 @dataclass(frozen=True)

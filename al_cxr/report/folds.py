@@ -21,8 +21,8 @@ from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.trial import Trial
 from al_cxr.evaluation.truth import labels_of, predicted
 from al_cxr.report.classes import mean_sd
-from al_cxr.report.page import LIMITS, Page, warnings
-from al_cxr.report.tables import Column, Table, escape, file_name
+from al_cxr.report.kit.page import LIMITS, Page, warnings
+from al_cxr.report.kit.tables import Column, Table, escape, file_name
 from al_cxr.report.trust_tables import performance_table
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from al_cxr.report.contact import TILE, draw
-from al_cxr.report.figures import STYLE, new_figure, plain
+from al_cxr.report.kit.figures import STYLE, new_figure, plain
 from al_cxr.report.overlay import overlay
 
 ACROSS = 6

@@ -11,8 +11,8 @@ import pandas as pd
 
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.page import LIMITS, Page
-from al_cxr.report.tables import Column, Table, escape
+from al_cxr.report.kit.page import LIMITS, Page
+from al_cxr.report.kit.tables import Column, Table, escape
 
 
 def write_index(folder: Path, reports: Mapping[Path, Finished]) -> Path:

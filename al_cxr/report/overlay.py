@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.cm import ScalarMappable
 
-from al_cxr.report.figures import STYLE, new_figure, plain, save, tail
+from al_cxr.report.kit.figures import STYLE, new_figure, plain, save, tail
 
 MAP = mpl.colormaps["inferno"]
 """Perceptually uniform, so that equal steps of the map look equal; its lightness rises, so it also reads in grey."""

@@ -9,8 +9,8 @@ import pandas as pd
 
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.page import LIMITS, Page, warnings
-from al_cxr.report.tables import Column, Table, escape, stamp
+from al_cxr.report.kit.page import LIMITS, Page, warnings
+from al_cxr.report.kit.tables import Column, Table, escape, stamp
 
 
 def write_regimes(runs: Sequence[Finished], results_dir: Path) -> Path:

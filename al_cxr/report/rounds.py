@@ -14,8 +14,8 @@ from al_cxr.comparison.inference import smallest_p
 from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import paired
 from al_cxr.report.classes import mean_sd
-from al_cxr.report.estimates import between, labels_between, p_value, times
-from al_cxr.report.tables import Column, Table, escape, file_name, number
+from al_cxr.report.kit.estimates import between, labels_between, p_value, times
+from al_cxr.report.kit.tables import Column, Table, escape, file_name, number
 from al_cxr.report.trivial import trivial
 
 

@@ -15,8 +15,8 @@ from al_cxr.config import Dimension, Settings, Value
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.experiment.search_records import Objective, SearchRecord, Trial, best, load_trials, nested
-from al_cxr.report.page import LIMITS, Page, add_provenance, machine, warnings
-from al_cxr.report.tables import MISSING, Column, Kind, Table, escape, number
+from al_cxr.report.kit.page import LIMITS, Page, add_provenance, machine, warnings
+from al_cxr.report.kit.tables import MISSING, Column, Kind, Table, escape, number
 
 NEAR = 0.05
 """Of a range's width: a best value so close to an end says that the range was too narrow."""

@@ -9,8 +9,8 @@ from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
 from al_cxr.report.evidence import few, headline
 from al_cxr.report.experiment import stops
+from al_cxr.report.kit.tables import stamp
 from al_cxr.report.rounds import factorial, gains
-from al_cxr.report.tables import stamp
 from al_cxr.report.training import training_warnings
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from al_cxr.comparison.convergence import BEHIND, RISE, trainings, unconverged, uneven
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.tables import Column, Table
+from al_cxr.report.kit.tables import Column, Table
 
 
 @lru_cache(maxsize=1)

@@ -17,8 +17,8 @@ from al_cxr.evaluation.slices import Slice, slices
 from al_cxr.evaluation.trial import Trial
 from al_cxr.evaluation.truth import labels_of, predicted
 from al_cxr.report import calibration_tables, trust_figures, trust_tables
-from al_cxr.report.page import Page
-from al_cxr.report.tables import escape, file_name
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import escape, file_name
 
 BASELINE = "fully-labelled"
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from al_cxr.core.enough import FEW
 from al_cxr.evaluation.calibration import heated, reliability
 from al_cxr.evaluation.predicted import Predicted
-from al_cxr.report.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
+from al_cxr.report.kit.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
 
 BINS = 15
 

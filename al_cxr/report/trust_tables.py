@@ -14,7 +14,7 @@ from al_cxr.evaluation.operating import GOALS, per_thousand
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.slices import Slice
 from al_cxr.evaluation.trial import Trial
-from al_cxr.report.tables import MISSING, Column, Table, escape, number
+from al_cxr.report.kit.tables import MISSING, Column, Table, escape, number
 
 SMALL = "†"
 AT, BY_LARGEST = "at the threshold", "by the largest probability"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from al_cxr.report.tables import Table
+from al_cxr.report.kit.tables import Table
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from markdown_it.token import Token
 from markupsafe import Markup
 from PIL import Image
 
-from al_cxr.report.document import Block, Facts, Listing, Picture, Tabulated
-from al_cxr.report.figures import DPI
-from al_cxr.report.tables import MISSING, Table
+from al_cxr.report.kit.document import Block, Facts, Listing, Picture, Tabulated
+from al_cxr.report.kit.figures import DPI
+from al_cxr.report.kit.tables import MISSING, Table
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table")
-OWN = files("al_cxr.report")
+OWN = files("al_cxr.report") / "templates"
 
 
 @dataclass

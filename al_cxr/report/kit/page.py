@@ -13,10 +13,10 @@ import yaml
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_free, write_files
 from al_cxr.core.records import DataCard, ExperimentRecord
-from al_cxr.report.document import Block, Facts, Listing, Picture, Tabulated
-from al_cxr.report.figures import Figure, png
-from al_cxr.report.html import render
-from al_cxr.report.tables import Table, escape
+from al_cxr.report.kit.document import Block, Facts, Listing, Picture, Tabulated
+from al_cxr.report.kit.figures import Figure, png
+from al_cxr.report.kit.html import render
+from al_cxr.report.kit.tables import Table, escape
 
 PAGE = ("README.md", "report.html")
 

@@ -9,7 +9,7 @@ from typing import Any
 from al_cxr.comparison.comparisons import validation_labels
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.labels import validation_uses
-from al_cxr.report.tables import MISSING, Kind, number
+from al_cxr.report.kit.tables import MISSING, Kind, number
 
 
 def between(row: Mapping[str, Any], name: str, kind: Kind) -> str:
