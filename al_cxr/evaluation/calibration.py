@@ -6,7 +6,7 @@ constant that softmax ignores, so stored probabilities are enough: no network is
 Few validation images, or hardly any that are answered wrongly, do not say how sure a network may be: the likeliest
 temperature of 16 images without an error makes every probability 0 or 1. There Laplace's rule of succession is the
 limit: who was right r times of n is right next time with a chance of (r + 1) / (n + 2), and no surer may the answers be
-on average. Simulated in tests/test_few_images.py.
+on average. Simulated in tests/evaluation/test_few_images.py.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ To add one, write `al_cxr/models/<name>.py` with a function or class
 
 and add the module to the import below. The keyword-only parameters are the options of the experiment file
 (`model.options.<name>.<option>`): their annotations are checked, their defaults are the defaults. `cnn2.py` is the
-shortest example; `tests/test_models.py` runs its template tests on every registered name.
+shortest example; `tests/models/test_models.py` runs its template tests on every registered name.
 
 A model maps x (B, in_channels, S, S), float, to logits (B, classes), for any S >= 28. It is random only through nn
 dropout modules and the `dropout=` of nn.LSTM, so that every random site can be found; its initial weights depend on

@@ -32,7 +32,7 @@ stage gets an equal share of what is left (sequential halving, Karnin et al. 201
 It makes no promise; it aims at the scores of infinitely many passes.
 
 Promise of a capped race: the expected share of the T-pass top k that it keeps is at least 1 - `error`, where the T
-passes are exchangeable (independent masks, or masks stratified over the T). tests/test_race.py tests it by simulation
+passes are exchangeable (independent masks, or masks stratified over the T). test_race.py tests it by simulation
 for 10 to 100 passes, from the first image to nearly all, with images that hardly differ, vary by very different
 amounts, have heavy tails, rare jumps, ties or copies. It is an expectation: images share masks, and copies share their
 fate, so a single race can lose more. Where images hardly differ or jump, nearly all get all T passes. A jump that no

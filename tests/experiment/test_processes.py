@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiny import TINY, write_tiny
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 LONG = TINY.replace("epochs: 2", "epochs: 300").replace(
     "threads: 1,", "threads: 1, engine: processes, processes: COUNT,"
 )
@@ -21,7 +21,7 @@ COMMAND = """
 import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started without it
-from al_cxr import cli
+from al_cxr.cli import __main__ as cli
 from al_cxr.experiment import sweep
 from al_cxr.experiment.estimate import Speeds
 sweep.measure = lambda workspace: Speeds()  # only for the estimate, and it takes seconds

@@ -490,7 +490,7 @@ def test_the_pixel_loader_is_as_before() -> None:
 
 
 def test_the_shipped_experiment_is_valid() -> None:
-    path = Path(__file__).parent.parent / "experiments" / "cxr3_features.yaml"
+    path = Path(__file__).parents[2] / "experiments" / "cxr3_features.yaml"
     shipped = experiment.load(path)
     assert shipped.model.tune == "frozen" and shipped.data.image_size == 224
     assert "extends" in yaml.safe_load(path.read_text())

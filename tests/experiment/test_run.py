@@ -16,7 +16,7 @@ from tiny import TINY, do_not_report, science_files, write_tiny
 from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("undrawn_module")
 
 

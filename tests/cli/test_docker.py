@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 DOCKER = REPOSITORY / "docker"
 JOB = ["al-cxr", "run", "experiments/tb_entropy.yaml"]
 MADE_BY_THE_USER = {"data", "runs"}  # git-ignored; compose.yaml says to make them

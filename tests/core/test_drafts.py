@@ -15,18 +15,18 @@ from al_cxr.core import drafts
 from al_cxr.core.drafts import sweep, write_atomically
 from al_cxr.core.errors import CannotWrite
 
-CODE = Path(drafts.__file__).parent
+CODE = Path(drafts.__file__).parents[1]
 
 WRITERS = {
-    "drafts.py": "the writer itself",
-    "streams.py": "standard streams",
+    "core/drafts.py": "the writer itself",
+    "core/streams.py": "standard streams",
     "bundles/adapt.py": "a temporary folder",
     "bundles/bundle.py": "a whole folder, put in its place when it is finished",
     "bundles/predict.py": "grows by chunks, from which a later start goes on",
-    "data/kaggle.py": "a whole folder",
-    "data/medmnist.py": "another package writes the file",
+    "data/sources/kaggle.py": "a whole folder",
+    "data/sources/medmnist.py": "another package writes the file",
     "data/store.py": "a cache of more than fits into memory",
-    "features.py": "a cache of more than fits into memory",
+    "training/feature_cache.py": "a cache of more than fits into memory",
 }
 NAMES = {"write_text", "write_bytes", "mkstemp", "mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "tofile"}
 NAMES |= {"fdopen", "save_file", "rename", "symlink_to", "copy2", "copyfile", "copytree", "savez", "open_memmap"}

@@ -11,7 +11,7 @@ from al_cxr.config.files import differences, load, merge, parse_override
 from al_cxr.config.layers import read_layer
 from al_cxr.core.errors import UserError
 
-EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 MINIMAL = "data: {sources: [{kind: phantom}]}\n"
 
 

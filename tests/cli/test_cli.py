@@ -16,7 +16,7 @@ from al_cxr.cli.__main__ import main
 from al_cxr.cli.parser import EXAMPLES, parser
 from al_cxr.config.files import load, parse_override
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
