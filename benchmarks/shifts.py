@@ -38,7 +38,7 @@ from al_cxr.core.records import write_atomically
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
-from al_cxr.evaluation.calibration import heated
+from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.models.adaptation import Moments, can_adapt
 from al_cxr.models.backbone import Backbone, Head
@@ -112,7 +112,7 @@ def probabilities(
             moments.add(loader.features_NK)
             adapted[-1] = predict(moments.fit(part), loader.batches(order, BATCH))
     some = [plain, adapted] if any(map(can_adapt, networks)) else [plain]
-    return [heated(mean_probs(probs_KNC), bundle.record.temperature) for probs_KNC in some]
+    return [apply_temperature(mean_probs(probs_KNC), bundle.record.temperature) for probs_KNC in some]
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data.quality.usual import FILE as USUAL
 from al_cxr.data.quality.usual import Usual, read_usual
-from al_cxr.evaluation.calibration import calibration, fit_temperature, heated
+from al_cxr.evaluation.calibration import apply_temperature, calibration, fit_temperature
 from al_cxr.evaluation.intervals import Statistics, bootstrap, clopper_pearson
 from al_cxr.evaluation.operating import Goal, choose
 from al_cxr.experiment.external_test import Named, find_models
@@ -51,7 +51,7 @@ def assemble(paths: Sequence[Path], runtime: Runtime, goal: Goal = GOAL, coverag
     val, test = split(run, experiment, fits, "val"), split(run, experiment, fits, "test")
 
     temperature = fit_temperature(val.probs_NC, val.labels_N)
-    probs_NC, t = heated(val.probs_NC, temperature.value), card.classes.index(target)
+    probs_NC, t = apply_temperature(val.probs_NC, temperature.value), card.classes.index(target)
     threshold = choose(probs_NC[:, t], val.labels_N == t, goal)
     decision = Decision(
         goal=str(goal),
@@ -145,7 +145,7 @@ def judge(
     test: Split, temperature: float, decision: Decision, abstention: Abstention, classes: tuple[str, ...], target: int
 ) -> Tested:
     """Everything the card says of the test split."""
-    probs_NC = heated(test.probs_NC, temperature)
+    probs_NC = apply_temperature(test.probs_NC, temperature)
     positive_N, right_N = test.labels_N == target, probs_NC.argmax(axis=1) == test.labels_N
     before, after = calibration(test.probs_NC, test.labels_N), calibration(probs_NC, test.labels_N)
     ranks = discrimination(probs_NC, test.labels_N, target)

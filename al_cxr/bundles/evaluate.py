@@ -17,7 +17,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.quality.gate import Gate, inspect
 from al_cxr.data.quality.usual import Usual
 from al_cxr.data.store import PixelStore
-from al_cxr.evaluation.calibration import heated
+from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.report.evaluation import Judged
 
 
@@ -80,5 +80,5 @@ def evaluate(model: NamedBundle, dataset: Dataset, store: PixelStore, note: Call
     measured = measure(probs_NC, dataset.labels_N, dataset.classes)
     if bundle.validation is None:
         return Judged(model.name, model.name, probs_NC, measured)
-    val_probs_MC = heated(bundle.validation.probs_MC, bundle.record.temperature)
+    val_probs_MC = apply_temperature(bundle.validation.probs_MC, bundle.record.temperature)
     return Judged(model.name, model.name, probs_NC, measured, val_probs_MC, bundle.validation.labels_M, shown=True)

@@ -36,7 +36,7 @@ from al_cxr.data.doubts import told
 from al_cxr.data.loader import Loader
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.odd import Look
-from al_cxr.evaluation.calibration import heated
+from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.evaluation.ensemble import mean_probs, member_statistics
 from al_cxr.evaluation.operating import decide
 from al_cxr.models.backbone import Backbone
@@ -117,7 +117,7 @@ def answerer(bundle: Bundle, runtime: Runtime) -> Callable[[np.ndarray], Answers
             part, loader = parts[0]
             passes = monte_carlo(part, loader.batches(order, BATCH), Sampling(record.passes, MASK_SEED, 0))
             information_N = passes.mutual_information_N[:n] if passes.mutual_information_N is not None else None
-        probs_NC = heated(mean_probs(probs_KNC), record.temperature)
+        probs_NC = apply_temperature(mean_probs(probs_KNC), record.temperature)
         return Answers(probs_NC, entropy(probs_NC), information_N)
 
     return answer

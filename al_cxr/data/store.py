@@ -182,7 +182,7 @@ def dataset_fingerprint(dataset: Dataset, store: PixelStore) -> str:
     return digest.hexdigest()
 
 
-def card(dataset: Dataset, store: PixelStore) -> records.DataCard:
+def data_card(dataset: Dataset, store: PixelStore) -> records.DataCard:
     """What the records say of a data set."""
     return records.DataCard(
         name=dataset.name,

@@ -56,7 +56,7 @@ def log_probs(probs_NC: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(np.asarray(probs_NC, np.float64), np.finfo(np.float64).tiny))
 
 
-def heated(probs_NC: np.ndarray, temperature: float) -> np.ndarray:
+def apply_temperature(probs_NC: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities (..., C) after their logits were divided by a temperature > 0; the predicted class stays."""
     if not temperature > 0:
         raise ValueError(f"a temperature is positive, not {temperature}")

@@ -13,7 +13,7 @@ from al_cxr import strategies
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import QueryRecord, RoundRecord, StopRecord, Timing, read, write
 from al_cxr.core.seeds import digest, loader_hash, masks_hash, rng
-from al_cxr.evaluation.calibration import heated
+from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.experiment.fits import Fit, obtain, obtain_members
 from al_cxr.experiment.query import score_unlabelled
 from al_cxr.experiment.workspace import Workspace
@@ -195,6 +195,6 @@ def _same_batch(
     probs_NC = statistics.probs_NC
     if not statistics.temperatures or probs_NC is None or strategy.needs - {"probs", "features"} or not len(chosen):
         return None
-    as_trained = heated(probs_NC, 1 / statistics.temperatures[0])
+    as_trained = apply_temperature(probs_NC, 1 / statistics.temperatures[0])
     other = strategies.select(strategy, dataclasses.replace(statistics, probs_NC=as_trained), len(chosen), generator)
     return len(np.intersect1d(chosen, other.indices)) / len(chosen)

@@ -24,7 +24,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.quality import gate, usual
 from al_cxr.data.sources import registry as sources
-from al_cxr.data.store import PixelStore, card, default_cache
+from al_cxr.data.store import PixelStore, data_card, default_cache
 from al_cxr.experiment import seen
 from al_cxr.experiment.assembly import build_head, build_loader, build_model, build_task
 from al_cxr.experiment.speeds import passes_speed, training_speed
@@ -93,12 +93,12 @@ def open_workspace(
     inherited = seen.of_weights(weights)
     short = shortfalls(settings.budget, len(dataset.indices("train"))) if settings.arms else []
     dataset = dataset.with_notes(*short, *seen.warnings(dataset, store, weights, inherited), *store.notes)
-    data_card = card(dataset, store)
+    card = data_card(dataset, store)
     new = ExperimentRecord(
         name=name,
         regime=regime,
         settings=settings.record(),
-        data=data_card,
+        data=card,
         command=command,
         commit=provenance.commit(),
         versions=provenance.versions(),
@@ -113,8 +113,8 @@ def open_workspace(
     usually = _usual(folder, dataset, store, again)
     found = gate.warnings(dataset, store, gate.inspect(dataset, store, usually), group_N)
     dataset = replace(dataset, notes=(*found, *dataset.notes))  # before all else that is noted
-    data_card = card(dataset, store)
-    new = new.model_copy(update={"data": data_card})
+    card = data_card(dataset, store)
+    new = new.model_copy(update={"data": card})
     runtime = _runtime(folder / "machine.json", settings, dataset, store, cache).activate()
     write(folder / "experiment.json", new)
     own = {store.digests[i] for split in ("train", "val") for i in dataset.indices(split)}
@@ -123,7 +123,7 @@ def open_workspace(
     if usually is not None:
         usual.write_usual(folder / usual.FILE, usually)
     loader = build_loader(settings, dataset, store, runtime)
-    return Workspace(folder, name, settings, dataset, store, data_card, runtime, loader, regime)
+    return Workspace(folder, name, settings, dataset, store, card, runtime, loader, regime)
 
 
 def reopen(folder: Path, settings: Settings) -> Workspace:
@@ -133,12 +133,12 @@ def reopen(folder: Path, settings: Settings) -> Workspace:
     cache = Path(settings.machine.cache) if settings.machine.cache else None
     size, workers = settings.data.image_size, settings.machine.workers
     store = PixelStore.open(dataset.images, size, cache, workers, progress=False, verify=False)
-    data_card = card(dataset, store)
-    if data_card.fingerprint != record.data.fingerprint:
+    card = data_card(dataset, store)
+    if card.fingerprint != record.data.fingerprint:
         raise UserError(f"{record.data.name}: the data set was changed while {folder} was running; start it again")
     runtime = _noted(folder / "machine.json").activate()
     loader = build_loader(settings, dataset, store, runtime)
-    return Workspace(folder, record.name, settings, dataset, store, data_card, runtime, loader, record.regime)
+    return Workspace(folder, record.name, settings, dataset, store, card, runtime, loader, record.regime)
 
 
 def note_commit(workspace: Workspace) -> None:

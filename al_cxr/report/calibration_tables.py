@@ -28,7 +28,7 @@ def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: s
             found = [m.temperature for m in models]
             for heated in (False, True)[: 1 + any(t.matters for t in found)]:
                 warm = [t.value if heated else 1.0 for t in found]
-                probs = [calibration.heated(m.probs_NC, t) for m, t in zip(models, warm, strict=True)]
+                probs = [calibration.apply_temperature(m.probs_NC, t) for m, t in zip(models, warm, strict=True)]
                 statistics = [calibration.calibration(p, group.labels_N) for p in probs]
                 row: dict[str, object] = {"model": label, "temperature": np.nan}
                 if heated:
@@ -100,7 +100,7 @@ def rounds_table(
         for m in some:
             for suffix, probs_NC in (
                 ("", m.probs_NC),
-                ("_heated", calibration.heated(m.probs_NC, m.temperature.value)),
+                ("_heated", calibration.apply_temperature(m.probs_NC, m.temperature.value)),
             ):
                 measured = calibration.calibration(probs_NC, m.labels_N)(np.ones((1, len(m.labels_N))))
                 for name in ("ece_mass", "brier", "nll"):

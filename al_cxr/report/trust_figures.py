@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from al_cxr.core.enough import FEW
-from al_cxr.evaluation.calibration import heated, reliability
+from al_cxr.evaluation.calibration import apply_temperature, reliability
 from al_cxr.evaluation.predicted import Predicted
 from al_cxr.report.kit.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
 
@@ -28,7 +28,7 @@ def reliability_diagram(models: Sequence[Predicted], title: str, stamp: str) -> 
         temperature = np.mean([m.temperature.value for m in models])
         highest = 0
         for column, hot in enumerate(variants):
-            probs = [heated(m.probs_NC, m.temperature.value) if hot else m.probs_NC for m in models]
+            probs = [apply_temperature(m.probs_NC, m.temperature.value) if hot else m.probs_NC for m in models]
             bins = reliability(np.concatenate(probs), np.concatenate([m.labels_N for m in models]), BINS, False)
             above, below = grid[:, column]
             full = bins.count_B > 0

@@ -34,7 +34,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom.source import standing
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
-from al_cxr.evaluation.calibration import fit_temperature, heated
+from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.evaluation.operating import Goal
 from al_cxr.models.backbone import Backbone
 
@@ -90,7 +90,7 @@ def test_choices_come_from_validation_and_figures_from_test(assembled: Bundle, r
 
     fitted = fit_temperature(probs_NC, labels_N)
     assert (record.temperature, record.temperature_note) == (fitted.value, fitted.note)
-    calibrated_NC, t = heated(probs_NC, record.temperature), record.classes.index("tuberculosis")
+    calibrated_NC, t = apply_temperature(probs_NC, record.temperature), record.classes.index("tuberculosis")
     flagged_N = calibrated_NC[:, t] >= record.decision.threshold
     assert flagged_N[labels_N == t].mean() == record.decision.val_sensitivity >= 0.9
     answered_N = calibrated_NC.max(axis=1) >= record.abstention.confidence
@@ -212,10 +212,10 @@ def test_different_networks_answer_as_one(tmp_path: Path, capsys: pytest.Capture
     for path in (one / "seed-0", one / "seed-1", other / "seed-1"):
         single = assemble([path], serving_runtime())
         calibrated = answerer(single, serving_runtime())(pixels).probs_NC
-        alone.append(heated(calibrated, 1 / single.record.temperature))
+        alone.append(apply_temperature(calibrated, 1 / single.record.temperature))
     mean = np.mean(alone, axis=0)
     together = answerer(opened, serving_runtime())(pixels).probs_NC
-    np.testing.assert_allclose(together, heated(mean, opened.record.temperature), atol=1e-6)
+    np.testing.assert_allclose(together, apply_temperature(mean, opened.record.temperature), atol=1e-6)
 
     capsys.readouterr()
     assert main(["bundle", str(one), str(one / "seed-0"), str(tmp_path / "twice")]) == 2

@@ -26,7 +26,7 @@ from al_cxr.bundles.predict import answerer, predict, serving_runtime
 from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
-from al_cxr.evaluation.calibration import heated
+from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.passes import monte_carlo
 
@@ -102,7 +102,7 @@ def test_an_ensemble_averages_its_members(ensemble: Bundle, images: Path) -> Non
             (_, x), *_ = fit.loader(pixels, serving_runtime()).batches(np.arange(40), 40)
             singles.append(torch.softmax(fit.model(serving_runtime())(x).double(), dim=1).numpy())
     mean_NC = np.mean(singles, axis=0)
-    np.testing.assert_allclose(answers.probs_NC, heated(mean_NC, ensemble.record.temperature), atol=1e-6)
+    np.testing.assert_allclose(answers.probs_NC, apply_temperature(mean_NC, ensemble.record.temperature), atol=1e-6)
     entropies = [-(p * np.log(p)).sum(axis=1) for p in (mean_NC, *singles)]
     expected = entropies[0] - (entropies[1] + entropies[2]) / 2
     assert answers.mutual_information_N is not None

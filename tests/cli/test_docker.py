@@ -82,7 +82,8 @@ def test_the_image_gets_all_of_the_package(name: str) -> None:
     assert {project["project"]["readme"], *project["project"]["license-files"]} <= copied
     # files that are no modules come along only where package-data names them
     data = project["tool"]["setuptools"]["package-data"]
-    named = {REPOSITORY / package.replace(".", "/") / file for package, files in data.items() for file in files}
+    roots = {REPOSITORY / package.replace(".", "/"): files for package, files in data.items()}
+    named = {found for root, files in roots.items() for file in files for found in root.glob(file)}
     others = {p for p in (REPOSITORY / "al_cxr").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
     assert named == others
     packages = {p.parent for p in (REPOSITORY / "al_cxr").rglob("*.py")}

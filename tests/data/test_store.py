@@ -19,7 +19,7 @@ from al_cxr.data import decode, store
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import Reading
 from al_cxr.data.sources import folder
-from al_cxr.data.store import PixelStore, card, dataset_fingerprint
+from al_cxr.data.store import PixelStore, data_card, dataset_fingerprint
 
 
 class Noise:
@@ -247,7 +247,7 @@ def test_fingerprint_sees_one_label_and_one_split(tmp_path: Path) -> None:
 def test_card(tmp_path: Path) -> None:
     dataset = example(tmp_path / "set").with_notes("a note")
     opened = PixelStore.open(dataset.images, 16, tmp_path / "cache", progress=False)
-    made = card(dataset, opened)
+    made = data_card(dataset, opened)
     assert made.name == "set" and made.classes == ["normal", "sick"] and made.notes == ["a note"]
     assert made.counts == {split: {"normal": 2, "sick": 2} for split in ("train", "val", "test")}
     assert made.fingerprint == dataset_fingerprint(dataset, opened) and made.image_size == 16

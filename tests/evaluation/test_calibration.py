@@ -13,9 +13,9 @@ from sklearn.metrics import brier_score_loss, log_loss
 from al_cxr.evaluation.calibration import (
     COLDEST,
     HOTTEST,
+    apply_temperature,
     calibration,
     fit_temperature,
-    heated,
     ranking_change,
     reliability,
 )
@@ -40,7 +40,7 @@ def test_logits_that_were_scaled_are_scaled_back(scale: float) -> None:
     logits, probs, labels = truthful()
     found = fit_temperature(softmax(scale * logits, axis=1), labels)
     assert found.value == pytest.approx(scale, rel=0.03) and not found.note
-    np.testing.assert_allclose(heated(softmax(scale * logits, axis=1), scale), probs, atol=1e-12)
+    np.testing.assert_allclose(apply_temperature(softmax(scale * logits, axis=1), scale), probs, atol=1e-12)
     assert fit_temperature(probs, labels).value * scale == pytest.approx(found.value, rel=1e-9)
 
 
@@ -48,7 +48,10 @@ def test_the_temperature_is_the_minimum_that_another_optimiser_finds() -> None:
     logits, _, labels = truthful(300, classes=4)
     probs = softmax(2 * logits, axis=1)
     best = minimize_scalar(
-        lambda t: log_loss(labels, heated(probs, t)), bounds=(0.1, 10), method="bounded", options={"xatol": 1e-9}
+        lambda t: log_loss(labels, apply_temperature(probs, t)),
+        bounds=(0.1, 10),
+        method="bounded",
+        options={"xatol": 1e-9},
     )
     assert fit_temperature(probs, labels).value == pytest.approx(best.x, rel=1e-6)
 
@@ -70,17 +73,17 @@ def test_temperatures_that_cannot_be_fitted_are_bounded_and_say_so() -> None:
     with pytest.raises(ValueError, match="0 labels"):
         fit_temperature(np.empty((0, 3)), np.empty(0, int))
     with pytest.raises(ValueError, match="positive"):
-        heated(stated, 0)
+        apply_temperature(stated, 0)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 10))
 def test_a_temperature_keeps_the_answer_and_its_order(seed: int, temperature: float) -> None:
     probs = np.random.default_rng(seed).dirichlet(np.full(4, 0.5), 20)
-    warm = heated(probs, temperature)
+    warm = apply_temperature(probs, temperature)
     np.testing.assert_allclose(warm.sum(axis=1), 1)
     assert (np.argsort(warm, axis=1) == np.argsort(probs, axis=1)).all()
-    np.testing.assert_allclose(heated(warm, 1 / temperature), probs, atol=1e-9)
+    np.testing.assert_allclose(apply_temperature(warm, 1 / temperature), probs, atol=1e-9)
     assert (entropy(warm) >= entropy(probs) - 1e-9).all() if temperature >= 1 else True
 
 

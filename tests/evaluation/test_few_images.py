@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from al_cxr.core import enough
 from al_cxr.data.sources import registry as sources
-from al_cxr.evaluation.calibration import fit_temperature, heated
+from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.slices import Slice
 from al_cxr.evaluation.trial import Trial
@@ -40,7 +40,7 @@ def test_simulated_temperatures_make_no_model_surer_than_it_is_right(images: int
                 r = np.random.default_rng([images, draw])
                 found = fit_temperature(*told(images, spread, scale, r))
                 probs, labels = told(3000, spread, scale, r)
-                warm = heated(probs, found.value)
+                warm = apply_temperature(probs, found.value)
                 right = warm.argmax(axis=1) == labels
                 excess.append(warm.max(axis=1).mean() - right.mean())
                 sure = warm.max(axis=1) >= SURE
@@ -58,7 +58,7 @@ def test_sixteen_images_without_an_error_make_nobody_sure(stated: float) -> None
     labels = np.arange(16) % 2
     probs = np.where(np.eye(2)[labels] == 1, stated, 1 - stated)
     found = fit_temperature(probs, labels)
-    sure = heated(probs, found.value).max(axis=1).mean()
+    sure = apply_temperature(probs, found.value).max(axis=1).mean()
     assert found.value >= 1 and sure == pytest.approx(min(stated, 17 / 18))
     assert "16 validation images, of which 0 are answered wrongly, are too few" in found.note
     assert "16 right of 16 allow 94 %" in found.note
@@ -68,7 +68,7 @@ def test_many_images_without_an_error_allow_more() -> None:
     labels = np.arange(500) % 2
     probs = np.where(np.eye(2)[labels] == 1, 0.9, 0.1)
     found = fit_temperature(probs, labels)
-    assert found.value < 1 and heated(probs, found.value).max(axis=1).mean() == pytest.approx(501 / 502)
+    assert found.value < 1 and apply_temperature(probs, found.value).max(axis=1).mean() == pytest.approx(501 / 502)
 
 
 def test_a_split_of_few_images_is_said() -> None:

@@ -18,7 +18,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.core.seeds import member_seed, rng
 from al_cxr.data.sources import registry as sources
-from al_cxr.evaluation.calibration import fit_temperature, heated
+from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.experiment import fits
 from al_cxr.experiment.arm import seed_labels
 from al_cxr.experiment.fits import Fit
@@ -93,7 +93,7 @@ def heated_pool(workspace: Workspace, key: str, index_N: np.ndarray) -> np.ndarr
     fit = fit_of(workspace, key)
     model = fit.model(workspace.runtime)
     probs_NC = predict(model, workspace.loader.batches(index_N, workspace.runtime.score_batch))
-    return heated(probs_NC, temperature(workspace, fit))
+    return apply_temperature(probs_NC, temperature(workspace, fit))
 
 
 # ------------------------------------------------------------------------------------------------------------ ensembles
