@@ -1,18 +1,29 @@
-# make run: environment, install, the experiment. make test: the same for the checks and tests.
+# make run: environment, install, the experiment. make test: the same for all checks and tests; make quick: those of a
+# minute. make docs: the documentation, in site/.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test install install-dev clean
+.PHONY: run test quick check docs install install-dev clean
 
 run: install
 	$(BIN)/al-cxr run experiments/tb_entropy.yaml
 
-test: install-dev
+test: check
+	$(BIN)/python -m pytest -n 2
+
+# what a change is tried with while it is made: the linters, and the tests that train nothing
+quick: check
+	$(BIN)/python -m pytest -n 2 tests/core tests/config tests/strategies tests/evaluation tests/comparison
+
+check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/lint-imports --no-logo
+
+docs: install-dev
+	$(BIN)/mkdocs build --strict
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
