@@ -18,7 +18,7 @@ from al_cxr.data.quality.gate import Gate, inspect
 from al_cxr.data.quality.usual import Usual
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature
-from al_cxr.report.evaluation import Judged
+from al_cxr.evaluation.tested import EvaluatedModel
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def look(dataset: Dataset, store: PixelStore, usual: Mapping[str, Usual | None])
     ]
 
 
-def evaluate(model: NamedBundle, dataset: Dataset, store: PixelStore, note: Callable[[int], Any]) -> Judged:
+def evaluate(model: NamedBundle, dataset: Dataset, store: PixelStore, note: Callable[[int], Any]) -> EvaluatedModel:
     """A bundle's calibrated probabilities of all images of a data set with the bundle's classes, whose `store` holds
     them at its size, beside those of its validation images. `note(n)` is told how many images are done.
     """
@@ -79,6 +79,8 @@ def evaluate(model: NamedBundle, dataset: Dataset, store: PixelStore, note: Call
     probs_NC = np.concatenate(some)
     measured = measure(probs_NC, dataset.labels_N, dataset.classes)
     if bundle.validation is None:
-        return Judged(model.name, model.name, probs_NC, measured)
+        return EvaluatedModel(model.name, model.name, probs_NC, measured)
     val_probs_MC = apply_temperature(bundle.validation.probs_MC, bundle.record.temperature)
-    return Judged(model.name, model.name, probs_NC, measured, val_probs_MC, bundle.validation.labels_M, shown=True)
+    return EvaluatedModel(
+        model.name, model.name, probs_NC, measured, val_probs_MC, bundle.validation.labels_M, shown=True
+    )

@@ -23,12 +23,13 @@ from al_cxr.data.quality.usual import Usual
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.evaluation.operating import Goal, goal_from
+from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.evaluation.trial import PREVALENCES
 from al_cxr.experiment import external_test as external
 from al_cxr.experiment import seen
 from al_cxr.experiment.fits import ModelCard
 from al_cxr.models.adaptation import CANNOT, require_enough
-from al_cxr.report.evaluation import Judged, write_evaluation
+from al_cxr.report.evaluation import write_evaluation
 from al_cxr.report.kit.page import PAGE
 from al_cxr.training.runtime import plain
 
@@ -191,7 +192,7 @@ def _warnings(
     ]
 
 
-def _validated(judged: Sequence[Judged]) -> list[str]:
+def _validated(judged: Sequence[EvaluatedModel]) -> list[str]:
     """Where temperatures and thresholds rest on few images."""
     of: dict[str, list[str]] = {}
     for one in judged:
@@ -205,19 +206,19 @@ def _validated(judged: Sequence[Judged]) -> list[str]:
 
 def _judged(
     models: Models, dataset: Dataset, store: PixelStore, known_N: Mapping[Path | None, np.ndarray | None], adapt: bool
-) -> list[Judged]:
+) -> list[EvaluatedModel]:
     """Each model on the images; with `adapt` those that can be also adapted to them, and several runs also as one."""
     runtime = plain(Machine()).activate()
     loaders = external.Loaders(store, runtime, default_cache())
     count = len(models.single) + len(models.bundles) + (sum(models.frozen) if adapt else 0)
     with Progress(count * len(dataset), "evaluating", say=print) as progress:
 
-        def said(one: Judged) -> Judged:
+        def said(one: EvaluatedModel) -> EvaluatedModel:
             accuracy, f1 = 100 * one.metrics.accuracy, 100 * one.metrics.macro.f1
             progress.say(f"{one.name}: accuracy {accuracy:.1f} % · macro F1 {f1:.1f} %")
             return one
 
-        def judge(model: external.Named, adapt: bool = False) -> Judged:
+        def judge(model: external.Named, adapt: bool = False) -> EvaluatedModel:
             known = known_N[model.run]
             return said(external.evaluate(model, dataset, loaders, runtime, known, adapt, progress.update))
 

@@ -21,12 +21,12 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.ensemble import mean_probs
+from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.evaluation.truth import judged, labels_of
 from al_cxr.experiment import seen
 from al_cxr.experiment.fits import Fit, ModelCard
 from al_cxr.models.adaptation import CANNOT, Moments
 from al_cxr.models.backbone import Backbone, Head
-from al_cxr.report.evaluation import Judged
 from al_cxr.sampling.engine import Batch
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.feature_cache import feature_loader
@@ -104,7 +104,7 @@ def find_all(paths: Sequence[Path]) -> list[Named]:
     return found
 
 
-def together(models: Sequence[Named], judged: Sequence[Judged], labels_N: np.ndarray) -> Judged:
+def together(models: Sequence[Named], judged: Sequence[EvaluatedModel], labels_N: np.ndarray) -> EvaluatedModel:
     """All the networks as one: the mean of their probabilities. It has a temperature and a threshold of its own where
     they come from the same data set, and so were validated on the same images."""
     name = f"ensemble of {len(judged)} networks"
@@ -115,7 +115,7 @@ def together(models: Sequence[Named], judged: Sequence[Judged], labels_N: np.nda
     if len(known) == len(judged) and len({model.fit.card().fingerprint for model in models}) == 1:
         val_probs_MC, val_labels_M = mean_probs([probs_MC for probs_MC, _ in known]), known[0][1]
     measured = measure(probs_NC, labels_N, tuple(c.name for c in judged[0].metrics.classes))
-    return Judged(name, name, probs_NC, measured, val_probs_MC, val_labels_M, shown=True)
+    return EvaluatedModel(name, name, probs_NC, measured, val_probs_MC, val_labels_M, shown=True)
 
 
 class Loaders:
@@ -149,7 +149,7 @@ def evaluate(
     known_N: np.ndarray | None = None,
     adapt: bool = False,
     note: Callable[[int], object] = lambda count: None,
-) -> Judged:
+) -> EvaluatedModel:
     """Run a model over all images of a data set; with `adapt` after its head was adapted to them, without their labels
     (al_cxr.models.adaptation): UserError for a network that cannot be.
 
@@ -174,7 +174,7 @@ def evaluate(
     if adapt:
         group = f"{model.group}{ADAPTED}"
         name = f"{group}/{model.name.rpartition('/')[2]}"
-    return Judged(group, name, probs, measured, val_probs_MC, val_labels_M, shown=adapt)
+    return EvaluatedModel(group, name, probs, measured, val_probs_MC, val_labels_M, shown=adapt)
 
 
 def _noted(batches: Iterable[Batch], note: Callable[[int], object]) -> Iterator[Batch]:

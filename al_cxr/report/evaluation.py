@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from al_cxr.core.metrics import Metrics
 from al_cxr.evaluation.intervals import clusters
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import Group, Predicted
+from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.evaluation.trial import PREVALENCES, Trial
 from al_cxr.report.classes import per_class
 from al_cxr.report.kit import figures
@@ -22,24 +21,9 @@ from al_cxr.report.trust import add_sections
 from al_cxr.report.trust_tables import BY_LARGEST, performance_table
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """One model's probabilities (N, C) on the data set, and what they are worth; seeds of one arm share a `group`."""
-
-    group: str
-    name: str
-    probs_NC: np.ndarray
-    metrics: Metrics
-    val_probs_MC: np.ndarray | None = None
-    """On its own validation images, as are the labels; None where those are not known."""
-    val_labels_M: np.ndarray | None = None
-    shown: bool = False
-    """Whether its tables stand on the page, as those of the first group do, and are not only linked."""
-
-
 def write_evaluation(
     folder: Path,
-    judged: Sequence[Judged],
+    evaluated: Sequence[EvaluatedModel],
     names: Sequence[str],
     labels_N: np.ndarray,
     data: str,
@@ -58,18 +42,18 @@ def write_evaluation(
     screening are of the class `target`; without one there are neither. `table` has a row an image (patient_id, source,
     age, ...).
     """
-    for one in judged:
+    for one in evaluated:
         if not len(names) == len(labels_N) == len(one.probs_NC) == one.metrics.n:
             raise ValueError(f"{len(names)} names, {len(labels_N)} labels, {len(one.probs_NC)} rows of {one.name}")
-    groups: dict[str, list[Judged]] = {}
-    for one in judged:
+    groups: dict[str, list[EvaluatedModel]] = {}
+    for one in evaluated:
         groups.setdefault(one.group, []).append(one)
     mark = f"{data} · {len(labels_N):,} images"
     page = Page(folder, f"Tested on {escape(data)}")
     page.add("\n".join(["## Warnings", "", *([f"- {escape(note)}" for note in notes] or ["- None was found."])]))
     lines = [f"- {escape(name)}: {escape(value)}" for name, value in facts.items()]
     page.add("\n".join(["## Where the numbers come from", "", *lines]), LIMITS, "## Results")
-    classes = [c.name for c in judged[0].metrics.classes]
+    classes = [c.name for c in evaluated[0].metrics.classes]
     patients = None if table is None else clusters(table["patient_id"].tolist())
     number = classes.index(target) if target is not None else None
     trial = Trial(classes, number, mark, goal or Goal(), prevalences, patients)
@@ -83,7 +67,7 @@ def write_evaluation(
             tested,
             trial,
             table,
-            {tested[0].name, file_name("baseline"), *(file_name(j.group) for j in judged if j.shown)},
+            {tested[0].name, file_name("baseline"), *(file_name(j.group) for j in evaluated if j.shown)},
         )
     for group, models in groups.items():
         page.add(f"## {escape(group)}")
@@ -98,12 +82,12 @@ def write_evaluation(
     return page.write()
 
 
-def _group(name: str, models: Sequence[Judged], labels_N: np.ndarray) -> Group:
+def _group(name: str, models: Sequence[EvaluatedModel], labels_N: np.ndarray) -> Group:
     tested = [Predicted(m.name, m.probs_NC, labels_N, m.val_probs_MC, m.val_labels_M) for m in models]
     return Group(file_name(name), name, tested)
 
 
-def _predictions(model: Judged, names: Sequence[str], labels_N: np.ndarray) -> str:
+def _predictions(model: EvaluatedModel, names: Sequence[str], labels_N: np.ndarray) -> str:
     """As CSV."""
     classes = [c.name for c in model.metrics.classes]
     frame = pd.DataFrame({"name": list(names)})
