@@ -6,8 +6,8 @@ import pandas as pd
 
 from al_cxr.bundles.bundle_records import UNPROVEN, BundleRecord, Interval, columns
 from al_cxr.report.classes import per_class
+from al_cxr.report.evaluation_tables import BY_LARGEST
 from al_cxr.report.kit.tables import MISSING, Column, Kind, Table, escape, number
-from al_cxr.report.trust_tables import BY_LARGEST
 
 _ROWS: tuple[tuple[str, str, Kind], ...] = (
     ("accuracy by the largest probability, %", "accuracy", "percent"),

@@ -23,8 +23,8 @@ from al_cxr.data.quality.usual import Usual
 from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.evaluation.operating import Goal, goal_from
+from al_cxr.evaluation.study import PREVALENCES
 from al_cxr.evaluation.tested import EvaluatedModel
-from al_cxr.evaluation.trial import PREVALENCES
 from al_cxr.experiment import external_test as external
 from al_cxr.experiment import seen
 from al_cxr.experiment.fits import ModelCard

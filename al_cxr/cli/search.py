@@ -6,6 +6,7 @@ import math
 
 from al_cxr import models
 from al_cxr.cli.experiments import Request
+from al_cxr.comparison.search_records import Trial, best, load_trials
 from al_cxr.config import Search, Value
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
@@ -14,7 +15,6 @@ from al_cxr.core.progress import Progress, duration
 from al_cxr.data.sources import registry as sources
 from al_cxr.experiment.search import check
 from al_cxr.experiment.search import search as run_trials
-from al_cxr.experiment.search_records import Trial, best, load_trials
 from al_cxr.experiment.workspace import open_workspace
 from al_cxr.report.search import assignments, in_words, write_search_report
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from al_cxr import models
+from al_cxr.comparison.search_records import MeasuredRecord, SearchRecord, Trial, load_trials, nested, trial_folder
 from al_cxr.config import Budget, Dimension, Search, Settings, Value
 from al_cxr.config.files import differences, merge, validate
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import Timing, read, write
 from al_cxr.core.seeds import rng, stream
-from al_cxr.experiment.search_records import MeasuredRecord, SearchRecord, Trial, load_trials, nested, trial_folder
 from al_cxr.experiment.workspace import Workspace, note_commit, reopen
 from al_cxr.sampling.scoring import predict
 from al_cxr.strategies.pool import seed_set, seed_size

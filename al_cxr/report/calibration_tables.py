@@ -12,10 +12,10 @@ import pandas as pd
 from al_cxr.evaluation import calibration
 from al_cxr.evaluation.intervals import Estimate, bootstrap
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.trial import Trial
+from al_cxr.evaluation.study import Trial
 from al_cxr.report.classes import mean_sd
+from al_cxr.report.evaluation_tables import INTERVALS, Ranged, patients_drawn, spread, with_ensemble
 from al_cxr.report.kit.tables import MISSING, Column, Kind, Table
-from al_cxr.report.trust_tables import INTERVALS, Ranged, patients_drawn, spread, with_ensemble
 
 
 def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: str) -> Table:

@@ -11,14 +11,14 @@ import pandas as pd
 from al_cxr.evaluation.intervals import clusters
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import Group, Predicted
+from al_cxr.evaluation.study import PREVALENCES, Trial
 from al_cxr.evaluation.tested import EvaluatedModel
-from al_cxr.evaluation.trial import PREVALENCES, Trial
 from al_cxr.report.classes import per_class
+from al_cxr.report.evaluation_sections import add_sections
+from al_cxr.report.evaluation_tables import BY_LARGEST, performance_table
 from al_cxr.report.kit import figures
 from al_cxr.report.kit.page import LIMITS, Page
 from al_cxr.report.kit.tables import escape, file_name
-from al_cxr.report.trust import add_sections
-from al_cxr.report.trust_tables import BY_LARGEST, performance_table
 
 
 def write_evaluation(

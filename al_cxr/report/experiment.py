@@ -14,6 +14,7 @@ from al_cxr.core.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
+from al_cxr.report.evaluation_sections import add_trust
 from al_cxr.report.evidence import add_evidence, few, headline
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
@@ -22,7 +23,6 @@ from al_cxr.report.kit.tables import escape, file_name, stamp
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.training import training_table, training_warnings
 from al_cxr.report.trivial import by_source
-from al_cxr.report.trust import add_trust
 
 
 def write_report(

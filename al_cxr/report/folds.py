@@ -18,12 +18,12 @@ from al_cxr.data.folds import NOTE
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.intervals import clusters
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.trial import Trial
+from al_cxr.evaluation.study import Trial
 from al_cxr.evaluation.truth import labels_of, predicted
 from al_cxr.report.classes import mean_sd
+from al_cxr.report.evaluation_tables import performance_table
 from al_cxr.report.kit.page import LIMITS, Page, warnings
 from al_cxr.report.kit.tables import Column, Table, escape, file_name
-from al_cxr.report.trust_tables import performance_table
 
 
 def fold_folders(run: Path) -> list[Path]:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from al_cxr.comparison.search_records import Objective, SearchRecord, Trial, best, load_trials, nested
 from al_cxr.config import Dimension, Settings, Value
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import ExperimentRecord, read
-from al_cxr.experiment.search_records import Objective, SearchRecord, Trial, best, load_trials, nested
 from al_cxr.report.kit.page import LIMITS, Page, add_provenance, machine, warnings
 from al_cxr.report.kit.tables import MISSING, Column, Kind, Table, escape, number
 

@@ -13,9 +13,9 @@ from al_cxr.core import enough
 from al_cxr.data.sources import registry as sources
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.slices import Slice
-from al_cxr.evaluation.trial import Trial
-from al_cxr.report.trust_tables import slices_table
+from al_cxr.evaluation.study import Trial
+from al_cxr.evaluation.subgroups import Slice
+from al_cxr.report.evaluation_tables import slices_table
 
 SURE = 0.999
 

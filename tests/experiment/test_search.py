@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from al_cxr.cli.__main__ import main
+from al_cxr.comparison.search_records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
 from al_cxr.config import Dimension, PhantomSource, Settings
 from al_cxr.config.files import load, parse_override
 from al_cxr.config.layers import read_layer
 from al_cxr.data.loader import Loader
 from al_cxr.data.phantom.source import load as load_phantom
 from al_cxr.experiment import search
-from al_cxr.experiment.search_records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
 from al_cxr.experiment.workspace import Workspace
 
 pytest.importorskip("optuna")

@@ -12,8 +12,8 @@ from al_cxr.core.enough import FEW, LEAST
 from al_cxr.evaluation.intervals import Estimate
 from al_cxr.evaluation.operating import GOALS, per_thousand
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.slices import Slice
-from al_cxr.evaluation.trial import Trial
+from al_cxr.evaluation.study import Trial
+from al_cxr.evaluation.subgroups import Slice
 from al_cxr.report.kit.tables import MISSING, Column, Table, escape, number
 
 SMALL = "†"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from al_cxr.core.enough import FEW
-from al_cxr.evaluation.slices import MOST, age_group, slices
+from al_cxr.evaluation.subgroups import MOST, age_group, slices
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.records import BaselineRecord, RoundRecord
 from al_cxr.evaluation.intervals import clusters
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.slices import Slice, slices
-from al_cxr.evaluation.trial import Trial
+from al_cxr.evaluation.study import Trial
+from al_cxr.evaluation.subgroups import Slice, slices
 from al_cxr.evaluation.truth import labels_of, predicted
-from al_cxr.report import calibration_tables, trust_figures, trust_tables
+from al_cxr.report import calibration_tables, evaluation_figures, evaluation_tables
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.tables import escape, file_name
 
@@ -56,7 +56,7 @@ def add_trust(page: Page, finished: Finished, mark: str, labels_N: np.ndarray | 
     add_sections(page, groups, trial, table, {BASELINE, file_name(main)})
     _add_rounds(page, finished, models, mark)
     page.add("## Ensemble of seeds")
-    page.table(trust_tables.performance_table(groups, trial, "ensembles", "Single models and their ensembles"))
+    page.table(evaluation_tables.performance_table(groups, trial, "ensembles", "Single models and their ensembles"))
     page.add(
         "Each seed of an arm has labels of its own, so an ensemble of them has seen more labels than any of its "
         "members: it is no fair rival of one model at the same number of labels. Fully labelled members share theirs."
@@ -115,9 +115,9 @@ def add_sections(
     others = [g for g in groups if g not in first]
     _add_calibration(page, first, others, trial)
     for heading, make, kind, title in (
-        ("Operating points", trust_tables.operating_table, "operating", f"{escape(trial.name)} at {trial.goal}"),
-        ("Other thresholds", trust_tables.goals_table, "thresholds", f"{escape(trial.name)}, yes or no"),
-        ("Screening", trust_tables.screening_table, "screening", "1,000 people"),
+        ("Operating points", evaluation_tables.operating_table, "operating", f"{escape(trial.name)} at {trial.goal}"),
+        ("Other thresholds", evaluation_tables.goals_table, "thresholds", f"{escape(trial.name)}, yes or no"),
+        ("Screening", evaluation_tables.screening_table, "screening", "1,000 people"),
     ):
         page.add(f"## {heading}")
         for group in (*first, *others):
@@ -134,7 +134,7 @@ def _add_calibration(page: Page, first: Sequence[Group], others: Sequence[Group]
     page.add(_remarks(first, lambda model: model.temperature.note))
     for group in first:
         title = f"Reliability: {group.label}" + f", {len(group.models)} seeds together" * (len(group.models) > 1)
-        drawn = trust_figures.reliability_diagram(group.models, title, trial.stamp)
+        drawn = evaluation_figures.reliability_diagram(group.models, title, trial.stamp)
         page.figure(drawn, f"reliability-{group.name}", title)
     if others:
         title = "Do the probabilities of the other models hold?"
@@ -152,11 +152,11 @@ def _add_slices(
         return
     for group in (*first, *others):
         title = f"Slices: {group.label}"
-        sliced = trust_tables.slices_table(group, found, trial, f"slices-{group.name}", escape(title))
+        sliced = evaluation_tables.slices_table(group, found, trial, f"slices-{group.name}", escape(title))
         page.table(sliced, inline=group in first, notes=group is first[0])
         if group in first:
             page.add(worst(sliced.frame, found, trial))
-            drawn = trust_figures.slices_figure(sliced.frame, trial.name, title, trial.stamp)
+            drawn = evaluation_figures.slices_figure(sliced.frame, trial.name, title, trial.stamp)
             page.figure(drawn, f"slices-{group.name}", title)
 
 

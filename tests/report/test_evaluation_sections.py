@@ -17,13 +17,13 @@ from al_cxr.core.metrics import measure
 from al_cxr.evaluation.intervals import bootstrap, clopper_pearson, clusters
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import Group, Predicted, auc, performance
-from al_cxr.evaluation.slices import slices
-from al_cxr.evaluation.trial import Trial
+from al_cxr.evaluation.study import Trial
+from al_cxr.evaluation.subgroups import slices
 from al_cxr.evaluation.truth import judged, labels_of, predictions
+from al_cxr.report.evaluation_sections import add_trust, worst
+from al_cxr.report.evaluation_tables import Ranged, screening_table, slices_table
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.tables import Column
-from al_cxr.report.trust import add_trust, worst
-from al_cxr.report.trust_tables import Ranged, screening_table, slices_table
 
 TWO = {n: ARMS[n] for n in ("ce+random", "ce+mc_entropy")}
 
