@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from al_cxr.comparison.images import read_images
 from al_cxr.config import Settings
@@ -74,21 +71,6 @@ class Finished:
                 f"{self.folder}: a record names the model {key!r}, which cannot be one; put the record back"
             )
         return fits_folder(self.folder, self.experiment.regime) / key
-
-    def test_predictions(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Absolute indices (n,) of the test images and the class (n,) that a fit gave each; UserError if unreadable."""
-        path = self.fit_folder(key) / "predictions.safetensors"
-        try:
-            arrays = load_file(path)
-            return arrays["test_index"], arrays["test_probs"].argmax(axis=1)
-        except FileNotFoundError:
-            raise UserError(
-                f"{path}: the model's predictions are missing; start the same command again, which goes on"
-            ) from None
-        except (KeyError, SafetensorError) as error:
-            raise UserError(
-                f"{path}: the model's predictions cannot be read ({error}): {EDITED}; train it again"
-            ) from None
 
     def twin(self, arm: str) -> str | None:
         """The random arm with the loss of an arm, which may be the arm itself; None where there is none."""

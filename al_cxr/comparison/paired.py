@@ -21,6 +21,7 @@ from al_cxr.comparison.inference import (
     sign_flip,
 )
 from al_cxr.core.errors import UserError
+from al_cxr.core.predictions import read_predictions
 from al_cxr.core.records import BaselineRecord, RoundRecord
 from al_cxr.evaluation.intervals import mean_interval
 
@@ -148,13 +149,13 @@ def _answers(finished: Finished, keys: list[str]) -> tuple[np.ndarray, np.ndarra
     test_N = np.flatnonzero(finished.images["split"].to_numpy() == "test")
     given = []
     for key in keys:
-        index_N, predicted_N = finished.test_predictions(key)
+        index_N, probs_NC = read_predictions(finished.fit_folder(key), "test")
         if not np.array_equal(index_N, test_N):
             raise UserError(
                 f"{finished.fit_folder(key)}: its predictions are of other test images than images.csv lists; delete "
                 "the folder, and train it again"
             )
-        given.append(predicted_N)
+        given.append(probs_NC.argmax(axis=1))
     return test_N, np.stack(given)
 
 

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from al_cxr.core.errors import UserError
-from al_cxr.core.invalid import EDITED
 from al_cxr.core.metrics import Metrics
+from al_cxr.core.predictions import read_predictions
 from al_cxr.evaluation.calibration import log_probs
 from al_cxr.evaluation.predicted import Predicted
 
@@ -24,24 +22,6 @@ def labels_of(images: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return np.array([numbers.get(label, -1) for label in images["label"]], np.int64)
 
 
-def predictions(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Absolute indices (N,) and probabilities (N, C) that a fit wrote for "val" or "test"; UserError for others."""
-    path = folder / "predictions.safetensors"
-    try:
-        arrays = load_file(path)
-        index_N, probs_NC = arrays[f"{split}_index"], arrays[f"{split}_probs"]
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: the model's predictions are missing; start the same command again, which goes on"
-        ) from None
-    except (KeyError, SafetensorError) as error:
-        raise UserError(f"{path}: the model's predictions cannot be read ({error}): {EDITED}") from None
-    fits = probs_NC.ndim == 2 and index_N.shape == probs_NC.shape[:1] and np.issubdtype(index_N.dtype, np.integer)
-    if not fits or not np.isfinite(probs_NC).all() or (probs_NC < 0).any():
-        raise UserError(f"{path}: {split}_probs and {split}_index do not belong together: {EDITED}")
-    return index_N, probs_NC
-
-
 def judged(
     folder: Path, split: str, labels_N: np.ndarray, recorded: Metrics
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -50,7 +30,7 @@ def judged(
     The fit's own record says how well it did: labels that do not give the recorded confusion and log loss are those of
     another data set, which is a UserError and not a wrong table.
     """
-    index_M, probs_MC = predictions(folder, split)
+    index_M, probs_MC = read_predictions(folder, split)
     classes = tuple(c.name for c in recorded.classes)
     inside = len(index_M) > 0 and index_M.min() >= 0 and index_M.max() < len(labels_N)
     if inside and probs_MC.shape == (recorded.n, len(classes)) and (labels_N[index_M] >= 0).all():

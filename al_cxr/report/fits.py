@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.core.errors import UserError
-from al_cxr.core.invalid import EDITED
+from al_cxr.core.predictions import read_predictions
 from al_cxr.report.gallery import ACROSS, Explain, Tile, sheet
 from al_cxr.report.kit import figures
 from al_cxr.report.kit.page import Page
@@ -35,24 +33,16 @@ class Radiographs:
     """Where the model of a fit looked; None where maps are not asked for."""
 
 
-def read_predictions(finished: Finished, key: str, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Absolute indices (n,) and probabilities (n, C) of the test images, as the fit wrote them.
+def predictions_of(finished: Finished, key: str, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Absolute indices (n,) and probabilities (n, C) of a model's test images.
 
-    UserError where the file is missing or is something else, or where indices are beyond the data set's labels.
+    UserError as in `read_predictions`, and where indices are beyond the data set's labels.
     """
-    path = finished.fit_folder(key) / "predictions.safetensors"
-    try:
-        arrays = load_file(path)
-        index_N, probs_NC = arrays["test_index"], arrays["test_probs"]
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: the model's predictions are missing; start the same command again, which goes on"
-        ) from None
-    except (KeyError, SafetensorError) as error:
-        raise UserError(f"{path}: the model's predictions cannot be read ({error}): {EDITED}") from None
+    index_N, probs_NC = read_predictions(finished.fit_folder(key), "test")
     if index_N.max() >= len(labels_N):
         raise UserError(
-            f"{path}: these predictions are of another data set than the one given, which has {len(labels_N)} images"
+            f"{finished.fit_folder(key)}: these predictions are of another data set than the one given, which has "
+            f"{len(labels_N)} images"
         )
     return index_N, probs_NC
 
@@ -75,7 +65,7 @@ def add_fit(
     """
     fit = finished.fit(key)
     name = file_name(name)
-    predictions = read_predictions(finished, key, radiographs.labels_N) if radiographs else None
+    predictions = predictions_of(finished, key, radiographs.labels_N) if radiographs else None
     title = f"{label}, {fit.n_labelled:,} labels"
     history = figures.history(fit.history, fit.best_epoch, f"Training history: {title}", stamp)
     page.figure(history, f"history-{name}", f"Training history: {title}", inline)

@@ -18,9 +18,9 @@ from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load_baseline
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
+from al_cxr.core.predictions import read_predictions
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.sources import registry as sources
-from al_cxr.evaluation.truth import predictions
 from al_cxr.report.folds import write_folds_report
 
 pytestmark = pytest.mark.usefixtures("undrawn_module")
@@ -73,7 +73,7 @@ def test_the_page_pools_what_the_folds_said(here: Path) -> None:
         probs, labels = [], []
         for run in runs:
             assert run.images is not None
-            index, fold_probs = predictions(run.fit_folder(run.baselines[seed].fit), "test")
+            index, fold_probs = read_predictions(run.fit_folder(run.baselines[seed].fit), "test")
             classes = run.experiment.data.classes
             probs.append(fold_probs)
             labels.append([classes.index(label) for label in run.images["label"].iloc[index]])
@@ -141,7 +141,7 @@ def test_several_cross_validations_are_also_one(
             run = load_baseline(Path(f"runs/baseline-{name}-fold{fold}of3/cnn"))
             assert run.images is not None
             for record in run.baselines.values():
-                index, one = predictions(run.fit_folder(record.fit), "test")
+                index, one = read_predictions(run.fit_folder(record.fit), "test")
                 of_fold.append(one.astype(np.float64) / one.sum(axis=1, keepdims=True, dtype=np.float64))
         assert len(of_fold) == 4
         probs.append(np.mean(of_fold, axis=0))

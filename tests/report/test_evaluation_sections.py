@@ -14,12 +14,13 @@ from sklearn.metrics import roc_auc_score
 from al_cxr.comparison.finished import load
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
+from al_cxr.core.predictions import read_predictions
 from al_cxr.evaluation.intervals import bootstrap, clopper_pearson, clusters
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import Group, Predicted, auc, performance
 from al_cxr.evaluation.study import Trial
 from al_cxr.evaluation.subgroups import slices
-from al_cxr.evaluation.truth import judged, labels_of, predictions
+from al_cxr.evaluation.truth import judged, labels_of
 from al_cxr.report.evaluation_sections import add_trust, worst
 from al_cxr.report.evaluation_tables import Ranged, screening_table, slices_table
 from al_cxr.report.kit.page import Page
@@ -225,6 +226,6 @@ def test_truth_that_does_not_belong_to_a_model(run: Path, tmp_path: Path) -> Non
     assert list(labels_of(images, CLASSES)) == [2, -1, 0]
     (tmp_path / "predictions.safetensors").write_bytes(b"no")
     with pytest.raises(UserError, match="predictions cannot be read"):
-        predictions(tmp_path, "test")
+        read_predictions(tmp_path, "test")
     with pytest.raises(UserError, match="are missing"):
-        predictions(tmp_path / "nowhere", "test")
+        read_predictions(tmp_path / "nowhere", "test")

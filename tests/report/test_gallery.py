@@ -9,6 +9,7 @@ import pytest
 from fake_run import ARMS, fake_run, labels, pixels
 
 from al_cxr.comparison.finished import Finished, load
+from al_cxr.core.predictions import read_predictions
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.fits import Radiographs, add_fit, right_and_wrong
 from al_cxr.report.gallery import ACROSS, Maps, Tile, sheet
@@ -103,7 +104,8 @@ def test_samples_are_explained_by_the_model_that_answered(finished: Finished, tm
     key = finished.baselines[0].fit
     add_fit(Page(tmp_path / "out", "t"), finished, key, "m", "m", "stamp", radiographs)
     ((folder, shown, answers),) = asked.calls
-    index_N, answers_N = finished.test_predictions(key)
+    index_N, probs_NC = read_predictions(finished.fit_folder(key), "test")
+    answers_N = probs_NC.argmax(axis=1)
     assert folder == key and answers == [int(answers_N[index_N == i][0]) for i in shown]
     right = [answer == labels()[i] for i, answer in zip(shown, answers or [], strict=True)]
     assert right == [True] * ACROSS + [False] * ACROSS

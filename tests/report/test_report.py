@@ -25,7 +25,7 @@ from al_cxr.core.metrics import measure
 from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.report import write_evaluation, write_report
 from al_cxr.report.acquired_gallery import SHOWN, acquired_sheet
-from al_cxr.report.fits import Radiographs, add_fit, read_predictions
+from al_cxr.report.fits import Radiographs, add_fit, predictions_of
 from al_cxr.report.kit.page import Page, machine
 from al_cxr.report.terminal import comparison_text
 
@@ -257,17 +257,17 @@ def test_samples_stay_on_the_page_while_they_show_the_same_model(tmp_path: Path)
 def test_predictions_that_do_not_fit(tmp_path: Path) -> None:
     finished = load(fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=0))
     key = finished.baselines[0].fit
-    index, probs = read_predictions(finished, key, labels())
+    index, probs = predictions_of(finished, key, labels())
     assert list(index) == list(range(660, 780)) and probs.shape == (120, 3)
     with pytest.raises(UserError, match="another data set"):
-        read_predictions(finished, key, labels()[:700])
+        predictions_of(finished, key, labels()[:700])
     path = finished.fit_folder(key) / "predictions.safetensors"
     path.write_bytes(b"not safetensors")
     with pytest.raises(UserError, match="predictions cannot be read"):
-        read_predictions(finished, key, labels())
+        predictions_of(finished, key, labels())
     path.unlink()
     with pytest.raises(UserError, match="predictions are missing"):
-        read_predictions(finished, key, labels())
+        predictions_of(finished, key, labels())
 
 
 def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
