@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from tiny import do_not_draw
 
+from al_cxr.api import experiment  # noqa: F401 - imported here so that no attempt has to
 from al_cxr.cli import __main__ as cli
-from al_cxr.cli import experiments  # noqa: F401 - imported here so that no attempt has to
 from al_cxr.experiment import sweep
 from al_cxr.experiment.estimate import Speeds
 

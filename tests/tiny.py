@@ -58,4 +58,4 @@ def do_not_draw(patch: pytest.MonkeyPatch) -> None:
 
 def do_not_report(patch: pytest.MonkeyPatch) -> None:
     """A run ends without its page, which takes longer than a tiny run: for tests that ask what was recorded."""
-    patch.setattr("al_cxr.cli.experiments.write_report", lambda folder, results, *_, **__: results / "README.md")
+    patch.setattr("al_cxr.api.experiment.write_report", lambda folder, results, *_, **__: results / "README.md")

@@ -283,7 +283,7 @@ def test_a_mistake_stops_before_anything_is_trained(
 
 def test_all_is_every_architecture_and_every_variant(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from al_cxr import models
-    from al_cxr.cli import baseline
+    from al_cxr.api import baseline
 
     asked: list[str] = []
 

@@ -1,0 +1,28 @@
+"""Run an active-learning experiment: every arm, every seed, tables and figures.
+
+What an earlier start has finished is not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from al_cxr.cli.options import add_settings_options, request_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", type=Path, help="the experiment file (YAML)")
+    parser.add_argument(
+        "--regime", help="use label regimes of the file instead of its budget: names with commas between them, or all"
+    )
+    parser.add_argument(
+        "--plan", action="store_true", help="print what would be done and how long it would take, and stop"
+    )
+    add_settings_options(parser)
+
+
+def call(options: argparse.Namespace) -> None:
+    from al_cxr.api import experiment
+
+    experiment.run(request_of(options), plan_only=options.plan)
