@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from al_cxr import models
-from al_cxr.api.experiment import Request, load_data, named, open_run, pixels_of
+from al_cxr.api.experiment import Experiment
+from al_cxr.api.opening import load_data, open_run, radiographs
 from al_cxr.api.reports import say_pages
 from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.baselines import RECORD, BaselinesRecord
@@ -26,17 +27,17 @@ from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.folds import fold_folders, write_folds_report
 
 
-def baseline(request: Request, archs: str | None) -> None:
+def baseline(experiment: Experiment, archs: str | None) -> None:
     """`al-cxr baseline`: fully labelled models of one or more architectures or variants, and the page of all of the
     experiment that are there.
 
     A model that lacks something here is listed with what to fetch. UserError where it is the only one asked for.
     """
-    settings = request.settings()
-    asked = _asked(request, settings, archs)
+    settings = experiment.settings
+    asked = _asked(experiment, archs)
     known = {*asked, *_all(settings)}
-    run = request.run_name("baseline")
-    folder, results = request.runs / run, request.results_of(run)
+    run = f"baseline-{experiment.name}"
+    folder, results = experiment.runs / run, experiment.results_of(run)
     dataset = load_data(settings)
     unavailable = _unavailable(settings, asked, dataset)
     for name in (name for name in asked if name not in unavailable):
@@ -48,30 +49,31 @@ def baseline(request: Request, archs: str | None) -> None:
             note_commit(workspace)
             sweep.run_all(workspace, print, estimate)
     explain = explainer(workspace.store.pixels, workspace.runtime)
-    images = pixels_of(workspace), dataset.labels_N, named(workspace)
     with Working("writing the report"):
-        page = write_baseline_report(folder, results, *images, explain=explain)
+        page = write_baseline_report(folder, results, *radiographs(workspace), explain=explain)
     say_pages(page, folder)
 
 
-def cross_validate(request: Request, archs: str | None, folds: int) -> None:
+def cross_validate(experiment: Experiment, archs: str | None, folds: int) -> None:
     """`al-cxr baseline --folds K`: the same with K test sets that together hold every image, and a page over all."""
     if folds < 2:
         raise UserError(f"--folds {folds}: must be 2 or more")
-    own = request.name or request.run_name()
-    whole = f"{request.run_name('baseline')}-{folds}folds"
+    run = f"baseline-{experiment.name}"
+    results = experiment.results / f"{run}-{folds}folds"
     done = []
     for fold in range(folds):
         print(f"fold      {fold + 1} of {folds}")
+        ending = f"fold{fold + 1}of{folds}"
+        dealt = {"data": {"folds": folds, "fold": fold}}
         of_fold = replace(
-            request,
-            name=f"{own}-fold{fold + 1}of{folds}",
-            overrides=(*request.overrides, f"data.folds={folds}", f"data.fold={fold}"),
-            results=request.results / whole,
+            experiment,
+            name=f"{experiment.name}-{ending}",
+            overrides=(*experiment.overrides, dealt),
+            results=results,
         )
         baseline(of_fold, archs)
-        done.append(request.runs / of_fold.run_name("baseline"))
-    print(f"folds     {write_folds_report([done], request.results / whole)}")
+        done.append(experiment.runs / f"{run}-{ending}")
+    print(f"folds     {write_folds_report([done], results)}")
 
 
 def folds(runs: Sequence[Path], out: Path) -> None:
@@ -81,22 +83,21 @@ def folds(runs: Sequence[Path], out: Path) -> None:
     print(f"folds     {write_folds_report([fold_folders(run) for run in runs], out)}")
 
 
-def _asked(request: Request, settings: Settings, archs: str | None) -> list[str]:
+def _asked(experiment: Experiment, archs: str | None) -> list[str]:
     """The models that were asked for; UserError for a name that is none, here or in the experiment's own tables."""
+    settings = experiment.settings
     variants, known = settings.baseline.models, models.names()
     for name, variant in variants.items():
         if name in known:
-            raise UserError(
-                f"{request.experiment}: baseline.models.{name}: an architecture has this name; choose another"
-            )
+            raise UserError(f"{experiment.file}: baseline.models.{name}: an architecture has this name; choose another")
         if variant.arch not in known:
-            where = f"{request.experiment}: baseline.models.{name}.arch"
+            where = f"{experiment.file}: baseline.models.{name}.arch"
             raise UserError(f"{where}: no architecture {variant.arch!r}{hint(variant.arch, known)}")
     every = sorted([*known, *variants])
     for column, publication in settings.baseline.published.items():
         for name in publication.models:
             if name not in every:
-                where = f"{request.experiment}: baseline.published.{column}.models.{name}"
+                where = f"{experiment.file}: baseline.published.{column}.models.{name}"
                 raise UserError(
                     f"{where}: no architecture or variant under baseline.models has this name{hint(name, every)}"
                 )

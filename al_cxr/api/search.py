@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from al_cxr import models
-from al_cxr.api.experiment import Request
+from al_cxr.api.experiment import Experiment
 from al_cxr.comparison.search_records import Trial, best, load_trials
 from al_cxr.config import Search, Value
 from al_cxr.core import provenance
@@ -19,7 +19,7 @@ from al_cxr.experiment.workspace import open_workspace
 from al_cxr.report.search import assignments, in_words, write_search_report
 
 
-def search(request: Request, trials: int | None, seconds: float | None) -> None:
+def search(experiment: Experiment, trials: int | None, seconds: float | None) -> None:
     """`al-cxr search`: try settings until the budget is spent, then write the report and the best ones.
 
     `trials` is the experiment's own number unless given; `seconds` of all trials together, None for no such limit.
@@ -27,15 +27,14 @@ def search(request: Request, trials: int | None, seconds: float | None) -> None:
     for option, given in (("--trials", trials), ("--seconds", seconds)):
         if given is not None and not given > 0:
             raise UserError(f"{option} must be above 0 (got {given:g})")
-    settings = request.settings()
-    wanted = check(settings, str(request.experiment))
-    settings = settings.model_copy(update={"arms": {}})
+    wanted = check(experiment.settings, str(experiment.file))
+    settings = experiment.settings.model_copy(update={"arms": {}})
     budget = wanted.trials if trials is None else trials
-    name = f"{request.run_name()}-search"
-    results = request.results_of(name)
+    name = f"{experiment.name}-search"
+    results = experiment.results_of(name)
     dataset = sources.load(settings.data)
     print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
-    workspace = open_workspace(name, settings, dataset, request.runs / name, provenance.command())
+    workspace = open_workspace(name, settings, dataset, experiment.runs / name, provenance.command())
     must_be_about(results, workspace.card.fingerprint, provenance.command())
     print(f"model     {settings.model.arch} · {models.parameters(workspace.build_model(0)):,} parameters")
     print(f"machine   {workspace.runtime.describe()}, one training after the other")

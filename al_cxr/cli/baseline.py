@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from al_cxr.cli.options import add_settings_options, request_of
+from al_cxr.cli.options import add_settings_options, experiment_of
 
 DEFAULT_EXPERIMENT = "experiments/tb_entropy.yaml"
 
@@ -33,6 +33,6 @@ def call(options: argparse.Namespace) -> None:
     from al_cxr.api import baseline
 
     if options.folds is None:
-        baseline.baseline(request_of(options), options.arch)
+        baseline.baseline(experiment_of(options), options.arch)
     else:
-        baseline.cross_validate(request_of(options), options.arch, options.folds)
+        baseline.cross_validate(experiment_of(options), options.arch, options.folds)

@@ -9,10 +9,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import al_cxr
 from al_cxr.core.errors import UserError
 
 if TYPE_CHECKING:
-    from al_cxr.api.experiment import Request
+    from al_cxr.api.experiment import Experiment
     from al_cxr.config import Source
     from al_cxr.evaluation.operating import Goal
 
@@ -73,24 +74,21 @@ def add_goal_options(parser: argparse.ArgumentParser) -> None:
     goal.add_argument("--best", choices=("f1", "accuracy"), help="choose the threshold where this figure is highest")
 
 
-def request_of(options: argparse.Namespace) -> Request:
+def experiment_of(options: argparse.Namespace) -> Experiment:
     """The experiment that was asked for."""
-    from al_cxr.api.experiment import Request
-
     if options.data is None and (options.root or options.follow_links or options.patient_folders):
         raise UserError(
             "--root, --follow-links and --patient-folders go with --data; in an experiment file they stand "
             "under data.sources as root, follow_links and patient_folders"
         )
-    return Request(
-        experiment=options.experiment,
-        data=None if options.data is None else source_of(options),
+    return al_cxr.Experiment.from_yaml(
+        options.experiment,
+        options.set,
         profile=options.profile,
-        overrides=tuple(options.set),
+        data=None if options.data is None else source_of(options),
         name=options.name,
         runs=options.runs,
         results=options.results,
-        regime=getattr(options, "regime", None),
     )
 
 

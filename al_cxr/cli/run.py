@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from al_cxr.cli.options import add_settings_options, request_of
+from al_cxr.cli.options import add_settings_options, experiment_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    from al_cxr.api import experiment
-
-    experiment.run(request_of(options), plan_only=options.plan)
+    experiment = experiment_of(options)
+    begin = experiment.plan if options.plan else experiment.run
+    if options.regime is None:
+        begin()
+        return
+    for regime in experiment.regimes(options.regime):
+        print(f"regime    {regime}")
+        begin(regime)
+    if not options.plan and (page := experiment.compare_regimes()):
+        print(f"regimes   {page}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from al_cxr.cli.options import add_settings_options, request_of
+from al_cxr.cli.options import add_settings_options, experiment_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,4 +21,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> None:
     from al_cxr.api import search
 
-    search.search(request_of(options), options.trials, options.seconds)
+    search.search(experiment_of(options), options.trials, options.seconds)

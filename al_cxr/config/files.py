@@ -59,9 +59,13 @@ def parse_override(text: str) -> dict[str, Any]:
         out: Any = None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, ValueError):  # ValueError: of a day that is none
         raise UserError(f"--set {text}: {value!r} is not a YAML value") from None
-    for part in reversed(parts):
-        out = {part: out}
-    return out
+    return nested(key.strip(), out)
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """("train.steps", 200) -> {"train": {"steps": 200}}."""
+    first, dot, rest = key.partition(".")
+    return {first: nested(rest, value) if dot else value}
 
 
 def load(path: Path, profile: str | None = None, overrides: Iterable[Mapping[str, Any]] = ()) -> Settings:

@@ -1,0 +1,96 @@
+"""Opening the data and the run of an experiment, and what a reader of the terminal is told of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from al_cxr import models, strategies
+from al_cxr.config import Settings
+from al_cxr.core import provenance
+from al_cxr.core.errors import UserError
+from al_cxr.core.progress import Working
+from al_cxr.data.dataset import SPLITS, Dataset
+from al_cxr.data.sources import registry as sources
+from al_cxr.data.store import PixelStore, default_cache
+from al_cxr.experiment.assembly import build_model, features_missing
+from al_cxr.experiment.workspace import Workspace, open_workspace
+from al_cxr.strategies import stopping
+
+
+def check_arms(file: Path, settings: Settings) -> None:
+    """UserError unless there are arms, their strategies and the stopping rule are known, and each loss has an arm that
+    samples at random."""
+    arms = settings.arms
+    if not arms:
+        raise UserError(
+            f"{file}: arms: there are none, so there is nothing to compare; add one for each strategy, e.g. "
+            "random: {strategy: random, loss: cross_entropy}, or train one fully labelled model with `al-cxr baseline`"
+        )
+    for loss in dict.fromkeys(arm.loss for arm in arms.values()):
+        of_loss = {name: arm.strategy for name, arm in arms.items() if arm.loss == loss}
+        if "random" not in of_loss.values():
+            raise UserError(
+                f"{file}: arms: no arm samples at random with the loss {loss}, so no gain of {', '.join(of_loss)} "
+                f"could be told from chance; add one, e.g. {loss}-random: {{strategy: random, loss: {loss}}}"
+            )
+    stopping.check(settings.stop.rule, dict(settings.stop.options))
+    for name, arm in arms.items():
+        try:
+            strategies.get(arm.strategy)
+        except UserError as error:
+            raise UserError(f"{file}: arms.{name}.strategy: {error}") from None
+
+
+def load_data(settings: Settings) -> Dataset:
+    """The data set, of which a reader of the terminal is told first."""
+    dataset = sources.load(settings.data)
+    size = settings.data.image_size
+    counts = [f"{split} {len(dataset.indices(split)):,}" for split in SPLITS]
+    classes = [f"{c} {int((dataset.labels_N == i).sum()):,}" for i, c in enumerate(dataset.classes)]
+    print(f"data      {dataset.stamp} · {len(dataset):,} images, at {size} × {size} pixels")
+    print(f"          {' · '.join(counts)} — {' · '.join(classes)}")
+    for note in dataset.notes:
+        print(f"warning   {note}")
+    return dataset
+
+
+def missing_features(settings: Settings, dataset: Dataset) -> int:
+    """How many features of a frozen backbone are not in the cache: to compute them is no planning."""
+    if settings.model.tune != "frozen":
+        return 0
+    build_model(settings, dataset, 0)  # says what is wrong with the settings
+    cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
+    store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers)
+    return features_missing(settings, dataset, store)
+
+
+def open_run(name: str, settings: Settings, dataset: Dataset, folder: Path, regime: str = "") -> Workspace:
+    """The workspace of a run, and the model, machine and folder on the terminal."""
+    with Working("opening the run"):  # on a new machine the precision is measured
+        workspace = open_workspace(name, settings, dataset, folder, provenance.command(), regime)
+    for note in workspace.dataset.notes:
+        if note not in dataset.notes:  # found when the pixels were opened
+            print(f"warning   {note}")
+    given = ", ".join(f"{k} {v}" for k, v in settings.model.arguments().items())
+    parameters = models.parameters(workspace.build_model(0))
+    print(f"model     {settings.model.arch}{f' ({given})' if given else ''} · {parameters:,} parameters")
+    print(f"machine   {workspace.runtime.describe()}")
+    print(f"folder    {workspace.folder}", flush=True)
+    return workspace
+
+
+def radiographs(
+    workspace: Workspace,
+) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, Callable[[np.ndarray], list[str]]]:
+    """What a report that shows images needs of them: pixels and names by absolute index, and the labels of all."""
+
+    def pixels(index_M: np.ndarray) -> np.ndarray:
+        return np.asarray(workspace.store.pixels[index_M])
+
+    def names(index_M: np.ndarray) -> list[str]:
+        return [workspace.dataset.images.name(int(i)) for i in index_M]
+
+    return pixels, workspace.dataset.labels_N, names
