@@ -11,7 +11,7 @@ import pandas as pd
 from al_cxr.evaluation.intervals import clusters
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.study import PREVALENCES, Trial
+from al_cxr.evaluation.study import PREVALENCES, StudyDesign
 from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.report.classes import per_class
 from al_cxr.report.evaluation_sections import add_sections
@@ -56,16 +56,16 @@ def write_evaluation(
     classes = [c.name for c in evaluated[0].metrics.classes]
     patients = None if table is None else clusters(table["patient_id"].tolist())
     number = classes.index(target) if target is not None else None
-    trial = Trial(classes, number, mark, goal or Goal(), prevalences, patients)
+    study = StudyDesign(classes, number, mark, goal or Goal(), prevalences, patients)
     tested = [_group(name, models, labels_N) for name, models in groups.items()]
-    page.table(performance_table(tested, trial, "models", "All models"))
+    page.table(performance_table(tested, study, "models", "All models"))
     if number is None:
         page.add("No class was named as the target, so there are no thresholds, slices and calibration here.")
     else:
         add_sections(
             page,
             tested,
-            trial,
+            study,
             table,
             {tested[0].name, file_name("baseline"), *(file_name(j.group) for j in evaluated if j.shown)},
         )

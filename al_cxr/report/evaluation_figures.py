@@ -1,4 +1,4 @@
-"""Figures of trust: reliability diagrams, and slices beside each other with their intervals."""
+"""Figures of tested models: reliability diagrams, and subgroups beside each other with their intervals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from al_cxr.core.enough import FEW
-from al_cxr.evaluation.calibration import apply_temperature, reliability
+from al_cxr.evaluation.calibration import apply_temperature
+from al_cxr.evaluation.calibration_error import reliability
 from al_cxr.evaluation.predicted import Predicted
 from al_cxr.report.kit.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
 
@@ -59,9 +60,9 @@ def reliability_diagram(models: Sequence[Predicted], title: str, stamp: str) -> 
     return figure
 
 
-def slices_figure(frame: pd.DataFrame, target: str, title: str, stamp: str) -> Figure:
-    """Accuracy, and sensitivity of the target, of every row of a table of slices, with intervals; a line where all
-    images are; in grey what rests on fewer images (for sensitivity: of the target) than a slice needs."""
+def subgroups_figure(frame: pd.DataFrame, target: str, title: str, stamp: str) -> Figure:
+    """Accuracy, and sensitivity of the target, of every row of a table of subgroups, with intervals; a line where all
+    images are; in grey what rests on fewer images (for sensitivity: of the target) than a subgroup needs."""
     rows = np.arange(len(frame))
     with mpl.rc_context(STYLE):
         figure = new_figure(9.0, 1.5 + 0.32 * len(frame), stamp)
@@ -81,7 +82,7 @@ def slices_figure(frame: pd.DataFrame, target: str, title: str, stamp: str) -> F
             axes.set_xlim(0, 102)
             axes.set_xlabel(label)
             axes.grid(axis="y", visible=False)
-        labels = [f"{plain(s, 30)}  (n = {n:,})" for s, n in zip(frame["slice"], frame["images"], strict=True)]
+        labels = [f"{plain(s, 30)}  (n = {n:,})" for s, n in zip(frame["subgroup"], frame["images"], strict=True)]
         panels[0].set_yticks(rows, labels)
         panels[0].invert_yaxis()
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)

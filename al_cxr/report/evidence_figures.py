@@ -43,7 +43,7 @@ def _panels(names: Sequence[str], stamp: str, title: str, key: str) -> tuple[Fig
 
 def _active(finished: Finished) -> list[str]:
     """Arms that have a random arm to be compared with."""
-    return [arm for arm in finished.settings.arms if finished.twin(arm) not in (None, arm)]
+    return [arm for arm in finished.settings.arms if finished.random_counterpart(arm) is not None]
 
 
 def interval_curves(finished: Finished, title: str, stamp: str) -> Figure | None:
@@ -57,7 +57,7 @@ def interval_curves(finished: Finished, title: str, stamp: str) -> Figure | None
     with mpl.rc_context(STYLE):
         figure, panels, columns = _panels(arms, stamp, title, key)
         for axes, arm in zip(panels, arms, strict=True):
-            for name, colour, dash in ((finished.twin(arm), GREY, (0, (4, 2))), (arm, BLUE, "-")):
+            for name, colour, dash in ((finished.random_counterpart(arm), GREY, (0, (4, 2))), (arm, BLUE, "-")):
                 curve = frame[frame["arm"] == name]
                 axes.fill_between(
                     curve["labels"], 100 * curve["f1_low"], 100 * curve["f1_high"], color=colour, alpha=0.16, lw=0

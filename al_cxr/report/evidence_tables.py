@@ -137,9 +137,9 @@ def savings_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
     rows = frame.to_dict("records")
     frame = frame.assign(
         arm_of=[labels_between(row, "arm_labels") for row in rows],
-        random_of=[labels_between(row, "random_labels") if row["twin"] else MISSING for row in rows],
-        times_of=[times(row, "fewer") if row["twin"] else MISSING for row in rows],
-        times_all_of=[times(row, "fewer_all") if row["twin"] else MISSING for row in rows],
+        random_of=[labels_between(row, "random_labels") if row["random_counterpart"] else MISSING for row in rows],
+        times_of=[times(row, "fewer") if row["random_counterpart"] else MISSING for row in rows],
+        times_all_of=[times(row, "fewer_all") if row["random_counterpart"] else MISSING for row in rows],
         share_of=[_share(row, 0, finished.train_size) for row in rows],
         share_all_of=[_share(row, val, finished.train_size) for row in rows],
     )
@@ -157,7 +157,7 @@ def savings_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
     ratio = [Column("labels of random", "random_of"), Column("times fewer", "times_of")]
     ratio += [Column(f"with {val:,} validation labels", "times_all_of")] * counted
     by_level = (Column("arm", "arm"), Column("F1 of", "of"), level, Column("labels of the arm", "arm_of"), *ratio)
-    saved = frame[(frame["twin"] != "") & (frame["of"] != "fully labelled")].reset_index(drop=True)
+    saved = frame[(frame["random_counterpart"] != "") & (frame["of"] != "fully labelled")].reset_index(drop=True)
     first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, stamp, notes)
     share = [Column("of the training set, %", "share_of")]
     share += [Column(f"with {val:,} validation labels, %", "share_all_of")] * counted

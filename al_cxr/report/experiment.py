@@ -14,7 +14,7 @@ from al_cxr.core.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
-from al_cxr.report.evaluation_sections import add_trust
+from al_cxr.report.evaluation_sections import add_run_evaluation
 from al_cxr.report.evidence import add_evidence, few, headline
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
@@ -88,7 +88,7 @@ def write_report(
         table = per_class(f"per-class-{file_name(name)}", escape(model.label), model.tests, mark, source)
         page.table(table, inline=name in (BASELINE, main), notes=i == 0)
 
-    add_trust(page, finished, mark)
+    add_run_evaluation(page, finished, mark)
 
     page.add("## Models", "One model each, of one seed.")
     for name, model in models.items():

@@ -18,8 +18,8 @@ from al_cxr.data.folds import NOTE
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.intervals import clusters
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.study import Trial
-from al_cxr.evaluation.truth import labels_of, predicted
+from al_cxr.evaluation.study import StudyDesign
+from al_cxr.evaluation.truth import labels_of, load_predicted
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.evaluation_tables import performance_table
 from al_cxr.report.kit.page import LIMITS, Page, warnings
@@ -95,8 +95,8 @@ def write_folds_report(validations: Sequence[Sequence[Path]], results_dir: Path)
     )
     page.add(LIMITS, "## Results")
     patients = clusters(table["patient_id"].fillna("").astype(str).tolist())
-    trial = Trial(data.classes, None, mark, clusters_N=patients)
-    page.table(performance_table(groups, trial, "models", "All folds as one test set"))
+    study = StudyDesign(data.classes, None, mark, clusters_N=patients)
+    page.table(performance_table(groups, study, "models", "All folds as one test set"))
     known = (table["patient_id"].fillna("") != "").all()
     page.add(
         f"Each image was tested on once, by models that have not seen {'its patient' if known else 'it'}"
@@ -136,7 +136,7 @@ def _pooled(label: str, runs: Sequence[Finished]) -> tuple[Group, pd.DataFrame]:
         labels_N = labels_of(run.images, run.experiment.data.classes)
         for seed in seeds:
             record = run.baselines[seed]
-            index_N, one = predicted(run.fit_folder(record.fit), f"seed {seed}", labels_N, record.val, record.test)
+            index_N, one = load_predicted(run.fit_folder(record.fit), f"seed {seed}", labels_N, record.val, record.test)
             parts[seed].append(one)
         tables.append(run.images.iloc[index_N].assign(fold=number))
     whole = [

@@ -110,9 +110,9 @@ def test_areas_and_their_differences_by_hand(finished: Finished) -> None:
     frame = comparisons.areas(finished).set_index("arm")
     labels = np.array([180.0, 220.0, 260.0, 300.0])
     area = {arm: [area_under_curve(labels, f1(finished, arm, s)[None])[0] for s in range(3)] for arm in ARMS}
-    for arm, twin in (("ce+mc_entropy", "ce+random"), ("focal+mc_entropy", "focal+random")):
-        row, each = frame.loc[arm], np.subtract(area[arm], area[twin])
-        assert row["twin"] == twin and row["area"] == pytest.approx(np.mean(area[arm]))
+    for arm, random in (("ce+mc_entropy", "ce+random"), ("focal+mc_entropy", "focal+random")):
+        row, each = frame.loc[arm], np.subtract(area[arm], area[random])
+        assert row["random_counterpart"] == random and row["area"] == pytest.approx(np.mean(area[arm]))
         assert [row[f"difference_seed_{s}"] for s in range(3)] == pytest.approx(each)
         assert row["difference"] == pytest.approx(each.mean()) and row["p"] == sign_flip(each)
         assert row["difference_low"] < row["difference"] < row["difference_high"]
