@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from al_cxr.strategies.power import UNIT, power_noise
-from al_cxr.strategies.registry import Choice, strategy
+from al_cxr.strategies.base import Choice, strategy
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 CLASS_SHARE = 2 / 3

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from al_cxr.strategies.registry import Choice, strategy, top_n
+from al_cxr.strategies.base import Choice, strategy, top_n
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 CONFIGURATIONS = 512

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from al_cxr.strategies.basic import margins
-from al_cxr.strategies.registry import Choice, strategy, top_n
+from al_cxr.strategies.base import Choice, strategy, top_n
 from al_cxr.strategies.spread import Distance, euclidean, k_centre, k_means_seeds, nearest, squared
 from al_cxr.strategies.statistics import PoolStatistics
 from al_cxr.strategies.targeted import target_margins

@@ -19,7 +19,7 @@ import numpy as np
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
-from al_cxr.strategies.registry import Choice, Strategy, top_n
+from al_cxr.strategies.base import Choice, Strategy, top_n
 from al_cxr.strategies.statistics import PoolStatistics
 
 MODULES = ("modAL.uncertainty", "modAL.batch", "modAL.density", "modAL.disagreement")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from al_cxr.strategies.basic import largest
-from al_cxr.strategies.registry import Choice, strategy
+from al_cxr.strategies.base import Choice, strategy
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from al_cxr.strategies.balanced import in_turn
-from al_cxr.strategies.registry import Choice, strategy
+from al_cxr.strategies.base import Choice, strategy
 from al_cxr.strategies.statistics import PoolStatistics
 
 CLUSTERS = 500

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from al_cxr import strategies
 from al_cxr.core.errors import UserError
 from al_cxr.strategies import Choice, Selection, Strategy, select, top_n
-from al_cxr.strategies.registry import NEEDS
+from al_cxr.strategies.base import NEEDS
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 MODAL = [
