@@ -16,7 +16,6 @@ from torch import nn
 
 from al_cxr.core.seeds import rng
 from al_cxr.evaluation.calibration import fit_temperature
-from al_cxr.evaluation.ensemble import member_statistics
 from al_cxr.experiment.fits import Fit
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.sampling.engine import Batch, Sampling, engine
@@ -26,7 +25,7 @@ from al_cxr.sampling.scores import SCORES
 from al_cxr.sampling.scoring import penultimate, score_images
 from al_cxr.strategies import Strategy
 from al_cxr.strategies.pool import Pool
-from al_cxr.strategies.statistics import PoolStatistics
+from al_cxr.strategies.statistics import PoolStatistics, member_statistics
 from al_cxr.training.runtime import DTYPES
 
 COMPARED = 256

@@ -91,7 +91,7 @@ class _Committee:
         return self._pass_probs_NTC.mean(axis=1, dtype=np.float64)
 
 
-def adapt(name: str) -> Strategy:
+def strategy_of(name: str) -> Strategy:
     """The strategy of a modAL function, or of a product of utilities.
 
     Raises UserError where the module is not one of MODULES or fails with the installed libraries, and where the
