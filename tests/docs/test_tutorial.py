@@ -54,7 +54,7 @@ def test_the_summary_has_the_columns_that_the_tutorial_explains(followed: Path) 
         "over random along the curve",
     )
     assert all(column in head for column in columns)
-    assert "predict the source" in page and "always normal" in page
+    assert "predict the source" in page and "always tuberculosis" in page
 
 
 def test_everything_that_the_tutorial_says_is_written_is_there(followed: Path) -> None:
