@@ -17,15 +17,13 @@ PREVALENCES = (0.005, 0.02, 0.10)
 
 @dataclass(frozen=True, eq=False)
 class StudyDesign:
-    """`target` is a position in `classes` (None: no class is asked about), `prevalences` lie in 0..1, `stamp` says
-    which data it was.
+    """`target` is a position in `classes` (None: no class is asked about), `prevalences` lie in 0..1.
 
     `clusters_N` numbers the patients of the tested images; None where each image is independent of the others.
     """
 
     classes: Sequence[str]
     target: int | None
-    stamp: str
     goal: Goal = field(default_factory=Goal)
     prevalences: Sequence[float] = PREVALENCES
     clusters_N: np.ndarray | None = None

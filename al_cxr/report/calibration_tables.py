@@ -14,8 +14,9 @@ from al_cxr.evaluation.intervals import columns
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
 from al_cxr.report.classes import mean_sd
-from al_cxr.report.evaluation_tables import INTERVALS, Ranged, patients_drawn, with_ensemble
-from al_cxr.report.kit.tables import MISSING, Column, Kind, Table
+from al_cxr.report.evaluation_tables import INTERVALS, patients_drawn, with_ensemble
+from al_cxr.report.kit.numbers import MISSING, Kind
+from al_cxr.report.kit.tables import Column, Table
 
 
 def calibration_table(groups: Sequence[Group], study: StudyDesign, name: str, title: str) -> Table:
@@ -32,11 +33,11 @@ def calibration_table(groups: Sequence[Group], study: StudyDesign, name: str, ti
     shown = (
         Column("model", "model"),
         Column("temperature", "temperature", "area"),
-        Ranged("calibration error, %", "ece_mass", "percent"),
-        Ranged("of equal-width bins, %", "ece_width", "percent"),
-        Ranged("confidence − accuracy", "gap", "points"),
-        Ranged("Brier score, 0 to 2", "brier", "area"),
-        Ranged("log-likelihood, nats", "nll", "area"),
+        Column("calibration error, %", "ece_mass", "percent", "interval"),
+        Column("of equal-width bins, %", "ece_width", "percent", "interval"),
+        Column("confidence − accuracy", "gap", "points", "interval"),
+        Column("Brier score, 0 to 2", "brier", "area", "interval"),
+        Column("log-likelihood, nats", "nll", "area", "interval"),
     )
     notes = (
         "Rows without a temperature are the probabilities as they are given; the others' logits are divided by the "
@@ -49,7 +50,7 @@ def calibration_table(groups: Sequence[Group], study: StudyDesign, name: str, ti
         "the negative one, a mean.",
         INTERVALS.partition("; exact")[0] + "." + patients_drawn(study),
     )
-    return Table(name, title, pd.DataFrame(rows), shown, study.stamp, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, notes)
 
 
 def ranking_table(groups: Sequence[Group], study: StudyDesign) -> Table:
@@ -73,12 +74,11 @@ def ranking_table(groups: Sequence[Group], study: StudyDesign) -> Table:
         "the unlikely classes. Monte-Carlo scores are the entropy of a mean over passes and can change for two too.",
     )
     title = "What a temperature does to the choice of images"
-    return Table("calibration-ranking", title, pd.DataFrame(rows), shown, study.stamp, notes)
+    return Table("calibration-ranking", title, pd.DataFrame(rows), shown, notes)
 
 
 def rounds_table(
     models: Mapping[tuple[str, int], Sequence[Predicted]],
-    mark: str,
     same_batch: Mapping[tuple[str, int], Sequence[float]] = MappingProxyType({}),
 ) -> Table:
     """Calibration of every arm at every round, (arm, round) -> one model a seed: mean ± standard deviation.
@@ -109,12 +109,12 @@ def rounds_table(
     shown = [
         Column("arm", "arm"),
         Column("round", "round", "count"),
-        Column("temperature", "temperature", "area", "temperature_sd"),
+        Column("temperature", "temperature", "area", "sd"),
     ]
     for name, title, kind in scores:
         shown += [
-            Column(title, name, kind, f"{name}_sd"),
-            Column("scaled", f"{name}_scaled", kind, f"{name}_scaled_sd"),
+            Column(title, name, kind, "sd"),
+            Column("scaled", f"{name}_scaled", kind, "sd"),
         ]
     notes = [
         "On the test images, mean ± standard deviation over seeds. *Scaled*: the column before, with the temperature "
@@ -122,7 +122,7 @@ def rounds_table(
     ]
     frame = pd.DataFrame(rows)
     if same_batch:
-        shown.append(Column("same batch, %", "same_batch", "percent", "same_batch_sd"))
+        shown.append(Column("same batch, %", "same_batch", "percent", "sd"))
         notes.append(
             "*Same batch*: how much of what the round's model asked for it would have asked for without the "
             f"temperature too; {MISSING} where the score is made of several networks' probabilities, or of none."
@@ -132,7 +132,6 @@ def rounds_table(
         "Calibration of every arm and round",
         frame,
         (*shown, Column("seeds", "seeds", "count")),
-        mark,
         tuple(notes),
     )
 

@@ -13,17 +13,18 @@ from al_cxr.core.enough import FEW
 from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.evaluation.calibration_error import reliability
 from al_cxr.evaluation.predicted import Predicted
-from al_cxr.report.kit.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
+from al_cxr.report.kit.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure
+from al_cxr.report.kit.text import plain
 
 BINS = 15
 
 
-def reliability_diagram(models: Sequence[Predicted], title: str, stamp: str) -> Figure:
+def reliability_diagram(models: Sequence[Predicted], title: str) -> Figure:
     """Accuracy against confidence of the predicted class in bins of equal width, as given and, where there is
     one, with each model's temperature, all models' predictions together; below, how many predictions a bin holds."""
     variants = (False, True)[: 1 + any(m.temperature.matters for m in models)]
     with mpl.rc_context(STYLE):
-        figure = new_figure(9.0 if len(variants) > 1 else 6.5, 5.2, stamp, 1)
+        figure = new_figure(9.0 if len(variants) > 1 else 6.5, 5.2, 1)
         ratios = {"height_ratios": (3, 1)}
         grid = figure.subplots(2, len(variants), sharex=True, sharey="row", squeeze=False, gridspec_kw=ratios)
         temperature = np.mean([m.temperature.value for m in models])
@@ -55,17 +56,17 @@ def reliability_diagram(models: Sequence[Predicted], title: str, stamp: str) -> 
         grid[1, 0].set_ylim(0, 1.3 * highest)
         grid[0, 0].set_ylabel("accuracy")
         grid[1, 0].set_ylabel("predictions")
-        legend_below(figure, grid[0, 0], 3, stamp)
+        legend_below(figure, grid[0, 0], 3)
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
     return figure
 
 
-def subgroups_figure(frame: pd.DataFrame, target: str, title: str, stamp: str) -> Figure:
+def subgroups_figure(frame: pd.DataFrame, target: str, title: str) -> Figure:
     """Accuracy, and sensitivity of the target, of every row of a table of subgroups, with intervals; a line where all
     images are; in grey what rests on fewer images (for sensitivity: of the target) than a subgroup needs."""
     rows = np.arange(len(frame))
     with mpl.rc_context(STYLE):
-        figure = new_figure(9.0, 1.5 + 0.32 * len(frame), stamp)
+        figure = new_figure(9.0, 1.5 + 0.32 * len(frame))
         panels = figure.subplots(1, 2, sharey=True)
         names = (
             ("accuracy", f"accuracy {frame['decision'].iloc[0]}, %", "images"),

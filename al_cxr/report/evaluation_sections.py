@@ -18,12 +18,12 @@ from al_cxr.evaluation.subgroups import Subgroup, subgroups
 from al_cxr.evaluation.truth import labels_of, load_predicted
 from al_cxr.report import calibration_tables, evaluation_figures, evaluation_tables
 from al_cxr.report.kit.page import Page
-from al_cxr.report.kit.tables import escape, file_name
+from al_cxr.report.kit.text import escape, file_name
 
 BASELINE = "fully-labelled"
 
 
-def add_run_evaluation(page: Page, finished: Finished, mark: str, labels_N: np.ndarray | None = None) -> None:
+def add_run_evaluation(page: Page, finished: Finished, labels_N: np.ndarray | None = None) -> None:
     """Calibration, operating points, screening, subgroups and ensembles of a run's models at their last round; the
     first arm that is not random and the fully labelled models are shown, the others linked.
 
@@ -51,10 +51,10 @@ def add_run_evaluation(page: Page, finished: Finished, mark: str, labels_N: np.n
             groups.append(Group(file_name(arm), label, [models[r.fit, r.seed] for r in last]))
     table = None if images is None else images.iloc[index_N].reset_index(drop=True)
     patients = None if table is None else clusters(table["patient_id"].tolist())
-    study = StudyDesign(classes, classes.index(finished.target), mark, clusters_N=patients)
+    study = StudyDesign(classes, classes.index(finished.target), clusters_N=patients)
     main = next((n for n, a in finished.settings.arms.items() if a.strategy != "random"), "")
     add_sections(page, groups, study, table, {BASELINE, file_name(main)})
-    _add_rounds(page, finished, models, mark)
+    _add_rounds(page, finished, models)
     page.add("## Ensemble of seeds")
     page.table(evaluation_tables.performance_table(groups, study, "ensembles", "Single models and their ensembles"))
     page.add(
@@ -63,7 +63,7 @@ def add_run_evaluation(page: Page, finished: Finished, mark: str, labels_N: np.n
     )
 
 
-def _add_rounds(page: Page, finished: Finished, models: dict[tuple[str, int], Predicted], mark: str) -> None:
+def _add_rounds(page: Page, finished: Finished, models: dict[tuple[str, int], Predicted]) -> None:
     """Calibration of every arm and round, and what it had to do with the choice of images."""
     rounds: dict[tuple[str, int], list[Predicted]] = {}
     for (arm, _), records in finished.rounds.items():
@@ -83,7 +83,7 @@ def _add_rounds(page: Page, finished: Finished, models: dict[tuple[str, int], Pr
             f"(scoring.temperature: validation): {np.mean(found):.2f} on average, {min(found):.2f} to {max(found):.2f}."
         )
     page.add("## Calibration, round by round", said)
-    page.table(calibration_tables.rounds_table(rounds, mark, same))
+    page.table(calibration_tables.rounds_table(rounds, same))
 
 
 def _models(finished: Finished, labels_N: np.ndarray) -> tuple[dict[tuple[str, int], Predicted], np.ndarray]:
@@ -139,7 +139,7 @@ def _add_calibration(page: Page, first: Sequence[Group], others: Sequence[Group]
     page.add(_remarks(first, lambda model: model.temperature.note))
     for group in first:
         title = f"Reliability: {group.label}" + f", {len(group.models)} seeds together" * (len(group.models) > 1)
-        drawn = evaluation_figures.reliability_diagram(group.models, title, study.stamp)
+        drawn = evaluation_figures.reliability_diagram(group.models, title)
         page.figure(drawn, f"reliability-{group.name}", title)
     if others:
         title = "Do the probabilities of the other models hold?"
@@ -163,7 +163,7 @@ def _add_subgroups(
         page.table(made, inline=group in first, notes=group is first[0])
         if group in first:
             page.add(worst(made.frame, found, study))
-            drawn = evaluation_figures.subgroups_figure(made.frame, study.target_name, title, study.stamp)
+            drawn = evaluation_figures.subgroups_figure(made.frame, study.target_name, title)
             page.figure(drawn, f"subgroups-{group.name}", title)
 
 

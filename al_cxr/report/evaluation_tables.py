@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,9 @@ from al_cxr.evaluation.operating import GOALS, per_thousand
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
 from al_cxr.evaluation.subgroups import Subgroup
-from al_cxr.report.kit.tables import MISSING, Column, Table, escape, number
+from al_cxr.report.kit.numbers import MISSING
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
 
 SMALL = "†"
 AT, BY_LARGEST = "at the threshold", "by the largest probability"
@@ -24,21 +25,6 @@ INTERVALS = (
     "that of the seeds, with Student's t (few seeds make it wide; benchmarks/coverage.py says how often it holds); of "
     "one model over images alone; exact (Clopper-Pearson) of the shares of one model, and of 0 or 100 % in all seeds."
 )
-
-
-@dataclass(frozen=True)
-class Ranged(Column):
-    """A column whose interval stands in `VALUE_low` and `VALUE_high`."""
-
-    def cells(self, frame: pd.DataFrame) -> list[str]:
-        kind = self.kind if isinstance(self.kind, str) else "text"
-        rows = zip(*(frame[self.value + part] for part in ("", "_low", "_high")), strict=True)
-        return [
-            f"{number(value, kind)} ({number(low, kind)} to {number(high, kind)})"
-            if np.isfinite([value, low, high]).all()
-            else number(value, kind)
-            for value, low, high in rows
-        ]
 
 
 def performance_table(groups: Sequence[Group], study: StudyDesign, name: str, title: str) -> Table:
@@ -59,10 +45,14 @@ def performance_table(groups: Sequence[Group], study: StudyDesign, name: str, ti
     by = f" {BY_LARGEST}" if study.target is not None else ""
     shown = (
         Column("model", "model"),
-        Ranged(f"accuracy{by}, %", "accuracy", "percent"),
-        Ranged(f"macro F1{by}, %", "macro_f1", "percent"),
-        *(Ranged(f"{c} F1{by}, %", f"f1_{i}", "percent") for i, c in enumerate(study.classes) if counts_C[i]),
-        Ranged("ROC-AUC", "roc_auc", "area"),
+        Column(f"accuracy{by}, %", "accuracy", "percent", "interval"),
+        Column(f"macro F1{by}, %", "macro_f1", "percent", "interval"),
+        *(
+            Column(f"{c} F1{by}, %", f"f1_{i}", "percent", "interval")
+            for i, c in enumerate(study.classes)
+            if counts_C[i]
+        ),
+        Column("ROC-AUC", "roc_auc", "area", "interval"),
         *(_about_target(study) if study.target is not None else ()),
         Column("seeds", "seeds", "count"),
     )
@@ -78,14 +68,14 @@ def performance_table(groups: Sequence[Group], study: StudyDesign, name: str, ti
         )
     if absent := [escape(c) for i, c in enumerate(study.classes) if not counts_C[i]]:
         notes.append(f"Without an image here, and therefore not in macro F1: {', '.join(absent)}.")
-    return Table(name, title, pd.DataFrame(rows), shown, study.stamp, tuple(notes))
+    return Table(name, title, pd.DataFrame(rows), shown, tuple(notes))
 
 
 def _about_target(study: StudyDesign) -> tuple[Column, ...]:
     return (
-        Ranged(f"{study.target_name} AUC", f"auc_{study.target}", "area"),
-        Ranged(f"{study.target_name} sensitivity {AT}, %", "sensitivity", "percent"),
-        Ranged(f"specificity {AT}, %", "specificity", "percent"),
+        Column(f"{study.target_name} AUC", f"auc_{study.target}", "area", "interval"),
+        Column(f"{study.target_name} sensitivity {AT}, %", "sensitivity", "percent", "interval"),
+        Column(f"specificity {AT}, %", "specificity", "percent", "interval"),
     )
 
 
@@ -108,11 +98,11 @@ def operating_table(group: Group, study: StudyDesign, name: str, title: str) -> 
         Column("threshold", "threshold", "area"),
         Column("validation sensitivity, %", "val_sensitivity", "percent"),
         Column("validation specificity, %", "val_specificity", "percent"),
-        Ranged("test sensitivity, %", "sensitivity", "percent"),
-        Ranged("test specificity, %", "specificity", "percent"),
-        Ranged("PPV, %", "ppv", "percent"),
-        Ranged("NPV, %", "npv", "percent"),
-        Ranged("AUC", f"auc_{study.target}", "area"),
+        Column("test sensitivity, %", "sensitivity", "percent", "interval"),
+        Column("test specificity, %", "specificity", "percent", "interval"),
+        Column("PPV, %", "ppv", "percent", "interval"),
+        Column("NPV, %", "npv", "percent", "interval"),
+        Column("AUC", f"auc_{study.target}", "area", "interval"),
     )
     positives = int((group.labels_N == study.target).sum())
     share, target = 100 * positives / len(group.labels_N), escape(study.target_name)
@@ -123,7 +113,7 @@ def operating_table(group: Group, study: StudyDesign, name: str, title: str) -> 
         f"PPV and NPV hold where, as here, {positives:,} of {len(group.labels_N):,} ({share:.1f} %) have {target}.",
         INTERVALS + patients_drawn(study),
     )
-    return Table(name, title, pd.DataFrame(rows), shown, study.stamp, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, notes)
 
 
 def goals_table(group: Group, study: StudyDesign, name: str, title: str) -> Table:
@@ -137,10 +127,10 @@ def goals_table(group: Group, study: StudyDesign, name: str, title: str) -> Tabl
     shown = (
         Column("validation was asked for", "goal"),
         Column("model", "model"),
-        Ranged("test sensitivity, %", "sensitivity", "percent"),
-        Ranged("test specificity, %", "specificity", "percent"),
-        Ranged(f"{study.target_name} F1, %", "flagged_f1", "percent"),
-        Ranged("accuracy, %", "flagged_accuracy", "percent"),
+        Column("test sensitivity, %", "sensitivity", "percent", "interval"),
+        Column("test specificity, %", "specificity", "percent", "interval"),
+        Column(f"{study.target_name} F1, %", "flagged_f1", "percent", "interval"),
+        Column("accuracy, %", "flagged_accuracy", "percent", "interval"),
     )
     target = escape(study.target_name)
     notes = (
@@ -148,7 +138,7 @@ def goals_table(group: Group, study: StudyDesign, name: str, title: str) -> Tabl
         f"{target} or not, whichever class is the most probable. To choose among these rows by their test figures is "
         "to choose on the test.",
     )
-    return Table(name, title, pd.DataFrame(rows), shown, study.stamp, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, notes)
 
 
 def screening_table(group: Group, study: StudyDesign, name: str, title: str) -> Table:
@@ -170,9 +160,9 @@ def screening_table(group: Group, study: StudyDesign, name: str, title: str) -> 
         Column("model", "model"),
         Column("prevalence", "prevalence"),
         Column("ill", "ill", "count"),
-        Ranged("found", "found", "seconds"),
-        Ranged("missed", "missed", "seconds"),
-        Ranged("false alarms", "false_alarms", "seconds"),
+        Column("found", "found", "seconds", "interval"),
+        Column("missed", "missed", "seconds", "interval"),
+        Column("false alarms", "false_alarms", "seconds", "interval"),
         Column("recalled for each one found", "per_found", "seconds"),
     )
     notes = (
@@ -180,7 +170,7 @@ def screening_table(group: Group, study: StudyDesign, name: str, title: str) -> 
         "specificity held there. They rarely do: people who are screened are less ill than those in a data set, and "
         "another hospital's images differ. Brackets come from the 95 % intervals of sensitivity and specificity alone.",
     )
-    return Table(name, title, pd.DataFrame(rows), shown, study.stamp, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, notes)
 
 
 def subgroups_table(group: Group, found: Sequence[Subgroup], study: StudyDesign, name: str, title: str) -> Table:
@@ -208,10 +198,10 @@ def subgroups_table(group: Group, found: Sequence[Subgroup], study: StudyDesign,
         Column("subgroup", "subgroup"),
         Column("images", "images", "count"),
         Column(study.target_name, "ill", "count"),
-        Ranged(f"accuracy {decision}, %", "accuracy", "percent"),
-        *(Ranged(f"{name} {AT}, %", name, "percent") for name in ("sensitivity", "specificity") if flagged),
-        Ranged(f"F1 {decision}, %", "f1", "percent"),
-        Ranged("AUC", "auc", "area"),
+        Column(f"accuracy {decision}, %", "accuracy", "percent", "interval"),
+        *(Column(f"{name} {AT}, %", name, "percent", "interval") for name in ("sensitivity", "specificity") if flagged),
+        Column(f"F1 {decision}, %", "f1", "percent", "interval"),
+        Column("AUC", "auc", "area", "interval"),
     )
     notes = (
         f"Sensitivity, specificity, F1 and AUC are those of {escape(study.target_name)}; {MISSING} where a subgroup "
@@ -222,7 +212,7 @@ def subgroups_table(group: Group, found: Sequence[Subgroup], study: StudyDesign,
         "moves every figure.",
         INTERVALS + patients_drawn(study),
     )
-    return Table(name, title, pd.DataFrame(rows), shown, study.stamp, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, notes)
 
 
 def with_ensemble(group: Group) -> list[tuple[str, list[Predicted]]]:

@@ -97,7 +97,7 @@ def test_slices_are_of_one_decision_and_tiny_ones_have_no_figures() -> None:
     found = [Subgroup("source", name, np.arange(200) < n) for name, n in sizes.items()]
     for val, decision in (((val_probs, val_labels), "at the threshold"), ((None, None), "by the largest probability")):
         model = Predicted("m", probs, labels, *val)
-        study = StudyDesign(("normal", "ill"), 1, "s")
+        study = StudyDesign(("normal", "ill"), 1)
         table = subgroups_table(Group("g", "g", [model]), found, study, "n", "t")
         threshold = study.threshold(model).value
         said = probs.argmax(axis=1) if threshold is None else probs[:, 1] >= threshold

@@ -22,7 +22,7 @@ from al_cxr.evaluation.study import StudyDesign
 from al_cxr.evaluation.subgroups import subgroups
 from al_cxr.evaluation.truth import checked_predictions, labels_of
 from al_cxr.report.evaluation_sections import add_run_evaluation, worst
-from al_cxr.report.evaluation_tables import Ranged, screening_table, subgroups_table
+from al_cxr.report.evaluation_tables import screening_table, subgroups_table
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.tables import Column
 
@@ -76,7 +76,7 @@ def test_without_a_threshold_or_a_class_nothing_is_made_up() -> None:
 
 def test_shares_of_one_model_are_exact_unless_patients_repeat() -> None:
     m = model()
-    study = StudyDesign(CLASSES, 2, "stamp")
+    study = StudyDesign(CLASSES, 2)
     ill, right = m.labels_N == 2, m.probs_NC.argmax(axis=1) == m.labels_N
     threshold = m.threshold(2, Goal()).value
     found = study.estimates([m])
@@ -84,7 +84,7 @@ def test_shares_of_one_model_are_exact_unless_patients_repeat() -> None:
     hits = int((m.probs_NC[ill, 2] >= threshold).sum())
     assert (found["sensitivity"].low, found["sensitivity"].high) == clopper_pearson(hits, int(ill.sum()))
     ids = clusters([f"p{i // 2}" for i in range(200)])
-    patients = StudyDesign(CLASSES, 2, "stamp", clusters_N=ids).estimates([m])
+    patients = StudyDesign(CLASSES, 2, clusters_N=ids).estimates([m])
     direct = bootstrap([performance(m.probs_NC, m.labels_N, 2, threshold)], 200, ids)
     assert patients["accuracy"] == direct["accuracy"]
     numbers = clusters(["b", "", "b"])
@@ -94,7 +94,7 @@ def test_shares_of_one_model_are_exact_unless_patients_repeat() -> None:
 def test_models_that_are_always_right_are_not_certain() -> None:
     y = np.repeat([0, 1, 2], 20)
     perfect = [Predicted(f"s{s}", 0.97 * np.eye(3)[y] + 0.01, y, 0.97 * np.eye(3)[y] + 0.01, y) for s in range(3)]
-    found = StudyDesign(CLASSES, 2, "x").estimates(perfect)
+    found = StudyDesign(CLASSES, 2).estimates(perfect)
     assert (found["sensitivity"].low, found["sensitivity"].high) == clopper_pearson(20, 20)
 
 
@@ -117,9 +117,7 @@ def test_an_ensemble_is_one_model_with_its_own_temperature_and_threshold() -> No
 def test_screening_of_a_perfect_model_has_no_false_alarm() -> None:
     y = np.repeat([0, 1, 2], 20)
     perfect = Predicted("s", 0.97 * np.eye(3)[y] + 0.01, y, 0.97 * np.eye(3)[y] + 0.01, y)
-    frame = screening_table(
-        Group("g", "g", [perfect]), StudyDesign(CLASSES, 2, "x", prevalences=(0.02,)), "n", "t"
-    ).frame
+    frame = screening_table(Group("g", "g", [perfect]), StudyDesign(CLASSES, 2, prevalences=(0.02,)), "n", "t").frame
     row = frame.iloc[0]
     assert (row["found"], row["missed"], row["false_alarms"], row["per_found"]) == (20, 0, 0, 1)
     assert row["found_low"] < 17 and row["false_alarms_high"] > 80  # of 20 images one cannot know better
@@ -131,7 +129,7 @@ def test_the_worst_slice_is_found_and_small_ones_are_not_blamed() -> None:
     probs = m.probs_NC.copy()
     probs[300:] = np.roll(probs[300:], 1, axis=1)
     group = Group("g", "g", [Predicted("s", probs, m.labels_N, m.val_probs_MC, m.val_labels_M)])
-    study, found = StudyDesign(CLASSES, 2, "x"), subgroups(table)
+    study, found = StudyDesign(CLASSES, 2), subgroups(table)
     made = subgroups_table(group, found, study, "n", "t")
     assert list(made.frame["subgroup"]) == ["all", "source good", "source bad", "source tiny †"]
     assert made.frame["images"].tolist() == [400, 300, 90, 10]
@@ -142,8 +140,7 @@ def test_the_worst_slice_is_found_and_small_ones_are_not_blamed() -> None:
 
 def test_a_column_with_its_interval() -> None:
     frame = pd.DataFrame({"x": [0.5, np.nan], "x_low": [0.25, np.nan], "x_high": [0.75, np.nan]})
-    assert Ranged("t", "x", "percent").cells(frame) == ["50.0 (25.0 to 75.0)", "—"]
-    assert isinstance(Ranged("t", "x"), Column)
+    assert Column("t", "x", "percent", "interval").cells(frame) == ["50.0 (25.0 to 75.0)", "—"]
 
 
 def write_images(run: Path) -> None:
@@ -168,8 +165,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_part_of_a_report(run: Path, tmp_path: Path) -> None:
-    page = Page(tmp_path, "t")
-    add_run_evaluation(page, load(run), "the stamp")
+    page = Page(tmp_path, "t", "the stamp")
+    add_run_evaluation(page, load(run))
     text = page.write().read_text()
     order = ("## Calibration", "## Operating points", "## Screening", "## Subgroups", "## Ensemble of seeds")
     at = [text.index(heading) for heading in order]
@@ -203,10 +200,10 @@ def test_a_run_without_images_says_so_and_labels_given_help(run: Path, tmp_path:
     (run / "images.csv").unlink()
     try:
         without = Page(tmp_path / "a", "t")
-        add_run_evaluation(without, load(run), "s")
+        add_run_evaluation(without, load(run))
         assert "made before runs kept them in images.csv" in without.write().read_text()
         given = Page(tmp_path / "b", "t")
-        add_run_evaluation(given, load(run), "s", labels())
+        add_run_evaluation(given, load(run), labels())
         text = given.write().read_text()
         assert "## Ensemble of seeds" in text and "There are no subgroups" in text
         with pytest.raises(UserError, match="not those that it was measured with"):
