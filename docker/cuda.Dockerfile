@@ -12,9 +12,9 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY al_cxr ./al_cxr
+COPY experiments ./experiments
 # With the extras of every command in the README.
 RUN pip install --constraint constraints.txt ".[kaggle,pretrained,ray,search]"
-COPY experiments ./experiments
 
 # Nothing runs as root. The home folder (pixel cache, fonts) and the output folders are open to any user, so that
 # `docker run --user` and compose can pass the caller's id and files on the host belong to the caller.

@@ -17,7 +17,7 @@ from al_cxr.api.reports import say_pages
 from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import load as load_finished
-from al_cxr.config import FolderSource, ManifestSource, MedmnistSource, Settings, Source, files
+from al_cxr.config import FolderSource, ManifestSource, MedmnistSource, Settings, Source, files, shipped
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
@@ -79,7 +79,7 @@ class Experiment:
     --------
     >>> import al_cxr
     >>> changes = {"budget.rounds": 2}
-    >>> experiment = al_cxr.Experiment.from_yaml("experiments/tb_entropy.yaml", changes, data="phantom:300")
+    >>> experiment = al_cxr.Experiment.from_yaml("tb_entropy", changes, data="phantom:300")
     >>> experiment.name, experiment.settings.budget.rounds
     ('tb_entropy-phantom', 2)
     >>> result = experiment.run()  # doctest: +SKIP
@@ -110,7 +110,7 @@ class Experiment:
         Parameters
         ----------
         path : path
-            The YAML file.
+            The YAML file, or the name of one: here, in the folder experiments, or of those that come with al-cxr.
         overrides : mapping or iterable of str
             What to change of it: `{"train.steps": 200}`, or `["train.steps=200"]` as after `--set`.
         profile : str, optional
@@ -131,7 +131,7 @@ class Experiment:
         UserError
             Where the file, an override, the data or the name cannot be used; the message names file and key.
         """
-        file, source = Path(path), sources.parse(data) if isinstance(data, str) else data
+        file, source = shipped.find(os.fspath(path)), sources.parse(data) if isinstance(data, str) else data
         if isinstance(overrides, Mapping):
             layers = [files.nested(key, value) for key, value in overrides.items()]
         else:

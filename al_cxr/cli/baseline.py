@@ -6,21 +6,14 @@ The reference that active learning is compared with; of several architectures al
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from al_cxr.cli.options import add_settings_options, experiment_of
+from al_cxr.cli.options import add_experiment_argument, add_settings_options, experiment_of
 
-DEFAULT_EXPERIMENT = "experiments/tb_entropy.yaml"
+DEFAULT_EXPERIMENT = "tb_entropy"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "experiment",
-        type=Path,
-        nargs="?",
-        default=Path(DEFAULT_EXPERIMENT),
-        help="the experiment file (YAML; %(default)s)",
-    )
+    add_experiment_argument(parser, DEFAULT_EXPERIMENT)
     parser.add_argument(
         "--arch",
         help="an architecture or a variant under baseline.models, several with commas, or all (the file's own)",

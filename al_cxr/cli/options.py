@@ -22,6 +22,17 @@ MODEL = "a bundle, or a run's fit, seed, arm or baseline"
 IMAGES = "a folder, searched with all folders below it, or a CSV with a column path"
 
 
+def add_experiment_argument(parser: argparse.ArgumentParser, default: str | None = None, more: str = "") -> None:
+    """The experiment file or its name; with a default it may be left out."""
+    parser.add_argument(
+        "experiment",
+        nargs="?" if default else None,
+        default=default,
+        help="an experiment file (YAML), or the name of one: here, in the folder experiments, or of those that come "
+        f"with al-cxr{more}" + (" (%(default)s)" if default else ""),
+    )
+
+
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
     """Of a command that reads an experiment file: its data, profiles, overrides, name and folders."""
     parser.add_argument("--data", help=f"use this data instead of the experiment file's: {DATA}")
@@ -81,7 +92,7 @@ def experiment_of(options: argparse.Namespace) -> Experiment:
             "--root, --follow-links and --patient-folders go with --data; in an experiment file they stand "
             "under data.sources as root, follow_links and patient_folders"
         )
-    return al_cxr.Experiment.from_yaml(
+    experiment = al_cxr.Experiment.from_yaml(
         options.experiment,
         options.set,
         profile=options.profile,
@@ -90,6 +101,9 @@ def experiment_of(options: argparse.Namespace) -> Experiment:
         runs=options.runs,
         results=options.results,
     )
+    if str(experiment.file) != options.experiment:
+        print(f"file      {experiment.file}")
+    return experiment
 
 
 def source_of(options: argparse.Namespace) -> Source:

@@ -14,6 +14,7 @@ from al_cxr.cli import (
     evaluate,
     explain,
     folds,
+    init,
     predict,
     report,
     run,
@@ -21,16 +22,17 @@ from al_cxr.cli import (
 )
 from al_cxr.cli.command import add_commands
 
-COMMANDS = (run, baseline, folds, search, compare, report, evaluate, bundle, adapt, predict, explain, data)
+COMMANDS = (run, baseline, folds, search, init, compare, report, evaluate, bundle, adapt, predict, explain, data)
 
 EXAMPLES = """\
 examples:
-  al-cxr run experiments/tb_entropy.yaml                          the active-learning experiment, tables and figures
-  al-cxr run experiments/tb_entropy.yaml --data my_images.csv     the same on your own radiographs
+  al-cxr run tb_entropy                                           the active-learning experiment, tables and figures
+  al-cxr run tb_entropy --data my_images.csv                      the same on your own radiographs
+  al-cxr init tb_entropy                                          its file, copied here to be edited
   al-cxr baseline --arch cnn                                      one fully labelled model
-  al-cxr baseline --arch all experiments/pneumonia.yaml           one table of all architectures
-  al-cxr baseline experiments/transfer.yaml --folds 5             cross-validation: every image tested on once
-  al-cxr search experiments/cxr3_features.yaml                    hyper-parameters, chosen on validation data
+  al-cxr baseline --arch all pneumonia                            one table of all architectures
+  al-cxr baseline transfer --folds 5                              cross-validation: every image tested on once
+  al-cxr search cxr3_features                                     hyper-parameters, chosen on validation data
   al-cxr compare runs/tb_entropy                                  every round against the cross-entropy baseline
   al-cxr report runs/tb_entropy                                   its page again: results/tb_entropy/report.html
   al-cxr evaluate runs/tb_entropy --data other_hospital.csv       trained models, or bundles, on another data set

@@ -6,13 +6,12 @@ What an earlier start has finished is not computed again.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from al_cxr.cli.options import add_settings_options, experiment_of
+from al_cxr.cli.options import add_experiment_argument, add_settings_options, experiment_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=Path, help="the experiment file (YAML)")
+    add_experiment_argument(parser)
     parser.add_argument(
         "--regime", help="use label regimes of the file instead of its budget: names with commas between them, or all"
     )

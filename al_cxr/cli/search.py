@@ -6,13 +6,12 @@ The test images are never looked at. The best settings are written as an experim
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from al_cxr.cli.options import add_settings_options, experiment_of
+from al_cxr.cli.options import add_experiment_argument, add_settings_options, experiment_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", type=Path, help="the experiment file (YAML), with a section search")
+    add_experiment_argument(parser, more="; it needs a section search")
     parser.add_argument("--trials", type=int, help="number of settings to try (the file's own)")
     parser.add_argument("--seconds", type=float, help="begin no trial after this time, over all starts together")
     add_settings_options(parser)

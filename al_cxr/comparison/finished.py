@@ -72,11 +72,10 @@ class Finished:
             )
         return fits_folder(self.folder, self.experiment.regime) / key
 
-    def random_counterpart(self, arm: str) -> str | None:
-        """The random arm with the loss of an arm; None where there is none, and of that arm itself."""
+    def twin(self, arm: str) -> str | None:
+        """The random arm with the loss of an arm, which may be the arm itself; None where there is none."""
         arms = self.settings.arms
-        counterpart = next((n for n, a in arms.items() if a.strategy == "random" and a.loss == arms[arm].loss), None)
-        return None if counterpart == arm else counterpart
+        return next((n for n, a in arms.items() if a.strategy == "random" and a.loss == arms[arm].loss), None)
 
     @property
     def count(self) -> int:

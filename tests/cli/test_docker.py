@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -84,7 +85,9 @@ def test_the_image_gets_all_of_the_package(name: str) -> None:
     data = project["tool"]["setuptools"]["package-data"]
     roots = {REPOSITORY / package.replace(".", "/"): files for package, files in data.items()}
     named = {found for root, files in roots.items() for file in files for found in root.glob(file)}
-    others = {p for p in (REPOSITORY / "al_cxr").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    walked = os.walk(REPOSITORY / "al_cxr", followlinks=True)  # experiments is a link
+    files = {Path(folder, name) for folder, _, found in walked for name in found}
+    others = {path for path in files if path.suffix not in (".py", ".pyc")}
     assert named == others
     packages = {p.parent for p in (REPOSITORY / "al_cxr").rglob("*.py")}
     assert all((folder / "__init__.py").is_file() for folder in packages), "a folder that setuptools leaves out"
