@@ -19,7 +19,7 @@ from al_cxr.data.doubts import told
 from al_cxr.data.quality.odd import look
 from al_cxr.data.series import Series
 from al_cxr.report.kit.figures import must_be_a_figure
-from al_cxr.report.kit.tables import file_name
+from al_cxr.report.kit.text import file_name
 from al_cxr.report.overlay import save_overlay
 
 DISCLAIMER = "Research software: not a medical device, not for diagnosis."

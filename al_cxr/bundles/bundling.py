@@ -19,9 +19,10 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data.quality.usual import FILE as USUAL
 from al_cxr.data.quality.usual import Usual, read_usual
-from al_cxr.evaluation.calibration import apply_temperature, calibration, fit_temperature
+from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
+from al_cxr.evaluation.calibration_error import calibration
 from al_cxr.evaluation.intervals import Statistics, bootstrap, clopper_pearson
-from al_cxr.evaluation.operating import Goal, choose
+from al_cxr.evaluation.operating import Goal, choose_threshold
 from al_cxr.experiment.external_test import Named, find_models
 from al_cxr.experiment.fits import Fit
 from al_cxr.experiment.seen import of_run
@@ -52,7 +53,7 @@ def assemble(paths: Sequence[Path], runtime: Runtime, goal: Goal = GOAL, coverag
 
     temperature = fit_temperature(val.probs_NC, val.labels_N)
     probs_NC, t = apply_temperature(val.probs_NC, temperature.value), card.classes.index(target)
-    threshold = choose(probs_NC[:, t], val.labels_N == t, goal)
+    threshold = choose_threshold(probs_NC[:, t], val.labels_N == t, goal)
     decision = Decision(
         goal=str(goal),
         threshold=threshold.value,

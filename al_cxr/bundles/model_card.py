@@ -7,7 +7,9 @@ import pandas as pd
 from al_cxr.bundles.bundle_records import UNPROVEN, BundleRecord, Interval, columns
 from al_cxr.report.classes import per_class
 from al_cxr.report.evaluation_tables import BY_LARGEST
-from al_cxr.report.kit.tables import MISSING, Column, Kind, Table, escape, number
+from al_cxr.report.kit.numbers import MISSING, Kind, number
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
 
 _ROWS: tuple[tuple[str, str, Kind], ...] = (
     ("accuracy by the largest probability, %", "accuracy", "percent"),
@@ -51,8 +53,8 @@ def card(record: BundleRecord) -> str:
         _list("How an answer is made", _answers(r)),
         _list("The columns of predictions.csv", [f"`{name}`: {escape(what)}" for name, what in columns(r).items()]),
         "## On the test split",
-        _tested(r).markdown(),
-        per_class("per-class", f"Class by class, {BY_LARGEST}", [r.tested.metrics], _stamp(r)).markdown(),
+        _tested(r).markdown(_stamp(r)),
+        per_class("per-class", f"Class by class, {BY_LARGEST}", [r.tested.metrics]).markdown(_stamp(r)),
         _list("Limits", _limits(r)),
         _list("Made with", [f"`{' '.join(r.command.split())}`", f"commit {escape(r.commit)}", _versions(r)]),
     ]
@@ -136,7 +138,7 @@ def _tested(r: BundleRecord) -> Table:
         f"Intervals: shares at the threshold and of answers exact (Clopper and Pearson), the others bootstrap over "
         f"{drawn}. They hold for images like these and say nothing about another hospital.",
     )
-    return Table("test", "All images", pd.DataFrame(rows), shown, _stamp(r), notes)
+    return Table("test", "All images", pd.DataFrame(rows), shown, notes)
 
 
 def _interval(found: Interval, kind: Kind) -> str:

@@ -37,13 +37,13 @@ from al_cxr.data.loader import Loader
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.odd import Look
 from al_cxr.evaluation.calibration import apply_temperature
-from al_cxr.evaluation.ensemble import mean_probs, member_statistics
+from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.operating import decide
 from al_cxr.models.backbone import Backbone
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.sampling.scoring import predict as softmax_of
-from al_cxr.strategies.statistics import entropy
+from al_cxr.strategies.statistics import entropy, member_statistics
 from al_cxr.training.runtime import Runtime, plain
 
 BATCH = 32

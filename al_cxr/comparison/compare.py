@@ -26,13 +26,13 @@ def per_seed(finished: Finished, target: str) -> pd.DataFrame:
     arms = finished.settings.arms
     rows = []
     for arm, seed in finished.rounds:
-        twin = finished.twin(arm)
+        counterpart = finished.random_counterpart(arm)
         baseline = finished.baselines.get(seed)
         for number in range(finished.count):
             record = finished.at(arm, seed, number)
             if record is None:
                 break
-            random = finished.at(twin, seed, number) if twin and twin != arm else None
+            random = finished.at(counterpart, seed, number) if counterpart else None
             f1 = record.test.of(target).f1
             carried = record.round < number
             timing = Timing(train=0.0, score=0.0) if carried else finished.timings[arm, seed, number]

@@ -12,12 +12,13 @@ one test set, and 10 % of the variance between an arm and single images make it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from al_cxr.comparison.finished import Finished
-from al_cxr.comparison.inference import area_under_curve, holm, percentiles
+from al_cxr.comparison.inference import area_under_curve, holm, percentiles, sign_flip
 from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import Paired, estimate, paired
 from al_cxr.comparison.savings import isotonic, labels_needed, times_fewer
@@ -33,10 +34,10 @@ def curves(finished: Finished) -> pd.DataFrame:
     for m, arm in enumerate(p.arms):
         for number, labels in enumerate(p.spent_MA[m]):
             e = estimate(p.f1_RAS(arm)[:, number], share=True)
-            row: dict[str, object] = {"arm": arm, "round": number, "labels": labels, "seeds": e.seeds}
+            row: dict[str, object] = {"arm": arm, "round": number, "labels": labels, "seeds": e.models}
             rows.append(row | e.columns("f1"))
     e = estimate(p.baseline_RS, share=True)
-    row = {"arm": "", "round": -1, "labels": finished.train_size, "seeds": e.seeds}
+    row = {"arm": "", "round": -1, "labels": finished.train_size, "seeds": e.models}
     rows.append(row | e.columns("f1"))
     return _known(pd.DataFrame(rows))
 
@@ -44,7 +45,7 @@ def curves(finished: Finished) -> pd.DataFrame:
 def areas(finished: Finished) -> pd.DataFrame:
     """The area under each arm's budget curve (mean F1 along the labels axis) and its difference to the random arm.
 
-    Columns arm, twin, seeds, area (with _low, _high, _sd), difference (with _low, _high), pairs, p, p_holm, family,
+    Columns arm, random_counterpart, seeds, area and difference (each with _low, _high, _sd), pairs, p, p_holm, family,
     verdict and `difference_seed_S`. The family is all arms that are not random: one comparison each, and the one that
     was chosen beforehand to say whether an arm is better than random. Where an arm stopped before its budget, the F1 of
     its last model counts to the end.
@@ -54,13 +55,11 @@ def areas(finished: Finished) -> pd.DataFrame:
     for arm in p.arms:
         area_RS = _area(p, arm)
         e = estimate(area_RS, share=True)
-        row: dict[str, object] = {"arm": arm, "twin": "", "seeds": e.seeds, "area_sd": pd.Series(area_RS[0]).std()}
-        row |= e.columns("area")
-        twin = finished.twin(arm)
-        if twin and twin != arm:
-            models = _models(finished, (arm, twin), range(finished.count))
-            row |= {"twin": twin, "models": models}
-            row |= _difference(p, area_RS - _area(p, twin))
+        row: dict[str, object] = {"arm": arm, "random_counterpart": "", "seeds": e.models} | e.columns("area")
+        random = finished.random_counterpart(arm)
+        if random is not None:
+            row |= {"random_counterpart": random, "models": _models(finished, (arm, random), range(finished.count))}
+            row |= _difference(p, area_RS - _area(p, random))
         rows.append(row)
     return _corrected(rows)
 
@@ -74,17 +73,18 @@ def by_round(finished: Finished, against: str) -> pd.DataFrame:
     p = paired(finished)
     rows = []
     for m, arm in enumerate(p.arms):
-        twin = finished.twin(arm)
-        if against == "random" and twin in (None, arm):
+        random = finished.random_counterpart(arm)
+        if against == "random" and random is None:
             continue
         for number, labels in enumerate(p.spent_MA[m]):
             f1_RS = p.f1_RAS(arm)[:, number]
             # All strategies of a loss share their model of round 0: there is nothing to compare.
             if (against == "random" and number == 0) or np.isnan(labels):
                 continue
-            alone = twin is None or against == "baseline"
-            other_RS = p.baseline_RS if alone or twin is None else p.f1_RAS(twin)[:, number]
-            models = _models(finished, (arm,) if alone or twin is None else (arm, twin), (number,))
+            compared, other_RS = [arm], p.baseline_RS
+            if against == "random" and random is not None:
+                compared, other_RS = [arm, random], p.f1_RAS(random)[:, number]
+            models = _models(finished, compared, [number])
             row = {"arm": arm, "round": number, "labels": labels, "models": models}
             rows.append(row | estimate(f1_RS, share=True).columns("f1") | _difference(p, f1_RS - other_RS))
     return _corrected(rows)
@@ -125,12 +125,12 @@ def effects(finished: Finished) -> pd.DataFrame:
 def label_savings(finished: Finished) -> pd.DataFrame:
     """Labels that each arm, and random with its loss, need for the same F1, on the rising mean curve over seeds.
 
-    A row an arm and level: arm, twin, of (whose F1: "random, round 1" and so on, "own last" or "fully labelled"), level
-    (that F1), then `arm_labels` and `random_labels`, each with _low and _high, `budget`, the most labels that were
-    looked at, and `fewer`, random's labels by the arm's: NaN where one of the two is not reached, but within
-    `fewer_least` and `fewer_most` all the same (`savings.times_fewer`), with `fewer_low` and `fewer_high`, 0 and inf
-    where the replicates do not bound it. `fewer_all` and the like are the ratio with the validation labels on both
-    sides, where they were used to train or to choose (`labels.validation_uses`), else NaN.
+    A row an arm and level: arm, random_counterpart, of (whose F1: "random, round 1" and so on, "own last" or "fully
+    labelled"), level (that F1), then `arm_labels` and `random_labels`, each with _low and _high, `budget`, the most
+    labels that were looked at, and `fewer`, random's labels by the arm's: NaN where one of the two is not reached, but
+    within `fewer_least` and `fewer_most` all the same (`savings.times_fewer`), with `fewer_low` and `fewer_high`,
+    0 and inf where the replicates do not bound it. `fewer_all` and the like are the ratio with the validation labels on
+    both sides, where they were used to train or to choose (`labels.validation_uses`), else NaN.
 
     A replicate takes the level from itself too. inf labels: not reached within the budget. All is NaN at a `level` that
     always answering the target has as well (`floor`): to be there says nothing; and with `too_few` test images.
@@ -140,28 +140,32 @@ def label_savings(finished: Finished) -> pd.DataFrame:
     ill, images = positives(finished)
     floor = 2 * ill / (ill + images)
     for m, arm in enumerate(p.arms):
-        twin = finished.twin(arm)
-        other = twin if twin and twin != arm else None
-        means_2RA = np.stack([p.mean(p.f1_RAS(name)) for name in (arm, other or arm)])
+        random = finished.random_counterpart(arm)
+        means_2RA = np.stack([p.mean(p.f1_RAS(name)) for name in (arm, random or arm)])
         count = int(np.count_nonzero(~np.isnan(means_2RA[:, 0]).any(axis=0)))
         if count == 0:
             continue
         arm_RA, random_RA = (isotonic(mean_RA[:, :count]) for mean_RA in means_2RA)
-        spent_2A = [p.spent_MA[i, :count] for i in (m, p.arms.index(other or arm))]
+        spent_2A = [p.spent_MA[i, :count] for i in (m, p.arms.index(random or arm))]
         levels = {}
-        if other:
+        if random:
             rises = [r for r in range(1, count) if random_RA[0, r] > random_RA[0, r - 1]]
             levels = {f"random, round {r}": random_RA[:, r] for r in rises} | {"own last": arm_RA[:, -1]}
         if finished.baselines:
             levels["fully labelled"] = p.mean(p.baseline_RS)
         for of, level_R in levels.items():
             budget = float(p.labels_A[count - 1])
-            row: dict[str, object] = {"arm": arm, "twin": other or "", "of": of, "level": float(level_R[0])}
+            row: dict[str, object] = {
+                "arm": arm,
+                "random_counterpart": random or "",
+                "of": of,
+                "level": float(level_R[0]),
+            }
             row |= {"budget": budget, "floor": floor}
             level_R = np.where(level_R[0] > floor and not too_few(finished), level_R, np.nan)
             needed_R = labels_needed(spent_2A[0], arm_RA, level_R)
             row |= _labels("arm_labels", needed_R)
-            if other:
+            if random:
                 random_R = labels_needed(spent_2A[1], random_RA, level_R)
                 row |= _labels("random_labels", random_R) | _times("fewer", random_R, needed_R, budget)
                 row |= _times("fewer_all", random_R + (beside or np.nan), needed_R + beside, budget + beside)
@@ -212,14 +216,14 @@ def _area(p: Paired, arm: str) -> np.ndarray:
 def _difference(p: Paired, values_RS: np.ndarray) -> dict[str, float]:
     e = estimate(values_RS)
     each = {f"difference_seed_{seed}": float(value) for seed, value in zip(p.seeds, values_RS[0], strict=True)}
-    return e.columns("difference") | {"pairs": e.seeds, "p": e.p} | each
+    return e.columns("difference") | {"pairs": e.models, "p": sign_flip(values_RS[0])} | each
 
 
 def _known(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["seeds"] > 0].reset_index(drop=True)
 
 
-def _corrected(rows: Sequence[dict]) -> pd.DataFrame:
+def _corrected(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """A frame of the rows with `p_holm`, all of them one family, in which rows about the same `models` count once."""
     frame = pd.DataFrame([{k: v for k, v in row.items() if k != "models"} for row in rows])
     for name in ("difference", "difference_low", "difference_high", "pairs", "p"):
@@ -236,7 +240,11 @@ def _corrected(rows: Sequence[dict]) -> pd.DataFrame:
     return frame.assign(verdict=[_verdict(row) for row in frame.to_dict("records")])
 
 
-def _verdict(row: dict) -> str:
+def _verdict(row: dict[str, Any]) -> str:
     if not row["p_holm"] < ALPHA:
         return ""
-    return "better" if row["difference_low"] > 0 else "worse" if row["difference_high"] < 0 else "seeds"
+    if row["difference_low"] > 0:
+        return "better"
+    if row["difference_high"] < 0:
+        return "worse"
+    return "seeds"

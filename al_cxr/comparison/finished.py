@@ -72,10 +72,11 @@ class Finished:
             )
         return fits_folder(self.folder, self.experiment.regime) / key
 
-    def twin(self, arm: str) -> str | None:
-        """The random arm with the loss of an arm, which may be the arm itself; None where there is none."""
+    def random_counterpart(self, arm: str) -> str | None:
+        """The random arm with the loss of an arm; None where there is none, and of that arm itself."""
         arms = self.settings.arms
-        return next((n for n, a in arms.items() if a.strategy == "random" and a.loss == arms[arm].loss), None)
+        counterpart = next((n for n, a in arms.items() if a.strategy == "random" and a.loss == arms[arm].loss), None)
+        return None if counterpart == arm else counterpart
 
     @property
     def count(self) -> int:

@@ -18,12 +18,11 @@ from al_cxr.comparison.inference import (
     image_samples,
     mean_over_seeds,
     seed_noise,
-    sign_flip,
 )
 from al_cxr.core.errors import UserError
 from al_cxr.core.predictions import read_predictions
 from al_cxr.core.records import BaselineRecord, RoundRecord
-from al_cxr.evaluation.intervals import mean_interval
+from al_cxr.evaluation.intervals import Estimate, mean_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,28 +52,14 @@ class Paired:
         return mean_over_seeds(values_RxS, self.noise)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with its 95 % interval, of so many seeds; `p` (sign flip) is that of a difference."""
-
-    value: float
-    low: float
-    high: float
-    seeds: int
-    p: float
-
-    def columns(self, name: str) -> dict[str, float]:
-        """As columns of a frame: NAME, NAME_low, NAME_high."""
-        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
-
-
 def estimate(values_RS: np.ndarray, share: bool = False) -> Estimate:
     """The mean over seeds of a number a seed (R, S), e.g. a paired difference; a `share` lies in 0..1, as F1 does."""
     there_S = ~np.isnan(values_RS[0])
     seeds = int(np.count_nonzero(there_S))
     mean_R = values_RS[:, there_S].mean(axis=1) if seeds else np.full(len(values_RS), np.nan)
     low, high = mean_interval(values_RS[0], mean_R[1:], share=share)
-    return Estimate(float(mean_R[0]), low, high, seeds, sign_flip(values_RS[0]))
+    sd = float(values_RS[0, there_S].std(ddof=1)) if seeds > 1 else np.nan
+    return Estimate(float(mean_R[0]), low, high, sd, seeds)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ ones gives the estimate itself, so an estimate and its interval come from one fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,18 +31,60 @@ Drawn = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over models, its interval, and the sample standard deviation over models; NaN where undefined."""
+    """A mean over models (seeds) with its 95 % interval; NaN where undefined."""
 
     value: float
     low: float
     high: float
     sd: float
-    bias: float
-    """How far the bootstrap samples lie above the value on average: what resampling itself adds."""
+    """Sample standard deviation over models; NaN of one."""
+    models: int
+    """How many the mean is over."""
+
+    def columns(self, name: str) -> dict[str, float]:
+        """As columns of a frame: NAME, NAME_low, NAME_high, NAME_sd."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high, f"{name}_sd": self.sd}
+
+
+def columns(estimates: Mapping[str, Estimate], names: Iterable[str] | None = None) -> dict[str, float]:
+    """All estimates, or those of some `names`, as columns of a frame."""
+    cells: dict[str, float] = {}
+    for name in estimates if names is None else names:
+        cells |= estimates[name].columns(name)
+    return cells
 
 
 def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """The exact interval of a share (Clopper & Pearson 1934), covering at least `level`; (NaN, NaN) of no trials."""
+    """The exact interval of a share.
+
+    Parameters
+    ----------
+    successes, trials : int
+        The share is `successes` of `trials`.
+    level : float
+        The least coverage, 0..1.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper bound, 0..1; (NaN, NaN) of no trials.
+
+    Raises
+    ------
+    ValueError
+        There are more successes than trials, or fewer than none.
+
+    References
+    ----------
+    Clopper, Pearson (1934): The use of confidence or fiducial limits illustrated in the case of the binomial.
+    Biometrika 26.
+
+    Examples
+    --------
+    >>> low, high = clopper_pearson(45, 50)
+    >>> round(low, 3), round(high, 3)
+    (0.782, 0.967)
+    """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} of {trials} is no share")
     if trials == 0:
@@ -54,15 +96,38 @@ def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[
 def mean_interval(
     values_S: np.ndarray, means_B: np.ndarray, level: float = LEVEL, share: bool = False
 ) -> tuple[float, float]:
-    """Interval of a mean over S models (seeds) for other seeds and other images of the same kind.
+    """The interval of a mean over S models (seeds), for other seeds and other images of the same kind.
 
-    `values_S` are the models' figures, NaN where one is not there; `means_B` is their mean, of the same models, in B
-    bootstrap samples of the images. The variance is that of `means_B` plus s^2 / S; Student's t with Satterthwaite's
-    (1946) degrees of freedom, because only the second part is estimated from few. One model has no spread over seeds:
-    its interval is over images alone, with the normal quantile. A `share` lies in 0..1 and so does its interval,
-    computed on the logit. Coverage: benchmarks/coverage.py.
+    The variance is that of `means_B` plus s^2 / S, with Student's t and Satterthwaite's degrees of freedom, because
+    only the second part is estimated from few. One model has no spread over seeds: its interval is over images alone,
+    with the normal quantile. benchmarks/coverage.py measures how often the interval holds.
 
-    (NaN, NaN) where no model is there, and where nothing varies: of that no resampling can learn anything.
+    Parameters
+    ----------
+    values_S : array, shape (S,)
+        The models' figures; NaN where one is not there.
+    means_B : array, shape (B,)
+        Their mean, of the same models, in B bootstrap samples of the images.
+    level : float
+        The coverage to aim at, 0..1.
+    share : bool
+        The figure lies in 0..1 and so does its interval, which is computed on the logit.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper bound; (NaN, NaN) where no model is there, and where nothing varies: of that no resampling can
+        learn anything.
+
+    References
+    ----------
+    Satterthwaite (1946): An approximate distribution of estimates of variance components. Biometrics Bulletin 2.
+
+    Examples
+    --------
+    >>> low, high = mean_interval(np.array([0.80, 0.84, 0.82]), np.array([0.80, 0.82, 0.84]))
+    >>> round(low, 3), round(high, 3)
+    (0.773, 0.867)
     """
     values_S, means_B = values_S[np.isfinite(values_S)], means_B[np.isfinite(means_B)]
     if not len(values_S):
@@ -74,9 +139,9 @@ def mean_interval(
     if variance <= _NOTHING:
         return np.nan, np.nan
     freedom = np.inf if of_seeds <= _NOTHING else variance**2 / (of_seeds**2 / (len(values_S) - 1))
-    half = float(t.ppf((1 + level) / 2, freedom)) * np.sqrt(variance)
+    half = float(t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
     if not share:
-        return value - half, value + half
+        return float(value - half), float(value + half)
     if not 0 < value < 1:
         return np.nan, np.nan
     half /= value * (1 - value)
@@ -128,16 +193,20 @@ def combine(models: Sequence[Drawn], level: float = LEVEL, unbounded: Collection
     found = {}
     for name in models[0]:
         values_K = np.array([model[name][0] for model in models])
-        mean_B = np.mean([model[name][1:] for model in models], axis=0)
-        mean_B = mean_B[np.isfinite(mean_B)]
+        mean_B = means_of_samples(models, name)
         value = float(values_K.mean())
-        low = high = bias = np.nan
+        low = high = np.nan
         if len(mean_B) and np.isfinite(value):
             low, high = mean_interval(values_K, mean_B, level, share=name not in unbounded)
-            bias = float(mean_B.mean()) - value
         sd = float(values_K.std(ddof=1)) if len(models) > 1 else np.nan
-        found[name] = Estimate(value, low, high, sd, bias)
+        found[name] = Estimate(value, low, high, sd, len(models))
     return found
+
+
+def means_of_samples(models: Sequence[Drawn], name: str) -> np.ndarray:
+    """A statistic's mean over models in each bootstrap sample that defines it."""
+    mean_B: np.ndarray = np.mean([model[name][1:] for model in models], axis=0)
+    return mean_B[np.isfinite(mean_B)]
 
 
 def bootstrap(

@@ -67,11 +67,36 @@ class Screened:
     """People recalled for each one found (number needed to recall); infinite where none is found."""
 
 
-def choose(scores_N: np.ndarray, positive_N: np.ndarray, goal: Goal) -> Threshold:
-    """The threshold that reaches the goal on these (validation) images and gives least of the other figure away.
+def choose_threshold(scores_N: np.ndarray, positive_N: np.ndarray, goal: Goal) -> Threshold:
+    """Find the threshold that reaches the goal on these (validation) images and gives least of the other figure away.
 
-    `scores_N` is P(target), `positive_N` who has it. There is none where the images of one of the two kinds are too few
-    (al_cxr.core.enough), and where the goal takes flagging everybody (sensitivity) or nobody who is ill (specificity).
+    Parameters
+    ----------
+    scores_N : array, shape (N,)
+        P(target) of N images, 0..1.
+    positive_N : array of bool, shape (N,)
+        Which of them show the target.
+    goal : Goal
+        A sensitivity or a specificity to reach, or the best F1 or accuracy there is.
+
+    Returns
+    -------
+    Threshold
+        Without a value, and with the reason as its note, where the images of one of the two kinds are too few
+        (`al_cxr.core.enough`), and where the goal takes flagging everybody (sensitivity) or nobody who is ill
+        (specificity).
+
+    Raises
+    ------
+    ValueError
+        There is not one score an image.
+
+    Examples
+    --------
+    >>> scores = np.arange(20) / 20
+    >>> found = choose_threshold(scores, scores > 0.45, Goal("sensitivity", 0.90))
+    >>> found.value, found.sensitivity, found.specificity
+    (0.55, 0.9, 1.0)
     """
     scores_N, positive_N = np.asarray(scores_N, np.float64), np.asarray(positive_N, bool)
     if scores_N.shape != positive_N.shape:
@@ -94,8 +119,28 @@ def choose(scores_N: np.ndarray, positive_N: np.ndarray, goal: Goal) -> Threshol
 
 
 def decide(probs_NC: np.ndarray, target: int, threshold: float | None) -> np.ndarray:
-    """The class (N,) that is answered: the target where its probability reaches the threshold, else the most probable
-    of the other classes; without a threshold the most probable of all."""
+    """The class that is answered for each image.
+
+    Parameters
+    ----------
+    probs_NC : array, shape (N, C)
+        Probabilities of N images.
+    target : int
+        The class that the threshold is of.
+    threshold : float, optional
+        On the target's probability.
+
+    Returns
+    -------
+    array of int, shape (N,)
+        The target where its probability reaches the threshold, else the most probable of the other classes; without a
+        threshold the most probable of all.
+
+    Examples
+    --------
+    >>> decide(np.array([[0.6, 0.3, 0.1], [0.7, 0.1, 0.2]]), target=2, threshold=0.2)
+    array([0, 2])
+    """
     if threshold is None:
         return probs_NC.argmax(axis=1)
     others_NC = np.asarray(probs_NC, np.float64).copy()
@@ -133,7 +178,31 @@ def _best(ill: np.ndarray, well: np.ndarray, goal: Goal) -> float:
 
 
 def per_thousand(sensitivity: float, specificity: float, prevalence: float) -> Screened:
-    """What a test of that sensitivity and specificity does to 1,000 people, `prevalence` (0..1) of whom are ill."""
+    """What a test does to 1,000 people who are screened.
+
+    Parameters
+    ----------
+    sensitivity, specificity : float
+        Of the test, 0..1.
+    prevalence : float
+        Which share of the people is ill, above 0 and below 1.
+
+    Returns
+    -------
+    Screened
+        Numbers of people, on average.
+
+    Raises
+    ------
+    ValueError
+        The prevalence is not between 0 and 1.
+
+    Examples
+    --------
+    >>> at = per_thousand(sensitivity=0.9, specificity=0.8, prevalence=0.02)
+    >>> round(at.found), round(at.missed), round(at.false_alarms), round(at.per_found, 1)
+    (18, 2, 196, 11.9)
+    """
     if not 0 < prevalence < 1:
         raise ValueError(f"a prevalence lies between 0 and 1, not {prevalence}")
     ill = 1000 * prevalence

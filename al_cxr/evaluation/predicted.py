@@ -11,7 +11,7 @@ import numpy as np
 from al_cxr.evaluation.calibration import Temperature, fit_temperature
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.intervals import Statistics, clopper_pearson
-from al_cxr.evaluation.operating import Goal, Threshold, choose
+from al_cxr.evaluation.operating import Goal, Threshold, choose_threshold
 
 NO_VALIDATION = "the validation labels are not known"
 
@@ -45,7 +45,7 @@ class Predicted:
         """On P(target), chosen on validation."""
         if self.val_probs_MC is None or self.val_labels_M is None:
             return Threshold(None, np.nan, np.nan, NO_VALIDATION)
-        return choose(self.val_probs_MC[:, target], self.val_labels_M == target, goal)
+        return choose_threshold(self.val_probs_MC[:, target], self.val_labels_M == target, goal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +115,12 @@ def auc(scores_N: np.ndarray, positive_N: np.ndarray, counts_BN: np.ndarray) -> 
 def performance(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None) -> Statistics:
     """Statistics for `intervals.bootstrap`, all in 0..1 and as in core.metrics: `accuracy`, `macro_f1`, `f1_0`.. and
     `auc_0`.. a class, `roc_auc` (mean over classes), and for the target (None: no class) at `threshold` on its
-    probability what `answers` measures; NaN without a threshold.
+    probability what `performance_at_threshold` measures; NaN without a threshold.
     """
     probs_NC = np.asarray(probs_NC, np.float64)
     classes = probs_NC.shape[1]
     cells_NC2 = np.eye(classes * classes)[labels_N * classes + probs_NC.argmax(axis=1)]
-    flagged = answers(probs_NC, labels_N, target, threshold)
+    flagged = performance_at_threshold(probs_NC, labels_N, target, threshold)
 
     def statistics(counts_BN: np.ndarray) -> dict[str, np.ndarray]:
         confusion_BCC = (counts_BN @ cells_NC2).reshape(-1, classes, classes)
@@ -136,7 +136,9 @@ def performance(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, 
     return statistics
 
 
-def answers(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None) -> Statistics:
+def performance_at_threshold(
+    probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None
+) -> Statistics:
     """Statistics of the answers "target" and "not the target", in 0..1: `sensitivity` and `specificity`, and at the
     images' own prevalence `ppv`, `npv`, `flagged_f1` (of the target) and `flagged_accuracy`; NaN without a threshold.
     """

@@ -1,4 +1,4 @@
-"""What all tables about some tested models share: classes, the target, the goal of its threshold, and the bootstrap."""
+"""What all tables about the models of one test share: classes, target, goal of the threshold, prevalences, patients."""
 
 from __future__ import annotations
 
@@ -9,38 +9,36 @@ import numpy as np
 
 from al_cxr.evaluation.intervals import Drawn, Estimate, combine, draw
 from al_cxr.evaluation.operating import Goal, Threshold, doubts
-from al_cxr.evaluation.predicted import Predicted, answers, exact_shares, performance
+from al_cxr.evaluation.predicted import Predicted, exact_shares, performance, performance_at_threshold
 
 PREVALENCES = (0.005, 0.02, 0.10)
 """Of the target among those who are screened: a population, contacts of the ill, people with symptoms."""
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """`target` is a position in `classes` (None: no class is asked about), `prevalences` lie in 0..1, `stamp` says
-    which data it was.
+class StudyDesign:
+    """`target` is a position in `classes` (None: no class is asked about), `prevalences` lie in 0..1.
 
     `clusters_N` numbers the patients of the tested images; None where each image is independent of the others.
     """
 
     classes: Sequence[str]
     target: int | None
-    stamp: str
     goal: Goal = field(default_factory=Goal)
     prevalences: Sequence[float] = PREVALENCES
     clusters_N: np.ndarray | None = None
     _drawn: dict[Predicted, Drawn] = field(default_factory=dict, repr=False)
 
     @property
-    def name(self) -> str:
-        """Of the target; "" without one."""
+    def target_name(self) -> str:
+        """The class that is asked about; "" without one."""
         return "" if self.target is None else self.classes[self.target]
 
-    def threshold(self, model: Predicted) -> Threshold:
-        """The model's own, chosen on validation."""
+    def threshold(self, model: Predicted, goal: Goal | None = None) -> Threshold:
+        """The model's own for the study's goal, or for another one, chosen on validation."""
         if self.target is None:
             return Threshold(None, np.nan, np.nan, "no class is asked about")
-        return model.threshold(self.target, self.goal)
+        return model.threshold(self.target, goal or self.goal)
 
     def doubts(self, model: Predicted) -> str:
         """Why the model has no threshold, or what one of few validation images can be worth elsewhere; else ""."""
@@ -48,7 +46,8 @@ class Trial:
         if threshold.value is None or labels_M is None:
             return threshold.note
         ill = int((labels_M == self.target).sum())
-        return "; ".join(doubts(self.name, ill, len(labels_M) - ill, threshold.sensitivity, threshold.specificity))
+        few = doubts(self.target_name, ill, len(labels_M) - ill, threshold.sensitivity, threshold.specificity)
+        return "; ".join(few)
 
     def estimates(self, models: Sequence[Predicted], rows_N: np.ndarray | None = None) -> dict[str, Estimate]:
         """What `predicted.performance` measures, mean over models, of all images or of those that the mask `rows_N`
@@ -59,29 +58,26 @@ class Trial:
         resampling can learn anything.
         """
         rows = np.ones(len(models[0].labels_N), bool) if rows_N is None else rows_N
-        return self._sharpened(combine([self._draw(model, rows_N) for model in models]), models, rows, self.goal)
+        return self._with_exact(combine([self._draw(model, rows_N) for model in models]), models, rows, self.goal)
 
-    def answers(self, models: Sequence[Predicted], goal: Goal) -> dict[str, Estimate]:
-        """What `predicted.answers` measures at each model's threshold for another goal, mean over models, of all
-        images; intervals as those of `estimates`."""
+    def estimates_for(self, models: Sequence[Predicted], goal: Goal) -> dict[str, Estimate]:
+        """What `predicted.performance_at_threshold` measures at each model's threshold for another goal, mean over
+        models, of all images; intervals as those of `estimates`."""
         if self.target is None:
             raise ValueError("no class is asked about")
-        drawn = [
-            draw(
-                answers(m.probs_NC, m.labels_N, self.target, m.threshold(self.target, goal).value),
-                len(m.labels_N),
-                self.clusters_N,
-            )
-            for m in models
-        ]
-        return self._sharpened(combine(drawn), models, np.ones(len(models[0].labels_N), bool), goal)
+        drawn = []
+        for model in models:
+            threshold = self.threshold(model, goal).value
+            statistics = performance_at_threshold(model.probs_NC, model.labels_N, self.target, threshold)
+            drawn.append(draw(statistics, len(model.labels_N), self.clusters_N))
+        return self._with_exact(combine(drawn), models, np.ones(len(models[0].labels_N), bool), goal)
 
-    def _sharpened(
+    def _with_exact(
         self, found: dict[str, Estimate], models: Sequence[Predicted], rows_N: np.ndarray, goal: Goal
     ) -> dict[str, Estimate]:
         """The same with exact intervals where there are any."""
         first = models[0]
-        threshold = None if self.target is None else first.threshold(self.target, goal).value
+        threshold = self.threshold(first, goal).value
         exact = exact_shares(first.probs_NC[rows_N], first.labels_N[rows_N], self.target, threshold)
         alone = len(models) == 1 and self.clusters_N is None
         for name, (low, high) in exact.items():

@@ -23,7 +23,7 @@ _AGE = re.compile(r"(\d{1,3})(?:\.\d+)?([YMWD]?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
-class Slice:
+class Subgroup:
     """The images of one value of one column; `mask_N` is true for them."""
 
     column: str
@@ -39,8 +39,8 @@ class Slice:
         return int(self.mask_N.sum()) >= FEW and self.value not in (UNKNOWN, OTHER)
 
 
-def slices(table: pd.DataFrame) -> list[Slice]:
-    """The slices of a table with one row an image; a column that is missing or has one value for all makes none.
+def subgroups(table: pd.DataFrame) -> list[Subgroup]:
+    """The subgroups of a table with one row an image; a column that is missing or has one value for all makes none.
 
     Ages are years ("58", "58.0") or DICOM's ("058Y", "011M"); 0 to 120, anything else is unknown, as is an empty cell.
     """
@@ -58,7 +58,7 @@ def slices(table: pd.DataFrame) -> list[Slice]:
             known = [name for _, name in AGES if name in known]
         values = [*known, *([UNKNOWN] if UNKNOWN in counts.index else [])]
         if known and len(values) > 1:
-            found += [Slice(column, value, values_N == value) for value in values]
+            found += [Subgroup(column, value, values_N == value) for value in values]
     return found
 
 

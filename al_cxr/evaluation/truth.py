@@ -22,7 +22,7 @@ def labels_of(images: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return np.array([numbers.get(label, -1) for label in images["label"]], np.int64)
 
 
-def judged(
+def checked_predictions(
     folder: Path, split: str, labels_N: np.ndarray, recorded: Metrics
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(absolute indices (M,), probabilities (M, C), labels (M,)) of a fit's split; `labels_N` by absolute index.
@@ -43,10 +43,10 @@ def judged(
     raise UserError(f"{folder}: the labels given for its {split} images are not those that it was measured with")
 
 
-def predicted(
+def load_predicted(
     folder: Path, name: str, labels_N: np.ndarray, val: Metrics, test: Metrics
 ) -> tuple[np.ndarray, Predicted]:
-    """A fit on its run's own test images, and their absolute indices (M,); errors as in `judged`."""
-    _, val_probs_MC, val_labels_M = judged(folder, "val", labels_N, val)
-    index_M, probs_MC, labels_M = judged(folder, "test", labels_N, test)
+    """A fit on its run's own test images, and their absolute indices (M,); errors as in `checked_predictions`."""
+    _, val_probs_MC, val_labels_M = checked_predictions(folder, "val", labels_N, val)
+    index_M, probs_MC, labels_M = checked_predictions(folder, "test", labels_N, test)
     return index_M, Predicted(name, probs_MC, labels_M, val_probs_MC, val_labels_M)

@@ -22,7 +22,7 @@ from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.tested import EvaluatedModel
-from al_cxr.evaluation.truth import judged, labels_of
+from al_cxr.evaluation.truth import checked_predictions, labels_of
 from al_cxr.experiment import seen
 from al_cxr.experiment.fits import Fit, ModelCard
 from al_cxr.models.adaptation import CANNOT, Moments
@@ -157,7 +157,9 @@ def evaluate(
     predictions give a temperature and a threshold. UserError where they are not those of its record. `note(n)` is told
     of every n images that are predicted.
     """
-    validation = None if known_N is None else judged(model.fit.folder, "val", known_N, model.fit.record.val)
+    validation = (
+        None if known_N is None else checked_predictions(model.fit.folder, "val", known_N, model.fit.record.val)
+    )
     val_probs_MC, val_labels_M = (None, None) if validation is None else validation[1:]
     loader = loaders.of(model.fit)
     part = model.fit.part_for(loader, runtime)

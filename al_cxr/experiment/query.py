@@ -16,17 +16,16 @@ from torch import nn
 
 from al_cxr.core.seeds import rng
 from al_cxr.evaluation.calibration import fit_temperature
-from al_cxr.evaluation.ensemble import member_statistics
 from al_cxr.experiment.fits import Fit
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.sampling.engine import Batch, Sampling, engine
 from al_cxr.sampling.passes import monte_carlo, race_over, sampler_of
 from al_cxr.sampling.race import Racing
 from al_cxr.sampling.scores import SCORES
-from al_cxr.sampling.scoring import penultimate, score_pool
+from al_cxr.sampling.scoring import penultimate, score_images
 from al_cxr.strategies import Strategy
 from al_cxr.strategies.pool import Pool
-from al_cxr.strategies.statistics import PoolStatistics
+from al_cxr.strategies.statistics import PoolStatistics, member_statistics
 from al_cxr.training.runtime import DTYPES
 
 COMPARED = 256
@@ -49,7 +48,7 @@ def score_part(
     workspace: Workspace, model: nn.Module, index_N: np.ndarray, needs: frozenset[str], how: Sampling
 ) -> PoolStatistics:
     """What a strategy needs of these images, by themselves."""
-    return score_pool(model, index_N, _batches(workspace), needs, how)
+    return score_images(model, index_N, _batches(workspace), needs, how)
 
 
 def sample_part(
@@ -68,7 +67,7 @@ def score_unlabelled(
     """What a strategy needs of the unlabelled images to choose n; the features of the labelled images beside.
 
     `fits` are the round's own model and, where the strategy needs an ensemble, the other members. Idle workers of Ray
-    help where the pool is larger than `machine.ray.shard`. Errors as of `scoring.score_pool`.
+    help where the pool is larger than `machine.ray.shard`. Errors as of `scoring.score_images`.
     """
     calibrated = workspace.settings.scoring.temperature == "validation" and bool(strategy.needs - {"features"})
     temperatures = [temperature_of(workspace, fit) for fit in fits] if calibrated else []
@@ -116,7 +115,7 @@ def _scored(
     index_N, batches = pool.unlabelled, _batches(workspace)
     size = workspace.settings.machine.ray.shard if workspace.settings.machine.engine == "ray" else len(index_N)
     if len(index_N) <= size:
-        return score_pool(model, index_N, batches, needs, how, racing=racing, labelled_M=pool.labelled)
+        return score_images(model, index_N, batches, needs, how, racing=racing, labelled_M=pool.labelled)
 
     from al_cxr.experiment.engines import ray as ray_engine  # an optional extra
 

@@ -17,6 +17,6 @@ torch's global generator alone.
 from __future__ import annotations
 
 from al_cxr.models import cnn, cnn2, cnn_bn, cnn_se, mlp, pretrained, resnet, rnn, vit  # noqa: F401 - importing registers them
-from al_cxr.models.registry import build, defaults, names, parameters, register, takes_pixels
+from al_cxr.models.base import build, defaults, names, parameters, register, takes_pixels
 
 __all__ = ["build", "defaults", "names", "parameters", "register", "takes_pixels"]

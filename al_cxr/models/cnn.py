@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
+from al_cxr.models.base import Probability, Width, register
 from al_cxr.models.layers import kaiming, scaled
-from al_cxr.models.registry import Probability, Width, register
 
 CHANNELS = (64, 128, 256, 512, 512)
 DROPOUT = (0.25, 0.25, 0.3, 0.3, 0.3)

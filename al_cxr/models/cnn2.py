@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from al_cxr.models.base import Probability, Width, register
 from al_cxr.models.layers import scaled
-from al_cxr.models.registry import Probability, Width, register
 
 
 @register("cnn2")

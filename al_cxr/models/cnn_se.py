@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from al_cxr.models.base import Probability, Width, register
 from al_cxr.models.layers import kaiming, scaled
-from al_cxr.models.registry import Probability, Width, register
 
 CHANNELS = (32, 64, 128, 256)
 

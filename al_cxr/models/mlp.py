@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from al_cxr.models.registry import Probability, Units, register
+from al_cxr.models.base import Probability, Units, register
 
 
 @register("mlp")

@@ -14,7 +14,7 @@ from torch import Tensor
 from al_cxr.core.errors import Unavailable, UserError
 from al_cxr.core.nearest import hint, nearest
 from al_cxr.models.backbone import Backbone, NoGrid
-from al_cxr.models.registry import Probability, register
+from al_cxr.models.base import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$", description="of a model in timm, with or without its tag")]
@@ -44,7 +44,7 @@ def backbone(
     layers: Layers = (),
     chest: bool = False,
 ) -> Backbone:
-    """Any model of timm, by its name there, which must be given; and resnet50_v1 (al_cxr.models.resnet_v1).
+    """Any model of timm, by its name there, which must be given; and resnet50_v1 (al_cxr.models._resnet_v1).
 
     `weights` is 'none' or a .pth, .pt or .safetensors file of it with or without its classifier, for resnet50_v1 also
     the .tgz of a package. A torchvision ResNet's file fits the model of the same name. The normalisation is the one
@@ -147,7 +147,7 @@ def _timm(arch: str) -> ModuleType:
         import timm
     except ImportError:
         raise Unavailable(f"model.arch: {arch} needs the package timm; {INSTALL}") from None
-    importlib.import_module("al_cxr.models.resnet_v1")  # one model more than timm has
+    importlib.import_module("al_cxr.models._resnet_v1")  # one model more than timm has
     return timm
 
 
@@ -172,7 +172,7 @@ def _fill(body: Any, state: dict[str, Tensor], where: str) -> None:
     """
     state = {n.removeprefix("body."): t for n, t in state.items() if n.startswith("body.")} or state
     if "conv1/kernel" in state:
-        from al_cxr.models.resnet_v1 import from_keras
+        from al_cxr.models._resnet_v1 import from_keras
 
         state = from_keras(state, where)
     classifiers = body.pretrained_cfg["classifier"]

@@ -11,7 +11,7 @@ import torchvision
 from torch import nn
 
 from al_cxr.core.errors import Unavailable
-from al_cxr.models.registry import Probability, register
+from al_cxr.models.base import Probability, register
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
 

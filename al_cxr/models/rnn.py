@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from al_cxr.models.base import Probability, Width, register
 from al_cxr.models.layers import outputs_of, scaled
-from al_cxr.models.registry import Probability, Width, register
 
 
 @register("rnn")

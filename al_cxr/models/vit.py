@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import nn
 
 from al_cxr.core.errors import UserError
+from al_cxr.models.base import Probability, Units, register
 from al_cxr.models.layers import outputs_of
-from al_cxr.models.registry import Probability, Units, register
 
 Patch = Annotated[int, Field(ge=2, le=256, description="side of a patch, pixels")]
 Depth = Annotated[int, Field(ge=1, le=64)]

@@ -9,11 +9,11 @@ from al_cxr.comparison.finished import Finished
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import QueryRecord
 from al_cxr.core.seeds import digest_text
-from al_cxr.report.fits import Radiographs, add_earlier
-from al_cxr.report.gallery import ACROSS, Maps, Tile, sheet
-from al_cxr.report.kit.figures import plain, tail
+from al_cxr.report.fits import Radiographs
+from al_cxr.report.gallery import ACROSS, Maps, Tile, sheet, used
 from al_cxr.report.kit.page import Page
-from al_cxr.report.kit.tables import escape, file_name, stamp
+from al_cxr.report.kit.text import escape, file_name, plain, tail
+from al_cxr.report.origin import stamp_of
 
 SHOWN = 2 * ACROSS
 
@@ -27,7 +27,6 @@ def add_acquired(page: Page, finished: Finished, arm: str, radiographs: Radiogra
     queries = finished.queries.get((arm, seed), [])
     if not queries:
         return
-    mark = stamp(finished.experiment.data, [seed])
     page.add(
         "### Images acquired",
         f"{escape(arm)}, seed {seed}: the first images of each query, in the order they were chosen, with score, true "
@@ -39,15 +38,15 @@ def add_acquired(page: Page, finished: Finished, arm: str, radiographs: Radiogra
         caption = f"Images acquired after round {query.round}: {arm}, seed {seed}"
         name, source = f"images-{file_name(arm)}-{query.round}", digest_text(query.model_dump_json())
         if radiographs is None:
-            add_earlier(page, finished, name, caption, True, source)
+            page.earlier_radiographs(name, caption, source)
             continue
         check(query, len(radiographs.labels_N))
         maps = None
         if radiographs.explain is not None:
             index, answers = _first(query)
             maps = radiographs.explain(finished.fit_folder(fits[query.round]), index, answers)
-        drawn = acquired_sheet(query, radiographs, finished.experiment.data.classes, caption, mark, maps)
-        page.figure(drawn, name, caption, True, source, radiographs.folder)
+        drawn = acquired_sheet(query, radiographs, finished.experiment.data.classes, caption, maps)
+        page.radiographs(drawn, name, caption, source, stamp=stamp_of(finished.experiment.data, [seed]) + used(maps))
 
 
 def check(query: QueryRecord, total: int) -> None:
@@ -73,7 +72,6 @@ def acquired_sheet(
     radiographs: Radiographs,
     classes: list[str],
     title: str,
-    mark: str,
     maps: Maps | None = None,
 ) -> Figure:
     """The first images of a query: score with its unit, true class, and the prediction in green or red if known."""
@@ -90,4 +88,4 @@ def acquired_sheet(
         answer = "" if answers is None else f"{'✓' if right else '✗'} {plain(classes[answers[i]], 18)}"
         tiles.append(Tile(image, "\n".join(below), answer, right))
     shown = f"{title}, the first {len(index)} of {len(query.indices):,}"
-    return sheet([tiles[i : i + ACROSS] for i in range(0, len(tiles), ACROSS)], maps, shown, mark)
+    return sheet([tiles[i : i + ACROSS] for i in range(0, len(tiles), ACROSS)], maps, shown)

@@ -13,8 +13,10 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.quality.audit import Audit, Copies
 from al_cxr.report.contact import Pixels, contact_sheet, copies_sheet
 from al_cxr.report.kit.figures import save
+from al_cxr.report.kit.numbers import Kind
 from al_cxr.report.kit.page import Page
-from al_cxr.report.kit.tables import Column, Kind, Table, escape
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
 
 ROWS = 15
 """Rows of a long list shown on the page; the files hold all."""
@@ -40,7 +42,7 @@ def write_audit(audit: Audit, dataset: Dataset, pixels: Pixels, folder: Path, ga
     `pixels` gives the images to show, at any size. Images of patients go into the gallery alone, so that the folder can
     be published. Returns the path of the README.
     """
-    page = Page(folder, f"Audit of {escape(dataset.name)}")
+    page = Page(folder, f"Audit of {escape(dataset.name)}", dataset.stamp)
     page.add(_verdict(audit, dataset), _list(audit.warnings, "Nothing was found to warn of."))
     told = [note for note in dataset.notes if note not in audit.warnings]
     if told:
@@ -103,7 +105,7 @@ def _counts(audit: Audit, dataset: Dataset) -> Table:
     columns = [Column("split", "split"), Column("source", "source")]
     columns += [Column(name, key, "count") for name, key in zip(dataset.classes, named, strict=True)]
     columns.append(Column("all", "images", "count"))
-    return Table("counts", "Images by split, source and class", frame, tuple(columns), dataset.stamp)
+    return Table("counts", "Images by split, source and class", frame, tuple(columns))
 
 
 def _patients(audit: Audit, dataset: Dataset) -> Table:
@@ -115,7 +117,7 @@ def _patients(audit: Audit, dataset: Dataset) -> Table:
         Column("images a patient", "per_patient", "count"),
         Column("most of one", "most", "count"),
     )
-    return Table("patients", "Patients", audit.patients, columns, dataset.stamp)
+    return Table("patients", "Patients", audit.patients, columns)
 
 
 def _shared(audit: Audit, dataset: Dataset) -> Table:
@@ -137,14 +139,14 @@ def _shared(audit: Audit, dataset: Dataset) -> Table:
         Column("in the second", "images_second", "count"),
         Column("images of the second with a copy in the first", "copies", "count"),
     )
-    return Table("leaks", "What splits share", pd.DataFrame(rows), columns, dataset.stamp)
+    return Table("leaks", "What splits share", pd.DataFrame(rows), columns)
 
 
 def _shared_patients(audit: Audit, dataset: Dataset) -> Table:
     rows = [(f"{s.splits[0]} and {s.splits[1]}", patient) for s in audit.shared for patient in s.patients]
     frame = pd.DataFrame(rows, columns=["splits", "patient_id"])
     columns = (Column("splits", "splits"), Column("patient", "patient_id"))
-    return Table("shared_patients", "Patients in two splits", frame, columns, dataset.stamp)
+    return Table("shared_patients", "Patients in two splits", frame, columns)
 
 
 def _copies(audit: Audit, dataset: Dataset) -> Table:
@@ -160,7 +162,7 @@ def _copies(audit: Audit, dataset: Dataset) -> Table:
     kinds: tuple[Kind, ...] = ("count", "text", "area", "text", "text", "text", "text")
     columns = tuple(Column(name, name, kind) for name, kind in zip(names, kinds, strict=True))
     notes = ("likeness: correlation of the fine detail, the lowest in the set",)
-    return Table("duplicates", "Copies", pd.DataFrame(rows, columns=names), columns, dataset.stamp, notes)
+    return Table("duplicates", "Copies", pd.DataFrame(rows, columns=names), columns, notes)
 
 
 def _seriousness(group: Copies) -> tuple[bool, bool, bool, int]:
@@ -172,7 +174,7 @@ def _odd(audit: Audit, dataset: Dataset) -> Table:
     rows = [(o.name, "unreadable", o.what) for o in audit.unreadable] + [(o.name, "odd", o.what) for o in audit.odd]
     frame = pd.DataFrame(rows, columns=["image", "kind", "what"])
     columns = (Column("image", "image"), Column("kind", "kind"), Column("what", "what"))
-    return Table("odd", "Unreadable and odd images", frame, columns, dataset.stamp)
+    return Table("odd", "Unreadable and odd images", frame, columns)
 
 
 def _association(audit: Audit) -> str:
@@ -195,7 +197,7 @@ def _shortcuts(audit: Audit, dataset: Dataset) -> Table:
     columns += [Column(f"F1 {name} %", f"F1 {name}", "percent") for name in dataset.classes]
     notes = ("learnt on train, measured on test: a network has to do better than this to have learnt any anatomy",)
     title = "How far one gets without looking"
-    return Table("shortcuts", title, pd.DataFrame(rows), tuple(columns), dataset.stamp, notes)
+    return Table("shortcuts", title, pd.DataFrame(rows), tuple(columns), notes)
 
 
 def _two(group: Copies) -> tuple[int, int]:

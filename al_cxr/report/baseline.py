@@ -14,8 +14,9 @@ from al_cxr.report.baseline_table import models_table
 from al_cxr.report.classes import class_accuracy, per_class
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
-from al_cxr.report.kit.page import LIMITS, Page, add_listings, add_origin, machine, warnings
-from al_cxr.report.kit.tables import escape, file_name, stamp
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.text import escape, file_name
+from al_cxr.report.origin import LIMITS, add_listings, add_origin, machine, stamp_of, warnings
 from al_cxr.report.trivial import by_source
 
 
@@ -34,29 +35,28 @@ def write_baseline_report(
     """
     found = load_baselines(run_dir)
     record, runs = _together(found), found.runs
-    mark = stamp(record.data, found.seeds, bool(found.gaps))
-    page = Page(results_dir, f"{escape(found.record.name)}: fully labelled models on {escape(record.data.name)}")
+    title = f"{escape(found.record.name)}: fully labelled models on {escape(record.data.name)}"
+    gallery = None if record.data.synthetic else run_dir
+    page = Page(results_dir, title, stamp_of(record.data, found.seeds, bool(found.gaps)), gallery)
     unlike = [f"The models were not all trained with the same settings: {change}." for change in found.differences()]
     page.add(warnings(record.data, record.commit, len(found.seeds), found.gaps, unlike))
     add_origin(page, record, found.seeds, _machines(found))
     page.add(LIMITS, "## Results")
-    page.table(models_table(found, mark))
+    page.table(models_table(found))
 
     source = by_source(found.first)
     tests = {name: [b.test for b in run.baselines.values()] for name, run in runs.items()}
-    page.table(class_accuracy("class-accuracy", "Accuracy of each class", tests, mark, source))
-    gallery = results_dir if record.data.synthetic else run_dir
+    page.table(class_accuracy("class-accuracy", "Accuracy of each class", tests, source))
     shown = None
     if pixels is not None and labels_N is not None:
-        shown = Radiographs(labels_N, pixels, names or (lambda index: [f"image {i}" for i in index]), gallery, explain)
+        shown = Radiographs(labels_N, pixels, names or (lambda index: [f"image {i}" for i in index]), explain)
     for name, run in runs.items():
         page.add(f"## {escape(name)}")
-        title = f"{escape(name)}, class by class"
-        table = per_class(f"per-class-{file_name(name)}", title, tests[name], mark, source)
+        heading = f"{escape(name)}, class by class"
+        table = per_class(f"per-class-{file_name(name)}", heading, tests[name], source)
         page.table(table, inline=len(runs) == 1)  # of several, the table of all says the same
         seed, baseline = next(iter(run.baselines.items()))
-        one = stamp(record.data, [seed])
-        add_fit(page, run, baseline.fit, name, f"{name}, seed {seed}", one, shown, private=run_dir)
+        add_fit(page, run, baseline.fit, name, f"{name}, seed {seed}", seed, shown)
         add_listings(page, run.experiment, run.settings.seeds, machine(run.folder), Path("models") / file_name(name))
     return page.write()
 

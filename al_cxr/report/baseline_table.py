@@ -11,7 +11,9 @@ from al_cxr.comparison.baselines import Baselines
 from al_cxr.config import Figures, Publication
 from al_cxr.core.metrics import Metrics
 from al_cxr.report.classes import always, majority, mean_sd, of_class
-from al_cxr.report.kit.tables import Column, Kind, Table, escape
+from al_cxr.report.kit.numbers import Kind
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
 from al_cxr.report.trivial import by_source
 
 FIELDS = ("precision", "recall", "f1")
@@ -20,7 +22,7 @@ TITLES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 Row = dict[str, object]
 
 
-def models_table(found: Baselines, stamp: str) -> Table:
+def models_table(found: Baselines) -> Table:
     """One row a model: test metrics (mean ± standard deviation over seeds) with what others published of it beside
     each, parameters, seconds of training. Below them models that could not be built, and answers that need no model."""
     runs = found.runs
@@ -47,15 +49,15 @@ def models_table(found: Baselines, stamp: str) -> Table:
     frame = pd.DataFrame(rows)
     shown = [Column("model", "model")]
     for key, (title, kind) in _titles(classes).items():
-        shown.append(Column(title, key, kind, f"{key}_sd"))
+        shown.append(Column(title, key, kind, "sd"))
         shown += [Column(f"{title} ({p})", _of(key, p), kind) for p in published if _of(key, p) in frame]
     shown += [
         Column("parameters", "parameters", "count"),
-        Column("training, s", "train_s", "seconds", "train_s_sd"),
+        Column("training, s", "train_s", "seconds", "sd"),
         Column("seeds", "seeds", "count"),
     ]
     beside = [p for p in published if any(column.value.endswith(_of("", p)) for column in shown)]
-    return Table("models", "Fully labelled models", frame, tuple(shown), stamp, tuple(_notes(found, beside)))
+    return Table("models", "Fully labelled models", frame, tuple(shown), tuple(_notes(found, beside)))
 
 
 def _titles(classes: Sequence[str]) -> dict[str, tuple[str, Kind]]:

@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
-from al_cxr.evaluation import calibration
-from al_cxr.evaluation.intervals import Estimate, bootstrap
+from al_cxr.evaluation.calibration import apply_temperature, ranking_change
+from al_cxr.evaluation.calibration_error import BINS, calibration, calibration_estimates
+from al_cxr.evaluation.intervals import columns
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.study import Trial
+from al_cxr.evaluation.study import StudyDesign
 from al_cxr.report.classes import mean_sd
-from al_cxr.report.evaluation_tables import INTERVALS, Ranged, patients_drawn, spread, with_ensemble
-from al_cxr.report.kit.tables import MISSING, Column, Kind, Table
+from al_cxr.report.evaluation_tables import INTERVALS, patients_drawn, with_ensemble
+from al_cxr.report.kit.numbers import MISSING, Kind
+from al_cxr.report.kit.tables import Column, Table
 
 
-def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: str) -> Table:
+def calibration_table(groups: Sequence[Group], study: StudyDesign, name: str, title: str) -> Table:
     """Two rows a group and two its ensemble: as trained, and with the temperature from validation where it is not 1, as
     it is of a bundle's answers, which are calibrated."""
     rows: list[dict[str, object]] = []
-    n = len(groups[0].labels_N)
     for group in groups:
         for label, models in with_ensemble(group):
-            found = [m.temperature for m in models]
-            for heated in (False, True)[: 1 + any(t.matters for t in found)]:
-                warm = [t.value if heated else 1.0 for t in found]
-                probs = [calibration.apply_temperature(m.probs_NC, t) for m, t in zip(models, warm, strict=True)]
-                statistics = [calibration.calibration(p, group.labels_N) for p in probs]
-                row: dict[str, object] = {"model": label, "temperature": np.nan}
-                if heated:
-                    row["temperature"] = np.mean([t.value for t in found])
-                measured = bootstrap(statistics, n, trial.clusters_N, unbounded=("gap", "brier", "nll"))
-                measured |= {name: _recentred(measured[name]) for name in ("ece_mass", "ece_width")}
-                measured |= {name: _above_zero(measured[name]) for name in ("ece_mass", "ece_width", "brier", "nll")}
-                rows.append(row | spread(measured))
+            rows.append({"model": label, "temperature": np.nan} | _estimates(models, group, study, scaled=False))
+            temperatures = [m.temperature for m in models]
+            if any(temperature.matters for temperature in temperatures):
+                mean = np.mean([temperature.value for temperature in temperatures])
+                rows.append({"model": label, "temperature": mean} | _estimates(models, group, study, scaled=True))
     shown = (
         Column("model", "model"),
         Column("temperature", "temperature", "area"),
-        Ranged("calibration error, %", "ece_mass", "percent"),
-        Ranged("of equal-width bins, %", "ece_width", "percent"),
-        Ranged("confidence − accuracy", "gap", "points"),
-        Ranged("Brier score, 0 to 2", "brier", "area"),
-        Ranged("log-likelihood, nats", "nll", "area"),
+        Column("calibration error, %", "ece_mass", "percent", "interval"),
+        Column("of equal-width bins, %", "ece_width", "percent", "interval"),
+        Column("confidence − accuracy", "gap", "points", "interval"),
+        Column("Brier score, 0 to 2", "brier", "area", "interval"),
+        Column("log-likelihood, nats", "nll", "area", "interval"),
     )
     notes = (
         "Rows without a temperature are the probabilities as they are given; the others' logits are divided by the "
@@ -52,19 +45,19 @@ def calibration_table(groups: Sequence[Group], trial: Trial, name: str, title: s
         "where few validation images, or few wrong answers, cannot tell it, by one at which the answers are no surer "
         "than they allow (said below). "
         "Where that would be 1.000 there is no such row: a bundle's probabilities are calibrated as they are.",
-        f"Expected calibration error of the predicted class in {calibration.BINS} bins of equally many images. It is "
+        f"Expected calibration error of the predicted class in {BINS} bins of equally many images. It is "
         "never below 0, so chance alone lifts it; what resampling adds is taken off its interval. *Log-likelihood* is "
         "the negative one, a mean.",
-        INTERVALS.partition("; exact")[0] + "." + patients_drawn(trial),
+        INTERVALS.partition("; exact")[0] + "." + patients_drawn(study),
     )
-    return Table(name, title, pd.DataFrame(rows), shown, trial.stamp, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, notes)
 
 
-def ranking_table(groups: Sequence[Group], trial: Trial) -> Table:
+def ranking_table(groups: Sequence[Group], study: StudyDesign) -> Table:
     """What each group's temperatures would do to a selection by entropy, judged on the test images."""
     rows = []
     for group in groups:
-        found = [calibration.ranking_change(m.probs_NC, m.temperature.value) for m in group.models]
+        found = [ranking_change(m.probs_NC, m.temperature.value) for m in group.models]
         correlation, overlap = np.array(found).T
         rows.append({"model": group.label, "spearman": correlation.mean(), "overlap": overlap.mean(), "n": len(found)})
     shown = (
@@ -81,12 +74,11 @@ def ranking_table(groups: Sequence[Group], trial: Trial) -> Table:
         "the unlikely classes. Monte-Carlo scores are the entropy of a mean over passes and can change for two too.",
     )
     title = "What a temperature does to the choice of images"
-    return Table("calibration-ranking", title, pd.DataFrame(rows), shown, trial.stamp, notes)
+    return Table("calibration-ranking", title, pd.DataFrame(rows), shown, notes)
 
 
 def rounds_table(
     models: Mapping[tuple[str, int], Sequence[Predicted]],
-    mark: str,
     same_batch: Mapping[tuple[str, int], Sequence[float]] = MappingProxyType({}),
 ) -> Table:
     """Calibration of every arm at every round, (arm, round) -> one model a seed: mean ± standard deviation.
@@ -100,9 +92,9 @@ def rounds_table(
         for m in some:
             for suffix, probs_NC in (
                 ("", m.probs_NC),
-                ("_heated", calibration.apply_temperature(m.probs_NC, m.temperature.value)),
+                ("_scaled", apply_temperature(m.probs_NC, m.temperature.value)),
             ):
-                measured = calibration.calibration(probs_NC, m.labels_N)(np.ones((1, len(m.labels_N))))
+                measured = calibration(probs_NC, m.labels_N)(np.ones((1, len(m.labels_N))))
                 for name in ("ece_mass", "brier", "nll"):
                     found.setdefault(name + suffix, []).append(float(measured[name][0]))
         for name, values in found.items():
@@ -117,20 +109,20 @@ def rounds_table(
     shown = [
         Column("arm", "arm"),
         Column("round", "round", "count"),
-        Column("temperature", "temperature", "area", "temperature_sd"),
+        Column("temperature", "temperature", "area", "sd"),
     ]
     for name, title, kind in scores:
         shown += [
-            Column(title, name, kind, f"{name}_sd"),
-            Column("heated", f"{name}_heated", kind, f"{name}_heated_sd"),
+            Column(title, name, kind, "sd"),
+            Column("scaled", f"{name}_scaled", kind, "sd"),
         ]
     notes = [
-        "On the test images, mean ± standard deviation over seeds. *Heated*: the column before, with the temperature "
+        "On the test images, mean ± standard deviation over seeds. *Scaled*: the column before, with the temperature "
         "from validation.",
     ]
     frame = pd.DataFrame(rows)
     if same_batch:
-        shown.append(Column("same batch, %", "same_batch", "percent", "same_batch_sd"))
+        shown.append(Column("same batch, %", "same_batch", "percent", "sd"))
         notes.append(
             "*Same batch*: how much of what the round's model asked for it would have asked for without the "
             f"temperature too; {MISSING} where the score is made of several networks' probabilities, or of none."
@@ -140,15 +132,11 @@ def rounds_table(
         "Calibration of every arm and round",
         frame,
         (*shown, Column("seeds", "seeds", "count")),
-        mark,
         tuple(notes),
     )
 
 
-def _recentred(e: Estimate) -> Estimate:
-    """The interval of an error that can only grow by chance, without what resampling added."""
-    return replace(e, low=e.low - e.bias, high=e.high - e.bias)
-
-
-def _above_zero(e: Estimate) -> Estimate:
-    return replace(e, low=float(np.maximum(0, e.low)))
+def _estimates(models: Sequence[Predicted], group: Group, study: StudyDesign, scaled: bool) -> dict[str, float]:
+    """Cells of what `calibration` measures, of the probabilities as trained or scaled by each model's temperature."""
+    probs_KNC = [apply_temperature(m.probs_NC, m.temperature.value if scaled else 1.0) for m in models]
+    return columns(calibration_estimates(probs_KNC, group.labels_N, study.clusters_N))

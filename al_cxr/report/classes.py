@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.core.metrics import Metrics, measure
-from al_cxr.report.kit.tables import Column, Table, escape
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
 
 
 def always(test: Metrics, answer: str) -> Metrics:
@@ -58,7 +59,7 @@ def _report(tests: Sequence[Metrics]) -> dict[str, dict[str, object]]:
     return rows
 
 
-def per_class(name: str, title: str, tests: Sequence[Metrics], stamp: str, source: Metrics | None = None) -> Table:
+def per_class(name: str, title: str, tests: Sequence[Metrics], source: Metrics | None = None) -> Table:
     """Precision, recall, F1, support and ROC-AUC of each class, accuracy, macro and weighted average: mean over the
     seeds of `tests` (one test set) with its standard deviation. The last rows need no model: the majority class always
     and, where given, what each `source` mostly holds."""
@@ -73,11 +74,11 @@ def per_class(name: str, title: str, tests: Sequence[Metrics], stamp: str, sourc
             rows.append({"row": f"{what}: {label}", **trivial[label], "seeds": np.nan})
     shown = (
         Column("", "row"),
-        Column("precision, %", "precision", "percent", "precision_sd"),
-        Column("recall, %", "recall", "percent", "recall_sd"),
-        Column("F1, %", "f1", "percent", "f1_sd"),
+        Column("precision, %", "precision", "percent", "sd"),
+        Column("recall, %", "recall", "percent", "sd"),
+        Column("F1, %", "f1", "percent", "sd"),
         Column("support", "support", "count"),
-        Column("ROC-AUC", "roc_auc", "area", "roc_auc_sd"),
+        Column("ROC-AUC", "roc_auc", "area", "sd"),
         Column("seeds", "seeds", "count"),
     )
     notes = (
@@ -85,11 +86,11 @@ def per_class(name: str, title: str, tests: Sequence[Metrics], stamp: str, sourc
         f"ROC-AUC is one class against the rest. *always {escape(answer)}* answers the test set's majority class for "
         "every image: what no model should be below.",
     )
-    return Table(name, title, pd.DataFrame(rows), shown, stamp, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, notes)
 
 
 def class_accuracy(
-    name: str, title: str, models: Mapping[str, Sequence[Metrics]], stamp: str, source: Metrics | None = None
+    name: str, title: str, models: Mapping[str, Sequence[Metrics]], source: Metrics | None = None
 ) -> Table:
     """Share of each class's own images that were right, one row a model, and answers that need no model."""
     first = next(iter(models.values()))[0]
@@ -108,10 +109,10 @@ def class_accuracy(
         rows.append(row)
     shown = (
         Column("model", "model"),
-        *(Column(f"{c}, %", f"class_{c}", "percent", f"class_{c}_sd") for c in classes),
-        Column("mean of classes, %", "balanced", "percent", "balanced_sd"),
-        Column("all images, %", "accuracy", "percent", "accuracy_sd"),
+        *(Column(f"{c}, %", f"class_{c}", "percent", "sd") for c in classes),
+        Column("mean of classes, %", "balanced", "percent", "sd"),
+        Column("all images, %", "accuracy", "percent", "sd"),
         Column("seeds", "seeds", "count"),
     )
     sizes = ", ".join(f"{escape(c.name)} {c.support:,}" for c in first.classes)
-    return Table(name, title, pd.DataFrame(rows), shown, stamp, (f"Images of the test set: {sizes}.",))
+    return Table(name, title, pd.DataFrame(rows), shown, (f"Images of the test set: {sizes}.",))

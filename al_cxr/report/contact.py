@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
 from al_cxr.data.dataset import SPLITS, Dataset, Images
-from al_cxr.report.kit.figures import STYLE, must_be_a_figure, new_figure, plain, save, tail
+from al_cxr.report.kit.figures import STYLE, add_stamp, must_be_a_figure, new_figure, save
+from al_cxr.report.kit.text import plain, tail
 
 Pixels = Callable[[np.ndarray], np.ndarray]
 """Absolute indices (M,) -> uint8 (M, S, S)."""
@@ -84,7 +85,7 @@ def contact_sheet(
     columns = max(map(len, drawn.values()))
     stamp = f"{dataset.stamp} · {split or 'all splits'} · drawn at random, seed {seed}"
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(max(TILE * columns + 0.4, 3.5), (TILE + 0.36) * len(drawn) + 0.4, stamp)
+        figure = new_figure(max(TILE * columns + 0.4, 3.5), (TILE + 0.36) * len(drawn) + 0.4)
         grid = figure.subplots(len(drawn), columns, squeeze=False)
         for row, (c, index_M) in zip(grid, drawn.items(), strict=True):
             for axes in row[len(index_M) :]:
@@ -93,6 +94,7 @@ def contact_sheet(
                 where = " · ".join(filter(None, (str(dataset.split_N[i]), dataset.table["source"].iloc[i])))
                 draw(axes, image, f"{tail(dataset.images.name(int(i)), 22)}\n{plain(where, 24)}")
             row[0].set_ylabel(plain(dataset.classes[c], 18), fontsize=11)
+    add_stamp(figure, stamp)
     return figure
 
 
@@ -107,7 +109,7 @@ def copies_sheet(
     rows = -(-len(shown) // columns)
     stamp = f"{dataset.stamp} · {len(shown)} of {len(groups)} sets of copies, two images of each"
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(max(2 * TILE * columns + 0.2, 3.5), (TILE + 0.5) * rows + 0.3, stamp)
+        figure = new_figure(max(2 * TILE * columns + 0.2, 3.5), (TILE + 0.5) * rows + 0.3)
         grid = figure.subplots(rows, 2 * columns, squeeze=False).reshape(-1, 2)
         for pair in grid[len(shown) :]:
             pair[0].set_axis_off()
@@ -117,6 +119,7 @@ def copies_sheet(
                 says = f"{dataset.split_N[i]} · {plain(dataset.classes[dataset.labels_N[i]], 16)}"
                 draw(axes, image, f"{tail(dataset.images.name(int(i)), 22)}\n{says}")
             pair[0].set_title(plain(what, 24), fontsize=8)
+    add_stamp(figure, stamp)
     return figure
 
 

@@ -24,8 +24,8 @@ from al_cxr.report.kit.figures import (
     YELLOW,
     legend_below,
     new_figure,
-    plain,
 )
+from al_cxr.report.kit.text import plain
 
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.3)), (0, (5, 2, 1, 2)))
 MARKERS = ("o", "s", "^", "D")
@@ -88,9 +88,7 @@ def _label_ends(axes: Axes, height: float, ends: list[tuple[float, str, str]]) -
         )
 
 
-def learning_curve(
-    finished: Finished, frame: pd.DataFrame, long: pd.DataFrame, metric: str, title: str, stamp: str
-) -> Figure:
+def learning_curve(finished: Finished, frame: pd.DataFrame, long: pd.DataFrame, metric: str, title: str) -> Figure:
     """A test metric (`f1` or `accuracy`) against labels: a line an arm through its means, named at its end, and the
     fully labelled baseline as a level with its standard deviation; with six arms or fewer a thin line each seed.
     `frame`, `long`: per_round's and per_seed's."""
@@ -101,7 +99,7 @@ def learning_curve(
         ]
     )
     with mpl.rc_context(STYLE):
-        figure = new_figure(8.6, 4.7 + 0.12 * max(0, len(finished.settings.arms) - 8), stamp)
+        figure = new_figure(8.6, 4.7 + 0.12 * max(0, len(finished.settings.arms) - 8))
         axes = figure.subplots()
         ends = []
         if len(levels):
@@ -131,7 +129,7 @@ def learning_curve(
     return figure
 
 
-def acquired(finished: Finished, title: str, stamp: str) -> Figure:
+def acquired(finished: Finished, title: str) -> Figure:
     """Share of each class among the images labelled in each round (mean over seeds), one panel an arm; the black steps
     are the same shares in the pool they were taken from, so a bar that leaves its steps shows a preference."""
     classes = finished.experiment.data.classes
@@ -143,7 +141,7 @@ def acquired(finished: Finished, title: str, stamp: str) -> Figure:
     across = 2 * columns
     legend_rows = -(-(len(classes) + 1) // across)
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(4.4 * columns + 0.4, 2.6 * rows + 0.9 + 0.24 * legend_rows, stamp, legend_rows)
+        figure = new_figure(4.4 * columns + 0.4, 2.6 * rows + 0.9 + 0.24 * legend_rows, legend_rows)
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for axes in grid.ravel()[len(arms) :]:
             axes.set_axis_off()
@@ -176,6 +174,6 @@ def acquired(finished: Finished, title: str, stamp: str) -> Figure:
             axes.set_xlabel("round (0 = seed set)")
         for axes in grid[:, 0]:
             axes.set_ylabel("of the round's images, %")
-        legend_below(figure, grid[0, 0], across, stamp)
+        legend_below(figure, grid[0, 0], across)
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
     return figure

@@ -11,14 +11,15 @@ import pandas as pd
 from al_cxr.evaluation.intervals import clusters
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.study import PREVALENCES, Trial
+from al_cxr.evaluation.study import PREVALENCES, StudyDesign
 from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.report.classes import per_class
 from al_cxr.report.evaluation_sections import add_sections
 from al_cxr.report.evaluation_tables import BY_LARGEST, performance_table
-from al_cxr.report.kit import figures
-from al_cxr.report.kit.page import LIMITS, Page
-from al_cxr.report.kit.tables import escape, file_name
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.text import escape, file_name
+from al_cxr.report.model_figures import confusion
+from al_cxr.report.origin import LIMITS
 
 
 def write_evaluation(
@@ -48,32 +49,31 @@ def write_evaluation(
     groups: dict[str, list[EvaluatedModel]] = {}
     for one in evaluated:
         groups.setdefault(one.group, []).append(one)
-    mark = f"{data} · {len(labels_N):,} images"
-    page = Page(folder, f"Tested on {escape(data)}")
+    page = Page(folder, f"Tested on {escape(data)}", f"{data} · {len(labels_N):,} images")
     page.add("\n".join(["## Warnings", "", *([f"- {escape(note)}" for note in notes] or ["- None was found."])]))
     lines = [f"- {escape(name)}: {escape(value)}" for name, value in facts.items()]
     page.add("\n".join(["## Where the numbers come from", "", *lines]), LIMITS, "## Results")
     classes = [c.name for c in evaluated[0].metrics.classes]
     patients = None if table is None else clusters(table["patient_id"].tolist())
     number = classes.index(target) if target is not None else None
-    trial = Trial(classes, number, mark, goal or Goal(), prevalences, patients)
+    study = StudyDesign(classes, number, goal or Goal(), prevalences, patients)
     tested = [_group(name, models, labels_N) for name, models in groups.items()]
-    page.table(performance_table(tested, trial, "models", "All models"))
+    page.table(performance_table(tested, study, "models", "All models"))
     if number is None:
         page.add("No class was named as the target, so there are no thresholds, slices and calibration here.")
     else:
         add_sections(
             page,
             tested,
-            trial,
+            study,
             table,
             {tested[0].name, file_name("baseline"), *(file_name(j.group) for j in evaluated if j.shown)},
         )
     for group, models in groups.items():
         page.add(f"## {escape(group)}")
         title = f"Class by class, {BY_LARGEST}"
-        page.table(per_class(f"per-class-{file_name(group)}", title, [m.metrics for m in models], mark))
-        shown = figures.confusion(models[0].metrics, models[0].name, mark)
+        page.table(per_class(f"per-class-{file_name(group)}", title, [m.metrics for m in models]))
+        shown = confusion(models[0].metrics, models[0].name)
         page.figure(shown, f"confusion-{file_name(group)}", f"Confusion matrix {BY_LARGEST}: {models[0].name}")
         for model in models:
             path = Path("predictions") / f"{file_name(model.name)}.csv"

@@ -1,4 +1,4 @@
-"""Figures of trust: reliability diagrams, and slices beside each other with their intervals."""
+"""Figures of tested models: reliability diagrams, and subgroups beside each other with their intervals."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from al_cxr.core.enough import FEW
-from al_cxr.evaluation.calibration import apply_temperature, reliability
+from al_cxr.evaluation.calibration import apply_temperature
+from al_cxr.evaluation.calibration_error import reliability
 from al_cxr.evaluation.predicted import Predicted
-from al_cxr.report.kit.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure, plain
+from al_cxr.report.kit.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure
+from al_cxr.report.kit.text import plain
 
 BINS = 15
 
 
-def reliability_diagram(models: Sequence[Predicted], title: str, stamp: str) -> Figure:
+def reliability_diagram(models: Sequence[Predicted], title: str) -> Figure:
     """Accuracy against confidence of the predicted class in bins of equal width, as given and, where there is
     one, with each model's temperature, all models' predictions together; below, how many predictions a bin holds."""
     variants = (False, True)[: 1 + any(m.temperature.matters for m in models)]
     with mpl.rc_context(STYLE):
-        figure = new_figure(9.0 if len(variants) > 1 else 6.5, 5.2, stamp, 1)
+        figure = new_figure(9.0 if len(variants) > 1 else 6.5, 5.2, 1)
         ratios = {"height_ratios": (3, 1)}
         grid = figure.subplots(2, len(variants), sharex=True, sharey="row", squeeze=False, gridspec_kw=ratios)
         temperature = np.mean([m.temperature.value for m in models])
@@ -54,17 +56,17 @@ def reliability_diagram(models: Sequence[Predicted], title: str, stamp: str) -> 
         grid[1, 0].set_ylim(0, 1.3 * highest)
         grid[0, 0].set_ylabel("accuracy")
         grid[1, 0].set_ylabel("predictions")
-        legend_below(figure, grid[0, 0], 3, stamp)
+        legend_below(figure, grid[0, 0], 3)
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
     return figure
 
 
-def slices_figure(frame: pd.DataFrame, target: str, title: str, stamp: str) -> Figure:
-    """Accuracy, and sensitivity of the target, of every row of a table of slices, with intervals; a line where all
-    images are; in grey what rests on fewer images (for sensitivity: of the target) than a slice needs."""
+def subgroups_figure(frame: pd.DataFrame, target: str, title: str) -> Figure:
+    """Accuracy, and sensitivity of the target, of every row of a table of subgroups, with intervals; a line where all
+    images are; in grey what rests on fewer images (for sensitivity: of the target) than a subgroup needs."""
     rows = np.arange(len(frame))
     with mpl.rc_context(STYLE):
-        figure = new_figure(9.0, 1.5 + 0.32 * len(frame), stamp)
+        figure = new_figure(9.0, 1.5 + 0.32 * len(frame))
         panels = figure.subplots(1, 2, sharey=True)
         names = (
             ("accuracy", f"accuracy {frame['decision'].iloc[0]}, %", "images"),
@@ -81,7 +83,7 @@ def slices_figure(frame: pd.DataFrame, target: str, title: str, stamp: str) -> F
             axes.set_xlim(0, 102)
             axes.set_xlabel(label)
             axes.grid(axis="y", visible=False)
-        labels = [f"{plain(s, 30)}  (n = {n:,})" for s, n in zip(frame["slice"], frame["images"], strict=True)]
+        labels = [f"{plain(s, 30)}  (n = {n:,})" for s, n in zip(frame["subgroup"], frame["images"], strict=True)]
         panels[0].set_yticks(rows, labels)
         panels[0].invert_yaxis()
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)

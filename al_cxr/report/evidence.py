@@ -14,12 +14,13 @@ from al_cxr.comparison.paired import paired
 from al_cxr.core import enough
 from al_cxr.report import evidence_figures as figures
 from al_cxr.report import evidence_tables as tables
-from al_cxr.report.kit.estimates import beside, between, labels, labels_between, p_value, times
+from al_cxr.report.evidence_tables import beside
 from al_cxr.report.kit.figures import Figure
+from al_cxr.report.kit.numbers import MISSING, bounds, interval, number, up_to
 from al_cxr.report.kit.page import Page
-from al_cxr.report.kit.tables import MISSING, escape, number
+from al_cxr.report.kit.text import escape
 
-Drawing = Callable[[Finished, str, str], Figure | None]
+Drawing = Callable[[Finished, str], Figure | None]
 
 
 def headline(finished: Finished) -> list[str]:
@@ -41,19 +42,19 @@ def headline(finished: Finished) -> list[str]:
         if len(rows := areas[areas["verdict"] == word]):
             said.append(
                 f"{word.capitalize()} than random ({measure}; points, intervals over seeds and test images; p over "
-                f"seeds, Holm-corrected, at most {p_value(rows['p_holm'].max())}): {_arms(rows)}."
+                f"seeds, Holm-corrected, at most {number(rows['p_holm'].max(), 'p')}): {_arms(rows)}."
             )
     if not said:
         best = areas.iloc[0].to_dict()
         said.append(
             f"No arm is shown to differ from random ({measure}; p over seeds, Holm-corrected, below "
             f"{comparisons.ALPHA:g}, and an interval over seeds and test images without 0); the highest is "
-            f"{_said(best)} points, p {p_value(best['p_holm'])}."
+            f"{_said(best)} points, p {number(best['p_holm'], 'p')}."
         )
     if len(rows := areas[areas["verdict"] == "seeds"]):
         said.append(
             f"Different from random over seeds on this one test set, which other test images may undo, as their "
-            f"intervals hold 0 (p at most {p_value(rows['p_holm'].max())}): {_arms(rows)}."
+            f"intervals hold 0 (p at most {number(rows['p_holm'].max(), 'p')}): {_arms(rows)}."
         )
     said.append(f"{supports(pairs, int(areas['family'].iloc[0]), comparisons.ALPHA)}.")
     return [*said, *_savings(finished, str(areas.iloc[0]["arm"])), beside(finished)]
@@ -74,7 +75,7 @@ def _arms(rows: pd.DataFrame) -> str:
 
 
 def _said(row: dict) -> str:
-    return f"{row['arm']} {between(row, 'difference', 'points')}"
+    return f"{row['arm']} {interval(row, 'difference', 'points')}"
 
 
 def _savings(finished: Finished, best: str) -> list[str]:
@@ -88,13 +89,13 @@ def _savings(finished: Finished, best: str) -> list[str]:
                 f'"always {finished.target}" ({number(row["floor"], "percent")} %): no labels are counted for it.'
             )
             continue
-        with_all = times(row, "fewer_all")
+        with_all = bounds(row, "fewer_all", "times")
         count = f"{comparisons.validation_labels(finished):,}"
         also = f"; {with_all} times with the {count} validation labels on both sides" * (with_all != MISSING)
         said.append(
             f"For random's last F1 ({number(row['level'], 'percent')} %) {best} needs "
-            f"{labels_between(row, 'arm_labels')} labels and random {labels(row['random_labels'], row['budget'])}, "
-            f"{times(row, 'fewer')} times as many{also}."
+            f"{interval(row, 'arm_labels', 'labels', 'budget')} labels and random "
+            f"{up_to(row, 'random_labels', 'labels', 'budget')}, {bounds(row, 'fewer', 'times')} times as many{also}."
         )
     full = frame[frame["of"] == "fully labelled"]
     return [*said, _to_baseline(finished, full)] if len(full) else said
@@ -112,7 +113,9 @@ def _to_baseline(finished: Finished, rows: pd.DataFrame) -> str:
     there = rows[np.isfinite(rows["arm_labels"])].sort_values("arm_labels", kind="stable")
     if there.empty:
         return f"No arm reaches the fully labelled model ({level}) within {row['budget']:,.0f} labels."
-    arms = "; ".join(f"{r['arm']} with {labels_between(r, 'arm_labels')}" for r in there.to_dict("records"))
+    arms = "; ".join(
+        f"{r['arm']} with {interval(r, 'arm_labels', 'labels', 'budget')}" for r in there.to_dict("records")
+    )
     others = f" {len(rows) - len(there)} of {len(rows)} arms do not." * (len(there) < len(rows))
     return f"The fully labelled model ({level}) is reached within {row['budget']:,.0f} labels by {arms}.{others}"
 
@@ -149,48 +152,45 @@ def support(finished: Finished) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def add_evidence(page: Page, finished: Finished, mark: str) -> None:
-    """Sections of a page about what was found: differences, labels saved, loss or strategy, what was acquired, cost.
-
-    `mark` is the stamp of tables and figures.
-    """
+def add_evidence(page: Page, finished: Finished) -> None:
+    """Sections of a page about what was found: differences, labels saved, loss or strategy, what was acquired, cost."""
     target = finished.target[0].upper() + finished.target[1:]
     page.add("## What the seeds can support", support(finished))
     page.add("## Against random")
-    page.table(tables.area_table(finished, mark))
+    page.table(tables.area_table(finished))
     for draw, name, caption in (
         (figures.area_differences, "against-random", f"{target} F1 along the budget curve, against random"),
         (figures.interval_curves, "curve-intervals", f"{target} F1 against labels, with intervals"),
         (figures.round_differences, "differences", f"{target} F1 against random in each round"),
     ):
-        _figure(page, draw, name, caption, finished, mark)
+        _figure(page, draw, name, caption, finished)
     if len(comparisons.by_round(finished, "random")):
-        page.table(tables.round_table(finished, "random", mark), inline=False)
+        page.table(tables.round_table(finished, "random"), inline=False)
     arm = _main(finished)
     caption = f"Confusion over rounds: {arm}, mean over seeds"
-    page.figure(figures.confusion_rounds(finished, arm, caption, mark), "confusion-rounds", caption)
+    page.figure(figures.confusion_rounds(finished, arm, caption), "confusion-rounds", caption)
     if finished.baselines:
         page.add("## Against the fully labelled baseline")
-        page.table(tables.last_round_table(finished, mark))
-        page.table(tables.round_table(finished, "baseline", mark), inline=False)
+        page.table(tables.last_round_table(finished))
+        page.table(tables.round_table(finished, "baseline"), inline=False)
     page.add("## Label savings")
-    savings, to_baseline = tables.savings_tables(finished, mark)
+    savings, to_baseline = tables.savings_tables(finished)
     if len(savings.frame):
         page.table(savings)
-        _figure(page, figures.label_savings, "label-savings", "Labels for the last F1 of random", finished, mark)
+        _figure(page, figures.label_savings, "label-savings", "Labels for the last F1 of random", finished)
     if len(to_baseline.frame):
         page.table(to_baseline, notes=savings.frame.empty)
-    if (effects := tables.effects_table(finished, mark)) is not None:
+    if (effects := tables.effects_table(finished)) is not None:
         page.add("## Loss or strategy?")
         page.table(effects)
     page.add("## What was acquired")
-    if (both := tables.acquired_tables(finished, mark)) is not None:
+    if (both := tables.acquired_tables(finished)) is not None:
         page.table(both[0])
         page.table(both[1], inline=False, notes=False)
     else:
         page.add("Sources, patients and copies are not known: the run has no images.csv.")
     page.add("## Cost")
-    for i, table in enumerate(tables.cost_tables(finished, mark)):
+    for i, table in enumerate(tables.cost_tables(finished)):
         page.table(table, inline=i == 0)
 
 
@@ -200,8 +200,8 @@ def _main(finished: Finished) -> str:
     return next((arm for arm in there if finished.settings.arms[arm].strategy != "random"), there[0])
 
 
-def _figure(page: Page, draw: Drawing, name: str, caption: str, finished: Finished, mark: str) -> None:
+def _figure(page: Page, draw: Drawing, name: str, caption: str, finished: Finished) -> None:
     """Drawn where there is something to draw."""
-    figure = draw(finished, caption, mark)
+    figure = draw(finished, caption)
     if figure is not None:
         page.figure(figure, name, caption)

@@ -13,19 +13,20 @@ from matplotlib.ticker import MaxNLocator
 
 from al_cxr.comparison import comparisons
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.kit.estimates import labels
-from al_cxr.report.kit.figures import BLUE, BLUES, GREY, INK, RED, STYLE, new_figure, plain
+from al_cxr.report.kit.figures import BLUE, BLUES, GREY, INK, RED, STYLE, new_figure
+from al_cxr.report.kit.numbers import up_to
+from al_cxr.report.kit.text import plain
 
 PANEL = (3.05, 2.35)
 """Width and height of a small panel, inches."""
 
 
-def _panels(names: Sequence[str], stamp: str, title: str, key: str) -> tuple[Figure, list[Axes], int]:
+def _panels(names: Sequence[str], title: str, key: str) -> tuple[Figure, list[Axes], int]:
     """Small multiples with shared axes, at most four a row; `key` says below the title what is drawn in each. Returns
     the figure, its panels and how many stand in a row."""
     columns = 2 if len(names) == 4 else min(4 if len(names) > 6 else 3, len(names))
     rows = -(-len(names) // columns)
-    figure = new_figure(max(7.0, PANEL[0] * columns), PANEL[1] * rows + 1.1, stamp)
+    figure = new_figure(max(7.0, PANEL[0] * columns), PANEL[1] * rows + 1.1)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes in grid.ravel()[len(names) :]:
         axes.set_axis_off()
@@ -43,10 +44,10 @@ def _panels(names: Sequence[str], stamp: str, title: str, key: str) -> tuple[Fig
 
 def _active(finished: Finished) -> list[str]:
     """Arms that have a random arm to be compared with."""
-    return [arm for arm in finished.settings.arms if finished.twin(arm) not in (None, arm)]
+    return [arm for arm in finished.settings.arms if finished.random_counterpart(arm) is not None]
 
 
-def interval_curves(finished: Finished, title: str, stamp: str) -> Figure | None:
+def interval_curves(finished: Finished, title: str) -> Figure | None:
     """F1 against labels of each arm beside random with the same loss, each with its interval, and the fully labelled
     level: a panel an arm. None without an arm to compare."""
     frame, arms = comparisons.curves(finished), _active(finished)
@@ -55,9 +56,9 @@ def interval_curves(finished: Finished, title: str, stamp: str) -> Figure | None
     level = frame[frame["arm"] == ""]
     key = "blue: the arm · grey, dashed: random with the same loss · dotted: all labels · bands: 95 %"
     with mpl.rc_context(STYLE):
-        figure, panels, columns = _panels(arms, stamp, title, key)
+        figure, panels, columns = _panels(arms, title, key)
         for axes, arm in zip(panels, arms, strict=True):
-            for name, colour, dash in ((finished.twin(arm), GREY, (0, (4, 2))), (arm, BLUE, "-")):
+            for name, colour, dash in ((finished.random_counterpart(arm), GREY, (0, (4, 2))), (arm, BLUE, "-")):
                 curve = frame[frame["arm"] == name]
                 axes.fill_between(
                     curve["labels"], 100 * curve["f1_low"], 100 * curve["f1_high"], color=colour, alpha=0.16, lw=0
@@ -70,15 +71,13 @@ def interval_curves(finished: Finished, title: str, stamp: str) -> Figure | None
     return figure
 
 
-def round_differences(finished: Finished, title: str, stamp: str) -> Figure | None:
+def round_differences(finished: Finished, title: str) -> Figure | None:
     """Difference to random at every round, in points, with its interval and each seed: a panel an arm."""
     frame, arms = comparisons.by_round(finished, "random"), _active(finished)
     if not arms or frame["p"].isna().all():
         return None
     with mpl.rc_context(STYLE):
-        figure, panels, columns = _panels(
-            arms, stamp, title, "above 0: better than random · ◆ mean, bar 95 % · ● a seed"
-        )
+        figure, panels, columns = _panels(arms, title, "above 0: better than random · ◆ mean, bar 95 % · ● a seed")
         aside = 0.022 * float(np.ptp(frame["labels"]) or frame["labels"].iloc[0])
         for axes, arm in zip(panels, arms, strict=True):
             rows = frame[(frame["arm"] == arm) & frame["p"].notna()]
@@ -114,13 +113,13 @@ def _forest(axes: Axes, rows: pd.DataFrame, name: str, factor: float, words: Seq
     axes.grid(axis="y", visible=False)
 
 
-def area_differences(finished: Finished, title: str, stamp: str) -> Figure | None:
+def area_differences(finished: Finished, title: str) -> Figure | None:
     """Difference to random along the budget curve with interval and corrected p: a row an arm."""
     frame = comparisons.areas(finished).dropna(subset="difference")
     if frame.empty:
         return None
     with mpl.rc_context(STYLE):
-        figure = new_figure(8.2, 1.5 + 0.36 * len(frame), stamp)
+        figure = new_figure(8.2, 1.5 + 0.36 * len(frame))
         axes = figure.subplots()
         axes.axvline(0, color=INK, lw=1.1)
         words = [f"p {r['p']:.3g}, Holm {r['p_holm']:.3g}" for _, r in frame.iterrows()]
@@ -130,7 +129,7 @@ def area_differences(finished: Finished, title: str, stamp: str) -> Figure | Non
     return figure
 
 
-def label_savings(finished: Finished, title: str, stamp: str) -> Figure | None:
+def label_savings(finished: Finished, title: str) -> Figure | None:
     """Labels at which each arm has random's last F1, with interval, beside those that random needs: a row an arm."""
     frame = comparisons.label_savings(finished)
     frame = frame[frame["of"].str.startswith("random")].groupby("arm", sort=False).tail(1).dropna(subset="arm_labels")
@@ -142,11 +141,11 @@ def label_savings(finished: Finished, title: str, stamp: str) -> Figure | None:
         **{c: frame[c].clip(upper=beyond) for c in ("arm_labels", "arm_labels_low", "arm_labels_high")}
     )
     with mpl.rc_context(STYLE):
-        figure = new_figure(8.2, 1.7 + 0.36 * len(frame), stamp)
+        figure = new_figure(8.2, 1.7 + 0.36 * len(frame))
         axes = figure.subplots()
         axes.axvspan(budget, beyond + 0.02 * (budget - start), color=GREY, alpha=0.15, lw=0)
         axes.axvline(budget, color=GREY, lw=1.1)
-        words = [f"{labels(row['arm_labels'], budget)} labels" for _, row in frame.iterrows()]
+        words = [f"{up_to(row, 'arm_labels', 'labels', 'budget')} labels" for row in frame.to_dict("records")]
         _forest(axes, shown, "arm_labels", 1, words)
         axes.plot(frame["random_labels"], np.arange(len(frame)), ls="", marker="|", ms=15, mew=2.4, color=RED)
         axes.set_xlim(start - 0.02 * (budget - start), beyond + 0.02 * (budget - start))
@@ -156,7 +155,7 @@ def label_savings(finished: Finished, title: str, stamp: str) -> Figure | None:
     return figure
 
 
-def confusion_rounds(finished: Finished, arm: str, title: str, stamp: str) -> Figure:
+def confusion_rounds(finished: Finished, arm: str, title: str) -> Figure:
     """Confusion matrices of one arm, a panel a round: % of the true class, mean over seeds."""
     classes = [plain(name, 12) for name in finished.experiment.data.classes]
     seeds = [seed for (name, seed) in finished.rounds if name == arm]
@@ -165,7 +164,7 @@ def confusion_rounds(finished: Finished, arm: str, title: str, stamp: str) -> Fi
     rows = -(-count // columns)
     side = float(np.clip(0.62 * len(classes), 1.7, 4.5))
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(max(6.0, (side + 0.5) * columns + 1.2), (side + 0.6) * rows + 1.2, stamp)
+        figure = new_figure(max(6.0, (side + 0.5) * columns + 1.2), (side + 0.6) * rows + 1.2)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes in grid.ravel()[count:]:
             axes.set_axis_off()

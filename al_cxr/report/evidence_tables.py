@@ -13,14 +13,15 @@ from al_cxr.comparison.compare import per_seed
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import paired
-from al_cxr.report.kit.estimates import beside, between, labels_between, p_value, times
-from al_cxr.report.kit.tables import MISSING, Column, Table, escape
+from al_cxr.report.kit.numbers import MISSING
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
 from al_cxr.report.trivial import trivial
 
 TESTED = (
-    Column("difference, points", "difference_of"),
-    Column("p", "p_of"),
-    Column("p (Holm)", "p_holm_of"),
+    Column("difference, points", "difference", "points", "interval"),
+    Column("p", "p", "p"),
+    Column("p (Holm)", "p_holm", "p"),
     Column("pairs", "pairs", "count"),
 )
 
@@ -40,26 +41,32 @@ def _tested(finished: Finished, frame: pd.DataFrame, f1: str) -> pd.DataFrame:
     """A frame of `comparisons` in words; below it the answers that need no model, which have one F1 everywhere."""
     answers = [row | {f1: row["f1"], "pairs": np.nan} for row in trivial(finished)]
     full = pd.DataFrame([*frame.to_dict("records"), *answers])
-    rows = full.to_dict("records")
-    return full.assign(
-        f1_of=[between(row, f1, "percent") for row in rows],
-        difference_of=[between(row, "difference", "points") for row in rows],
-        p_of=[p_value(row["p"]) for row in rows],
-        p_holm_of=[p_value(row["p_holm"]) for row in rows],
-        verdict_of=[MISSING if np.isnan(row["p"]) else WORDS[row["verdict"]] for row in rows],
-    )
+    words = [None if np.isnan(row["p"]) else WORDS[row["verdict"]] for row in full.to_dict("records")]
+    return full.assign(verdict_of=words)
+
+
+def beside(finished: Finished) -> str:
+    """What the validation labels were used for: part of the price, or not."""
+    count, uses = f"{comparisons.validation_labels(finished):,}", validation_uses(finished.settings)
+    if not uses:
+        return (
+            "No validation label was used within this run to train or to choose: the "
+            f"{count} validation images only judge."
+        )
+    listed = "; ".join(uses)
+    return f"The {count} validation labels are part of the price of every arm: they decided {listed}."
 
 
 def _family(frame: pd.DataFrame) -> int:
     return int(frame["family"].iloc[0]) if len(frame) else 0
 
 
-def area_table(finished: Finished, stamp: str) -> Table:
+def area_table(finished: Finished) -> Table:
     """F1 along the budget curve of each arm, and its difference to the random arm with the same loss."""
     frame = comparisons.areas(finished)
     shown = (
         Column("arm", "arm"),
-        Column(f"{finished.target} F1 along the curve, %", "f1_of"),
+        Column(f"{finished.target} F1 along the curve, %", "area", "percent", "interval"),
         *TESTED,
         Column("than random", "verdict_of"),
     )
@@ -72,19 +79,18 @@ def area_table(finished: Finished, stamp: str) -> Table:
         "interval holds 0.",
     )
     title = "Along the budget curve, against random"
-    return Table("against-random", title, _tested(finished, frame, "area"), shown, stamp, notes)
+    return Table("against-random", title, _tested(finished, frame, "area"), shown, notes)
 
 
-def round_table(finished: Finished, against: str, stamp: str) -> Table:
+def round_table(finished: Finished, against: str) -> Table:
     """F1 of each arm at each round against "random" (same loss) or the fully labelled "baseline"."""
     frame = comparisons.by_round(finished, against)
     full = _tested(finished, frame, "f1")
-    full["round_of"] = [f"{r:.0f}" if r == r else "—" for r in full["round"]] if "round" in full else "—"
     shown = (
         Column("arm", "arm"),
-        Column("round", "round_of"),
+        Column("round", "round", "count"),
         *((Column("labels", "labels", "count"),) if "labels" in full else ()),
-        Column(f"{finished.target} F1, %", "f1_of"),
+        Column(f"{finished.target} F1, %", "f1", "percent", "interval"),
         *TESTED,
     )
     other = "the random arm with the same loss at the same round" if against == "random" else "the fully labelled model"
@@ -94,12 +100,12 @@ def round_table(finished: Finished, against: str, stamp: str) -> Table:
         "count once.",
     )
     title = f"Every round against {'random' if against == 'random' else 'the fully labelled baseline'}"
-    return Table(f"rounds-against-{against}", title, full, shown, stamp, notes)
+    return Table(f"rounds-against-{against}", title, full, shown, notes)
 
 
-def last_round_table(finished: Finished, stamp: str) -> Table:
+def last_round_table(finished: Finished) -> Table:
     """The last rows of each arm in the table of every round against the fully labelled baseline."""
-    table = round_table(finished, "baseline", stamp)
+    table = round_table(finished, "baseline")
     known = table.frame["round"].notna() & table.frame["difference"].notna()
     last = table.frame[known].groupby("arm", sort=False).tail(1)
     frame = pd.concat([last, table.frame[table.frame["round"].isna()]], ignore_index=True)
@@ -107,7 +113,7 @@ def last_round_table(finished: Finished, stamp: str) -> Table:
     return replace(table, name="against-baseline", title=title, frame=frame)
 
 
-def effects_table(finished: Finished, stamp: str) -> Table | None:
+def effects_table(finished: Finished) -> Table | None:
     """What the loss, the strategy and their interaction change; None without the four arms of a 2 x 2."""
     frame = comparisons.effects(finished)
     if frame.dropna(subset="p").empty:
@@ -126,23 +132,17 @@ def effects_table(finished: Finished, stamp: str) -> Table | None:
         f"losses. *interaction*: what the strategy brings more than it does with {reference}. {_intervals(finished)}",
         f"{OVER_SEEDS} Family of Holm's correction: the {_family(frame)} rows.",
     )
-    return Table("effects", "Effects of loss and strategy", full, shown, stamp, notes)
+    return Table("effects", "Effects of loss and strategy", full, shown, notes)
 
 
-def savings_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
+def savings_tables(finished: Finished) -> tuple[Table, Table]:
     """(labels that each arm and random need for the same F1, at every level; labels to reach the fully labelled)."""
     frame = comparisons.label_savings(finished)
     counted = bool(validation_uses(finished.settings))
     val = comparisons.validation_labels(finished) if counted else 0
-    rows = frame.to_dict("records")
-    frame = frame.assign(
-        arm_of=[labels_between(row, "arm_labels") for row in rows],
-        random_of=[labels_between(row, "random_labels") if row["twin"] else MISSING for row in rows],
-        times_of=[times(row, "fewer") if row["twin"] else MISSING for row in rows],
-        times_all_of=[times(row, "fewer_all") if row["twin"] else MISSING for row in rows],
-        share_of=[_share(row, 0, finished.train_size) for row in rows],
-        share_all_of=[_share(row, val, finished.train_size) for row in rows],
-    )
+    frame = frame.assign(**_shares(frame, "share", 0, finished.train_size))
+    if counted:
+        frame = frame.assign(**_shares(frame, "share_all", val, finished.train_size))
     notes = (
         "Fewest labels at which the mean F1 over seeds, made rising by isotonic regression and interpolated between "
         "rounds, reaches the level. `> N`: not reached with the N labels of the budget; nothing is extrapolated. "
@@ -154,32 +154,31 @@ def savings_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
         escape(beside(finished)),
     )
     level = Column(f"{finished.target} F1, %", "level", "percent")
-    ratio = [Column("labels of random", "random_of"), Column("times fewer", "times_of")]
-    ratio += [Column(f"with {val:,} validation labels", "times_all_of")] * counted
-    by_level = (Column("arm", "arm"), Column("F1 of", "of"), level, Column("labels of the arm", "arm_of"), *ratio)
-    saved = frame[(frame["twin"] != "") & (frame["of"] != "fully labelled")].reset_index(drop=True)
-    first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, stamp, notes)
-    share = [Column("of the training set, %", "share_of")]
-    share += [Column(f"with {val:,} validation labels, %", "share_all_of")] * counted
-    to_baseline = (Column("arm", "arm"), level, Column("labels", "arm_of"), *share, *ratio[:2])
+    ratio = [Column("labels of random", "random_labels", "labels", "interval", "budget")]
+    ratio += [Column("times fewer", "fewer", "times", "bounds")]
+    if counted:
+        ratio.append(Column(f"with {val:,} validation labels", "fewer_all", "times", "bounds"))
+    own = Column("labels of the arm", "arm_labels", "labels", "interval", "budget")
+    by_level = (Column("arm", "arm"), Column("F1 of", "of"), level, own, *ratio)
+    saved = frame[(frame["random_counterpart"] != "") & (frame["of"] != "fully labelled")].reset_index(drop=True)
+    first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, notes)
+    share = [Column("of the training set, %", "share", "percent", "interval", "share_budget")]
+    if counted:
+        title = f"with {val:,} validation labels, %"
+        share.append(Column(title, "share_all", "percent", "interval", "share_all_budget"))
+    to_baseline = (Column("arm", "arm"), level, replace(own, title="labels"), *share, *ratio[:2])
     full = frame[frame["of"] == "fully labelled"].reset_index(drop=True).assign(validation_labels=val)
     title = f"Labels to reach the fully labelled {escape(finished.settings.baseline.loss)} baseline"
-    return first, Table("labels-to-baseline", title, full, to_baseline, stamp, notes)
+    return first, Table("labels-to-baseline", title, full, to_baseline, notes)
 
 
-def _share(row: dict, beside: int, size: int) -> str:
-    """Labels, and so many beside them, as a share of the training set with as many beside; with the same bounds."""
-    keys = ("arm_labels", "arm_labels_low", "arm_labels_high", "budget")
-    percent = {key: 100 * (row[key] + beside) / (size + beside) for key in keys}
-    if np.isnan(percent["arm_labels"]):
-        return MISSING
-    value, low, high = (
-        f"> {percent['budget']:.1f}" if np.isinf(percent[key]) else f"{percent[key]:.1f}" for key in list(percent)[:3]
-    )
-    return f"{value} ({low} to {high})"
+def _shares(frame: pd.DataFrame, name: str, beside: int, size: int) -> dict[str, pd.Series]:
+    """Labels, and so many beside them, as shares of the training set with as many beside; with the same bounds."""
+    columns = {"": "arm_labels", "_low": "arm_labels_low", "_high": "arm_labels_high", "_budget": "budget"}
+    return {name + end: (frame[labels] + beside) / (size + beside) for end, labels in columns.items()}
 
 
-def acquired_tables(finished: Finished, stamp: str) -> tuple[Table, Table] | None:
+def acquired_tables(finished: Finished) -> tuple[Table, Table] | None:
     """(of all queries of an arm together, of each round): means over seeds; None without images.csv."""
     frame = acquired(finished)
     if frame.empty:
@@ -210,12 +209,12 @@ def acquired_tables(finished: Finished, stamp: str) -> tuple[Table, Table] | Non
         table[["patients", "new_patients"]] = table[["patients", "new_patients"]].round(1)
     arm, number = Column("arm", "arm"), Column("round", "round", "count")
     return (
-        Table("acquired", "What was acquired, all queries together", totals, (arm, *shown), stamp, notes),
-        Table("acquired-by-round", "What was acquired in each round", rounds, (arm, number, *shown), stamp, notes),
+        Table("acquired", "What was acquired, all queries together", totals, (arm, *shown), notes),
+        Table("acquired-by-round", "What was acquired in each round", rounds, (arm, number, *shown), notes),
     )
 
 
-def cost_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
+def cost_tables(finished: Finished) -> tuple[Table, Table]:
     """(seconds of an arm, of each round): training of the round's model, and of the other members of an ensemble that
     chose its images, and scoring of the pool before it."""
     frame = per_seed(finished, finished.target)
@@ -241,6 +240,6 @@ def cost_tables(finished: Finished, stamp: str) -> tuple[Table, Table]:
     )
     arm, number, count = Column("arm", "arm"), Column("round", "round", "count"), Column("labels", "labels", "count")
     return (
-        Table("cost", "Cost of an arm, one seed", totals, (arm, *shown), stamp, notes),
-        Table("cost-by-round", "Cost of each round", rounds, (arm, number, count, *shown), stamp, notes),
+        Table("cost", "Cost of an arm, one seed", totals, (arm, *shown), notes),
+        Table("cost-by-round", "Cost of each round", rounds, (arm, number, count, *shown), notes),
     )

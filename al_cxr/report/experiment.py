@@ -14,12 +14,13 @@ from al_cxr.core.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
-from al_cxr.report.evaluation_sections import add_trust
+from al_cxr.report.evaluation_sections import add_run_evaluation
 from al_cxr.report.evidence import add_evidence, few, headline
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
-from al_cxr.report.kit.page import LIMITS, Page, add_provenance, machine, warnings
-from al_cxr.report.kit.tables import escape, file_name, stamp
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.text import escape, file_name
+from al_cxr.report.origin import LIMITS, add_provenance, machine, stamp_of, warnings
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.training import training_table, training_warnings
 from al_cxr.report.trivial import by_source
@@ -44,9 +45,15 @@ def write_report(
     """
     finished = load(run_dir)
     record, seeds = finished.experiment, finished.settings.seeds
-    mark = stamp(record.data, seeds, bool(finished.gaps))
-    radiographs = gallery_of(finished, results_dir, pixels, labels_N, names, gallery, explain)
-    page = Page(results_dir, f"{escape(record.title)}: active learning on {escape(record.data.name)}")
+    radiographs = None
+    if pixels is not None and labels_N is not None:
+        radiographs = Radiographs(labels_N, pixels, names or (lambda index: [f"image {i}" for i in index]), explain)
+    page = Page(
+        results_dir,
+        f"{escape(record.title)}: active learning on {escape(record.data.name)}",
+        stamp_of(record.data, seeds, bool(finished.gaps)),
+        None if record.data.synthetic else gallery or run_dir,
+    )
     more = [*training_warnings(finished), *few(finished), *head_scope(finished), *stops(finished)]
     page.add(warnings(record.data, record.commit, len(seeds), finished.gaps, more))
     queried = any(len(rounds) > 1 for rounds in finished.rounds.values())  # before the first query nothing differs
@@ -57,44 +64,44 @@ def write_report(
     page.add(LIMITS)
 
     frame, long = per_round(finished, finished.target), per_seed(finished, finished.target)
-    tables = experiment_tables(finished, mark)
+    tables = experiment_tables(finished)
     page.add("## Results")
     page.table(tables["summary"][0])
     for metric, title in (("f1", f"{finished.target} F1"), ("accuracy", "Accuracy")):
         caption = f"{title[0].upper()}{title[1:]} against labels"
-        drawn = curves.learning_curve(finished, frame, long, metric, caption, mark)
+        drawn = curves.learning_curve(finished, frame, long, metric, caption)
         page.figure(drawn, f"curve-{metric}", caption)
     for table in tables["two_by_two"]:
         page.table(table)
     if queried:
-        add_evidence(page, finished, mark)
+        add_evidence(page, finished)
 
     main = main_arm(finished)
     page.add("## Rounds")
     page.table(tables["gain"][0])
     for i, table in enumerate(tables["rounds"]):
         page.table(table, inline=table.name == f"rounds-{file_name(main)}", notes=i == 0)
-    page.table(training_table(finished, mark), inline=False)
+    page.table(training_table(finished), inline=False)
     page.table(tables["each_seed"][0], inline=False)
-    page.figure(curves.acquired(finished, "Classes acquired in each round", mark), "acquired", "Classes acquired")
+    page.figure(curves.acquired(finished, "Classes acquired in each round"), "acquired", "Classes acquired")
     add_acquired(page, finished, main, radiographs)
 
     models = last_models(finished)
     page.add("## Class by class, at the last round")
     accuracies = {m.label: m.tests for m in models.values()}
     source = by_source(finished)
-    page.table(class_accuracy("class-accuracy", "Accuracy of each class", accuracies, mark, source))
+    page.table(class_accuracy("class-accuracy", "Accuracy of each class", accuracies, source))
     for i, (name, model) in enumerate(models.items()):
-        table = per_class(f"per-class-{file_name(name)}", escape(model.label), model.tests, mark, source)
+        table = per_class(f"per-class-{file_name(name)}", escape(model.label), model.tests, source)
         page.table(table, inline=name in (BASELINE, main), notes=i == 0)
 
-    add_trust(page, finished, mark)
+    add_run_evaluation(page, finished)
 
     page.add("## Models", "One model each, of one seed.")
     for name, model in models.items():
         shown = name in (BASELINE, main)
-        label, one = f"{model.label}, seed {model.seed}", stamp(record.data, [model.seed])
-        add_fit(page, finished, model.fit, name, label, one, radiographs if shown else None, shown)
+        label = f"{model.label}, seed {model.seed}"
+        add_fit(page, finished, model.fit, name, label, model.seed, radiographs if shown else None, shown)
     return page.write()
 
 
@@ -176,19 +183,3 @@ def main_arm(finished: Finished) -> str:
     """The arm the page shows in full: the first that is not random; the others are linked."""
     arms = finished.settings.arms
     return next((name for name, arm in arms.items() if arm.strategy != "random"), next(iter(arms)))
-
-
-def gallery_of(
-    finished: Finished,
-    results_dir: Path,
-    pixels: Callable[[np.ndarray], np.ndarray] | None,
-    labels_N: np.ndarray | None,
-    names: Callable[[np.ndarray], list[str]] | None,
-    gallery: Path | None,
-    explain: Explain | None = None,
-) -> Radiographs | None:
-    """Where and from what sample predictions are drawn; None where pixels or labels are not given."""
-    if pixels is None or labels_N is None:
-        return None
-    folder = results_dir if finished.experiment.data.synthetic else gallery or finished.folder
-    return Radiographs(labels_N, pixels, names or (lambda index: [f"image {i}" for i in index]), folder, explain)

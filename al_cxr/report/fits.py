@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.core.errors import UserError
 from al_cxr.core.predictions import read_predictions
-from al_cxr.report.gallery import ACROSS, Explain, Tile, sheet
-from al_cxr.report.kit import figures
+from al_cxr.report.gallery import ACROSS, Explain, Tile, sheet, used
 from al_cxr.report.kit.page import Page
-from al_cxr.report.kit.tables import file_name
+from al_cxr.report.kit.text import file_name, plain, tail
+from al_cxr.report.model_figures import confusion, history
+from al_cxr.report.origin import stamp_of
 
 
 @dataclass(frozen=True)
 class Radiographs:
-    """What sample predictions need: labels by absolute index, pixels and names of some absolute indices.
-
-    `folder` is where images may be shown: the results where nobody was imaged, else the run's own folder.
-    """
+    """What sample predictions need: labels by absolute index, pixels and names of some absolute indices."""
 
     labels_N: np.ndarray
     pixels: Callable[[np.ndarray], np.ndarray]
     """int64 (n,) -> uint8 (n, S, S)"""
     names: Callable[[np.ndarray], list[str]]
-    folder: Path
     explain: Explain | None = None
     """Where the model of a fit looked; None where maps are not asked for."""
 
@@ -53,26 +49,26 @@ def add_fit(
     key: str,
     name: str,
     label: str,
-    stamp: str,
+    seed: int,
     radiographs: Radiographs | None = None,
     inline: bool = True,
-    private: Path | None = None,
 ) -> None:
     """History and confusion of a model on the page, and where `radiographs` are given predictions, right and wrong.
 
-    Files are named after `name`, titles say `label`. `private` is where an earlier figure of patients may lie: the
-    run's own folder unless given.
+    Files are named after `name`, titles say `label`.
     """
-    fit = finished.fit(key)
-    name = file_name(name)
+    fit, name = finished.fit(key), file_name(name)
+    stamp = stamp_of(finished.experiment.data, [seed])
     predictions = predictions_of(finished, key, radiographs.labels_N) if radiographs else None
     title = f"{label}, {fit.n_labelled:,} labels"
-    history = figures.history(fit.history, fit.best_epoch, f"Training history: {title}", stamp)
-    page.figure(history, f"history-{name}", f"Training history: {title}", inline)
-    page.figure(figures.confusion(fit.test, label, stamp), f"confusion-{name}", f"Confusion matrix: {title}", inline)
+    for kind, caption, figure in (
+        ("history", "Training history", history(fit.history, fit.best_epoch, f"Training history: {title}")),
+        ("confusion", "Confusion matrix", confusion(fit.test, label)),
+    ):
+        page.figure(figure, f"{kind}-{name}", f"{caption}: {title}", inline, stamp)
     shown = f"Sample predictions: {title}"
     if radiographs is None or predictions is None:
-        add_earlier(page, finished, f"samples-{name}", shown, inline, key, private)
+        page.earlier_radiographs(f"samples-{name}", shown, key, inline)
         return
     index_N, probs_NC = predictions
     answers_N, labels_N = probs_NC.argmax(axis=1), radiographs.labels_N[index_N]
@@ -86,8 +82,8 @@ def add_fit(
     counted = (
         f"{len(halves[0])} of {right:,} right, {len(halves[1])} of {len(index_N) - right:,} wrong test predictions"
     )
-    grid = sheet(rows, maps, f"{label}: {counted}", stamp)
-    page.figure(grid, f"samples-{name}", shown, inline, key, radiographs.folder)
+    grid = sheet(rows, maps, f"{label}: {counted}")
+    page.radiographs(grid, f"samples-{name}", shown, key, inline, stamp + used(maps))
 
 
 def right_and_wrong(right_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,17 +106,7 @@ def sample_tiles(finished: Finished, radiographs: Radiographs, index: np.ndarray
     for i, image, probs_C, name in shown:
         true, answer = int(radiographs.labels_N[i]), int(probs_C.argmax())
         right = answer == true
-        says = f"{'✓' if right else '✗'} {figures.plain(classes[answer], 14)} {100 * probs_C.max():.0f} %"
-        below = f"true: {figures.plain(classes[true], 18)}\n{figures.tail(name, 19)}"
+        says = f"{'✓' if right else '✗'} {plain(classes[answer], 14)} {100 * probs_C.max():.0f} %"
+        below = f"true: {plain(classes[true], 18)}\n{tail(name, 19)}"
         tiles.append(Tile(image, below, says, right))
     return tiles
-
-
-def add_earlier(
-    page: Page, finished: Finished, name: str, caption: str, inline: bool, source: str, private: Path | None = None
-) -> None:
-    """Without pixels, an earlier figure of images stays on the page as long as it was made from this very `source`."""
-    folder = page.folder if finished.experiment.data.synthetic else private or finished.folder
-    path = folder / "figures" / f"{name}.png"
-    if path.exists() and figures.source_of(path) == source:
-        page.figure(None, name, caption, inline, folder=folder)

@@ -18,12 +18,14 @@ from al_cxr.data.folds import NOTE
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.intervals import clusters
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.study import Trial
-from al_cxr.evaluation.truth import labels_of, predicted
+from al_cxr.evaluation.study import StudyDesign
+from al_cxr.evaluation.truth import labels_of, load_predicted
 from al_cxr.report.classes import mean_sd
 from al_cxr.report.evaluation_tables import performance_table
-from al_cxr.report.kit.page import LIMITS, Page, warnings
-from al_cxr.report.kit.tables import Column, Table, escape, file_name
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape, file_name
+from al_cxr.report.origin import LIMITS, name_of, warnings
 
 
 def fold_folders(run: Path) -> list[Path]:
@@ -80,8 +82,8 @@ def write_folds_report(validations: Sequence[Sequence[Path]], results_dir: Path)
         groups.append(_together(groups))
     most = max(len(group.models) for group in groups)
     plural = f"{most} seed{'s' * (most != 1)}"
-    mark = f"{data.name}{' (synthetic: no patient was imaged)' * data.synthetic} · {len(table):,} images · {plural}"
-    page = Page(results_dir, f"{escape(results_dir.name)}: {folds}-fold cross-validation on {escape(data.name)}")
+    mark = f"{name_of(data)} · {len(table):,} images · {plural}"
+    page = Page(results_dir, f"{escape(results_dir.name)}: {folds}-fold cross-validation on {escape(data.name)}", mark)
     page.add(warnings(data, record.commit, most, []))
     page.add("## Where the numbers come from", f"    {' '.join(provenance.command().split())}")
     page.facts(
@@ -95,15 +97,15 @@ def write_folds_report(validations: Sequence[Sequence[Path]], results_dir: Path)
     )
     page.add(LIMITS, "## Results")
     patients = clusters(table["patient_id"].fillna("").astype(str).tolist())
-    trial = Trial(data.classes, None, mark, clusters_N=patients)
-    page.table(performance_table(groups, trial, "models", "All folds as one test set"))
+    study = StudyDesign(data.classes, None, clusters_N=patients)
+    page.table(performance_table(groups, study, "models", "All folds as one test set"))
     known = (table["patient_id"].fillna("") != "").all()
     page.add(
         f"Each image was tested on once, by models that have not seen {'its patient' if known else 'it'}"
         f"{'' if known else ' (patients are not known, or not all)'}. The ROC-AUC ranks the images of all "
         "folds together, although other models scored them: that of single folds is a little higher as a rule."
     )
-    page.table(_by_fold(groups, fold_N, tuple(data.classes), mark))
+    page.table(_by_fold(groups, fold_N, tuple(data.classes)))
     return page.write()
 
 
@@ -136,7 +138,7 @@ def _pooled(label: str, runs: Sequence[Finished]) -> tuple[Group, pd.DataFrame]:
         labels_N = labels_of(run.images, run.experiment.data.classes)
         for seed in seeds:
             record = run.baselines[seed]
-            index_N, one = predicted(run.fit_folder(record.fit), f"seed {seed}", labels_N, record.val, record.test)
+            index_N, one = load_predicted(run.fit_folder(record.fit), f"seed {seed}", labels_N, record.val, record.test)
             parts[seed].append(one)
         tables.append(run.images.iloc[index_N].assign(fold=number))
     whole = [
@@ -156,7 +158,7 @@ def _together(groups: Sequence[Group]) -> Group:
     return Group(file_name(name), name, [one])
 
 
-def _by_fold(groups: Sequence[Group], fold_N: np.ndarray, classes: tuple[str, ...], mark: str) -> Table:
+def _by_fold(groups: Sequence[Group], fold_N: np.ndarray, classes: tuple[str, ...]) -> Table:
     """A row a model and fold, the mean over seeds, and a row for the mean over folds."""
     rows: list[dict[str, object]] = []
     for group in groups:
@@ -177,8 +179,8 @@ def _by_fold(groups: Sequence[Group], fold_N: np.ndarray, classes: tuple[str, ..
         Column("model", "model"),
         Column("fold", "fold"),
         Column("test images", "images", "count"),
-        Column("accuracy, %", "accuracy", "percent", "accuracy_sd"),
-        Column("ROC-AUC", "roc_auc", "area", "roc_auc_sd"),
+        Column("accuracy, %", "accuracy", "percent", "sd"),
+        Column("ROC-AUC", "roc_auc", "area", "sd"),
     )
     notes = ("Mean ± standard deviation over the seeds of a fold; in the last row over folds.",)
-    return Table("folds", "Fold by fold", pd.DataFrame(rows), shown, mark, notes)
+    return Table("folds", "Fold by fold", pd.DataFrame(rows), shown, notes)

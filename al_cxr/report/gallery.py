@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from al_cxr.report.contact import TILE, draw
-from al_cxr.report.kit.figures import STYLE, new_figure, plain
+from al_cxr.report.kit.figures import STYLE, new_figure
+from al_cxr.report.kit.text import plain
 from al_cxr.report.overlay import overlay
 
 ACROSS = 6
@@ -48,16 +49,14 @@ class Tile:
     right: bool = False
 
 
-def sheet(rows: Sequence[Sequence[Tile]], maps: Maps | None, title: str, stamp: str) -> Figure:
+def sheet(rows: Sequence[Sequence[Tile]], maps: Maps | None, title: str) -> Figure:
     """Rows of at most `ACROSS` tiles; `maps` are of all of them, from the first row's first to the last row's last."""
     columns = max(map(len, rows), default=1)
     values = None if maps is None else maps.values_NSS
-    if maps is not None:
-        stamp += f" · {maps.says}" if values is None else f" · below each image {USED.format(maps.says)}"
     lines = [tile.below.count("\n") + 1 + bool(tile.answer) for row in rows for tile in row]
     height = (TILE - 0.1) * (1 if values is None else 2) + 0.1 + 0.16 * max(lines, default=0)
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(max(TILE * columns + 0.3, 4.5), height * max(len(rows), 1) + 0.7, stamp)
+        figure = new_figure(max(TILE * columns + 0.3, 4.5), height * max(len(rows), 1) + 0.7)
         grid = figure.subplots(max(len(rows), 1), columns, squeeze=False)
         for axes in grid.ravel():
             axes.set_axis_off()
@@ -72,6 +71,13 @@ def sheet(rows: Sequence[Sequence[Tile]], maps: Maps | None, title: str, stamp: 
             axes.set_title(tile.answer, fontsize=9, loc="center", color=colour, pad=3)
         figure.suptitle(plain(title, 12 * columns + 30), x=0.01, ha="left", fontsize=11)
     return figure
+
+
+def used(maps: Maps | None) -> str:
+    """What a stamp has to say of the maps on a sheet."""
+    if maps is None:
+        return ""
+    return f" · {maps.says}" if maps.values_NSS is None else f" · below each image {USED.format(maps.says)}"
 
 
 def _above(image_SS: np.ndarray, map_SS: np.ndarray) -> np.ndarray:

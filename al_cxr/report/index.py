@@ -11,8 +11,10 @@ import pandas as pd
 
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.kit.page import LIMITS, Page
-from al_cxr.report.kit.tables import Column, Table, escape
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
+from al_cxr.report.origin import LIMITS
 
 
 def write_index(folder: Path, reports: Mapping[Path, Finished]) -> Path:
@@ -20,7 +22,9 @@ def write_index(folder: Path, reports: Mapping[Path, Finished]) -> Path:
 
     Returns the path of index.md.
     """
-    page = Page(folder, "Experiments")
+    synthetic = any(f.experiment.data.synthetic for f in reports.values())
+    stamp = f"{len(reports)} experiments{' · some of synthetic images' if synthetic else ''}"
+    page = Page(folder, "Experiments", stamp)
     page.add("\n".join(["## Warnings", "", *_warnings(reports)]), "## Results")
     page.table(_summary(reports))
     links = [f"- [{escape(_name(f))}]({_link(path, folder)})" for path, f in reports.items()]
@@ -63,12 +67,10 @@ def _summary(reports: Mapping[Path, Finished]) -> Table:
         Column("last round", "round", "count"),
         Column("labels", "labels", "count"),
         Column("target", "target"),
-        Column("target F1, %", "f1", "percent", "f1_sd"),
-        Column("gain over baseline, points", "gain_baseline", "points", "gain_baseline_sd"),
-        Column("gain over random, points", "gain_random", "points", "gain_random_sd"),
+        Column("target F1, %", "f1", "percent", "sd"),
+        Column("gain over baseline, points", "gain_baseline", "points", "sd"),
+        Column("gain over random, points", "gain_random", "points", "sd"),
         Column("seeds", "seeds", "count"),
     )
-    synthetic = any(f.experiment.data.synthetic for f in reports.values())
-    mark = f"{len(reports)} experiments" + " · some of synthetic images" * synthetic
     notes = ("Last round of each arm, mean ± standard deviation over seeds. Gains are taken within a seed.",)
-    return Table("experiments", "All arms", pd.DataFrame(rows), shown, mark, notes)
+    return Table("experiments", "All arms", pd.DataFrame(rows), shown, notes)

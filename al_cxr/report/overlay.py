@@ -8,7 +8,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.cm import ScalarMappable
 
-from al_cxr.report.kit.figures import STYLE, new_figure, plain, save, tail
+from al_cxr.report.kit.figures import STYLE, add_stamp, new_figure, save
+from al_cxr.report.kit.text import plain, tail
 
 MAP = mpl.colormaps["inferno"]
 """Perceptually uniform, so that equal steps of the map look equal; its lightness rises, so it also reads in grey."""
@@ -38,7 +39,7 @@ def save_overlay(path: Path, image_SS: np.ndarray, map_SS: np.ndarray, name: str
     method, and that this is no localisation.
     """
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(7.4, 3.9, stamp)
+        figure = new_figure(7.4, 3.9)
         left, right = figure.subplots(1, 2)
         left.imshow(image_SS, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         right.imshow(overlay(image_SS, map_SS), interpolation="nearest")
@@ -51,4 +52,5 @@ def save_overlay(path: Path, image_SS: np.ndarray, map_SS: np.ndarray, name: str
         bar = figure.colorbar(ScalarMappable(cmap=MAP), ax=right, shrink=0.85)
         bar.set_label("share of the image's largest value", fontsize=8)
         bar.ax.tick_params(labelsize=8)
+    add_stamp(figure, stamp)
     return save(figure, path)

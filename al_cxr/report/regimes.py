@@ -9,8 +9,10 @@ import pandas as pd
 
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.kit.page import LIMITS, Page, warnings
-from al_cxr.report.kit.tables import Column, Table, escape, stamp
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
+from al_cxr.report.origin import LIMITS, stamp_of, warnings
 
 
 def write_regimes(runs: Sequence[Finished], results_dir: Path) -> Path:
@@ -21,18 +23,19 @@ def write_regimes(runs: Sequence[Finished], results_dir: Path) -> Path:
     own = (runs[0].folder.parent / "experiment.json").exists()
     folder, up = (results_dir / "regimes", "..") if own else (results_dir, ".")
     experiment = runs[0].experiment
-    page = Page(folder, f"{escape(experiment.name)}: label regimes on {escape(experiment.data.name)}")
     gaps = [f"{run.experiment.regime}: {gap}" for run in runs for gap in run.gaps]
+    title = f"{escape(experiment.name)}: label regimes on {escape(experiment.data.name)}"
+    page = Page(folder, title, stamp_of(experiment.data, runs[0].settings.seeds, bool(gaps)))
     commits = list(dict.fromkeys(run.experiment.commit for run in runs))
     page.add(warnings(experiment.data, ", ".join(commits), len(runs[0].settings.seeds), gaps), LIMITS)
     page.add("## Results")
-    page.table(regimes(runs, stamp(experiment.data, runs[0].settings.seeds, bool(gaps))))
+    page.table(regimes(runs))
     links = [f"- [{run.experiment.regime}]({up}/{run.experiment.regime}/README.md): {_budget(run)}" for run in runs]
     page.add("## Each regime", "\n".join(links))
     return page.write()
 
 
-def regimes(runs: Sequence[Finished], mark: str) -> Table:
+def regimes(runs: Sequence[Finished]) -> Table:
     """One row a regime and arm, at the arm's last finished round; shares in 0..1, differences within the seed."""
     rows = []
     for run in runs:
@@ -45,9 +48,9 @@ def regimes(runs: Sequence[Finished], mark: str) -> Table:
         Column("arm", "arm"),
         Column("labels", "labels", "count"),
         Column("of training set, %", "share", "percent"),
-        Column(f"{runs[0].target} F1, %", "f1", "percent", "f1_sd"),
-        Column("gain over random, points", "gain_random", "points", "gain_random_sd"),
-        Column("gain over baseline, points", "gain_baseline", "points", "gain_baseline_sd"),
+        Column(f"{runs[0].target} F1, %", "f1", "percent", "sd"),
+        Column("gain over random, points", "gain_random", "points", "sd"),
+        Column("gain over baseline, points", "gain_baseline", "points", "sd"),
         Column("seeds", "seeds", "count"),
     )
     notes = (
@@ -56,7 +59,7 @@ def regimes(runs: Sequence[Finished], mark: str) -> Table:
         "labels, the same models in every regime.",
     )
     title = f"{escape(runs[0].target)} F1 at the last round, by label regime"
-    return Table("regimes", title, pd.DataFrame(rows), shown, mark, notes)
+    return Table("regimes", title, pd.DataFrame(rows), shown, notes)
 
 
 def _budget(run: Finished) -> str:

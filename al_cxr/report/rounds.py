@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,22 +15,28 @@ from al_cxr.comparison.inference import smallest_p
 from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import paired
 from al_cxr.report.classes import mean_sd
-from al_cxr.report.kit.estimates import between, labels_between, p_value, times
-from al_cxr.report.kit.tables import Column, Table, escape, file_name, number
+from al_cxr.report.kit.numbers import number
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape, file_name
 from al_cxr.report.trivial import trivial
 
+SEEDS = Column("seeds", "seeds", "count", note="seeds_note")
 
-def _reached(finished: Finished, row: Mapping) -> str:
-    """How many seeds a row is made of, and its gains where they are of fewer; marks where some are missing, and where
-    some had stopped, so that their last model stands there."""
+
+def _reached(finished: Finished, row: Mapping[str, Any]) -> str:
+    """What is to be said of a row's number of seeds: of how many, how many of them have gains where those are fewer,
+    and how many had stopped, so that their last model stands there."""
     seeds, planned = row["seeds"], len(finished.settings.seeds)
-    if seeds != seeds:  # NaN: an answer that needs no model
-        return "—"
-    text = f"{seeds:.0f}" if seeds == planned else f"{seeds:.0f} of {planned}"
-    pairs = {of: row.get(f"gain_{of}_n", 0) for of in ("baseline", "random")}
-    text += "".join(f", {n:.0f} with {of}" for of, n in pairs.items() if 0 < n < seeds)
-    stopped = f", {row['carried']:.0f} stopped ‡" if row.get("carried", 0) > 0 else ""
-    return f"{text}{stopped}" if text == str(planned) else f"{text} †{stopped}"
+    said = "" if seeds == planned else f" of {planned}"
+    for of in ("baseline", "random"):
+        pairs = row.get(f"gain_{of}_n", 0)
+        if 0 < pairs < seeds:
+            said += f", {pairs:.0f} with {of}"
+    if said:
+        said += " †"
+    if row.get("carried", 0) > 0:
+        said += f", {row['carried']:.0f} stopped ‡"
+    return said
 
 
 def _stopped(finished: Finished) -> list[str]:
@@ -57,12 +64,12 @@ def _baseline(finished: Finished) -> list[dict[str, object]]:
 
 
 def _with_rows(finished: Finished, frame: pd.DataFrame, extra: list[dict[str, object]]) -> pd.DataFrame:
-    """Rows below a frame, and how many seeds each row has, in words."""
+    """Rows below a frame, and what is to be said of the number of seeds of each."""
     frame = pd.DataFrame([*frame.to_dict("records"), *extra], columns=list(frame.columns))
-    return frame.assign(seeds_of=[_reached(finished, row) for row in frame.to_dict("records")])
+    return frame.assign(seeds_note=[_reached(finished, row) for row in frame.to_dict("records")])
 
 
-def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -> Table:
+def acquisition(finished: Finished, frame: pd.DataFrame, arm: str) -> Table:
     """One arm's rounds: labels, accuracy, target F1, seconds, classes acquired; `frame` is per_round's."""
     classes = finished.experiment.data.classes
     rows = frame[frame["arm"] == arm].reset_index(drop=True)
@@ -82,12 +89,12 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
         Column("round", "label"),
         Column("labels", "labels", "count"),
         Column("steps", "steps", "count"),
-        Column("accuracy, %", "accuracy", "percent", "accuracy_sd"),
-        Column(f"{finished.target} F1, %", "f1", "percent", "f1_sd"),
+        Column("accuracy, %", "accuracy", "percent", "sd"),
+        Column(f"{finished.target} F1, %", "f1", "percent", "sd"),
         Column("training, s", "train_s", "seconds"),
         Column("scoring, s", "score_s", "seconds"),
-        *(Column(f"+ {name}", f"acquired_{name}", "count", f"acquired_{name}_sd") for name in classes),
-        Column("seeds", "seeds_of"),
+        *(Column(f"+ {name}", f"acquired_{name}", "count", "sd") for name in classes),
+        SEEDS,
     )
     notes = (
         "Round 0 is the seed set. *steps*: of the optimizer, in the training of the round's model. *+ class*: images "
@@ -99,34 +106,30 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str, stamp: str) -
     settings = finished.settings.arms[arm]
     title = f"{escape(arm)}: {escape(settings.strategy)}, trained with {escape(settings.loss)}"
     full = _with_rows(finished, rows, answers)
-    return Table(f"rounds-{file_name(arm)}", title, full, shown, stamp, notes)
+    return Table(f"rounds-{file_name(arm)}", title, full, shown, notes)
 
 
-def gains(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
+def gains(finished: Finished, frame: pd.DataFrame) -> Table:
     """Target F1 of each arm and round against the fully labelled baseline and the random arm of the same seed."""
     seeds = finished.settings.seeds
     frame = frame.reset_index(drop=True)
     frame["share"] = frame["labels"] / finished.train_size
     best = set(frame.dropna(subset="gain_baseline").groupby("arm")["gain_baseline"].idxmax())
     frame["best"] = ["best" if i in best else "" for i in frame.index]
-    frame["each"] = [
-        " ".join(number(row[f"gain_baseline_seed_{s}"], "points") for s in seeds) for _, row in frame.iterrows()
-    ]
-    frame["round_of"] = frame["round"].astype(str)
-    full = _with_rows(finished, frame, [{**row, "round_of": "—"} for row in _baseline(finished) + trivial(finished)])
+    full = _with_rows(finished, frame, _baseline(finished) + trivial(finished))
     full["share"] = full["labels"] / finished.train_size
-    full[["best", "each", "round_of"]] = full[["best", "each", "round_of"]].fillna("")
+    full["best"] = full["best"].fillna("")
     shown = (
         Column("arm", "arm"),
-        Column("round", "round_of"),
+        Column("round", "round", "count"),
         Column("labels", "labels", "count"),
         Column("of training set, %", "share", "percent"),
-        Column(f"{finished.target} F1, %", "f1", "percent", "f1_sd"),
-        Column("gain over baseline, points", "gain_baseline", "points", "gain_baseline_sd"),
-        Column("each seed", "each"),
+        Column(f"{finished.target} F1, %", "f1", "percent", "sd"),
+        Column("gain over baseline, points", "gain_baseline", "points", "sd"),
+        Column("each seed", "gain_baseline", "points", "seeds"),
         Column("", "best"),
-        Column("gain over random, points", "gain_random", "points", "gain_random_sd"),
-        Column("seeds", "seeds_of"),
+        Column("gain over random, points", "gain_random", "points", "sd"),
+        SEEDS,
     )
     n = len(seeds)
     notes = (
@@ -140,22 +143,22 @@ def gains(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
         *_stopped(finished),
     )
     name = finished.target
-    return Table("gain", f"Gain in {escape(name)} F1 over the fully labelled baseline", full, shown, stamp, notes)
+    return Table("gain", f"Gain in {escape(name)} F1 over the fully labelled baseline", full, shown, notes)
 
 
-def factorial(finished: Finished, stamp: str) -> list[Table]:
+def factorial(finished: Finished) -> list[Table]:
     """{reference loss, other loss} x {random, strategy} at the last round the four arms share; none if they do not."""
     tables = []
     for frame in two_by_two(finished, finished.target):
         row = frame.iloc[-1]
         strategy, other = row["strategy"], frame["loss"].iloc[1]
-        frame["seeds_of"] = [_reached(finished, row) for row in frame.to_dict("records")]
+        frame["seeds_note"] = [_reached(finished, row) for row in frame.to_dict("records")]
         shown = (
             Column("loss", "loss"),
-            Column("random", "random", ("percent", "percent", "points"), "random_sd"),
-            Column(strategy, "active", ("percent", "percent", "points"), "active_sd"),
-            Column(f"{strategy} − random", "difference", ("points", "points", "points"), "difference_sd"),
-            Column("seeds", "seeds_of"),
+            Column("random", "random", ("percent", "percent", "points"), "sd"),
+            Column(strategy, "active", ("percent", "percent", "points"), "sd"),
+            Column(f"{strategy} − random", "difference", ("points", "points", "points"), "sd"),
+            SEEDS,
         )
         seeds = [s for s in finished.settings.seeds if f"difference_seed_{s}" in frame]
         each = ", ".join(f"{number(row[f'difference_seed_{s}'], 'points')} (seed {s})" for s in seeds)
@@ -167,11 +170,11 @@ def factorial(finished: Finished, stamp: str) -> list[Table]:
             f"For comparison: {answers}.",
         )
         title = f"Loss or strategy? {escape(strategy)} and {escape(other)}, round {row['round']}"
-        tables.append(Table(f"two-by-two-{file_name(f'{other}-{strategy}')}", title, frame, shown, stamp, notes))
+        tables.append(Table(f"two-by-two-{file_name(f'{other}-{strategy}')}", title, frame, shown, notes))
     return tables
 
 
-def summary(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
+def summary(finished: Finished, frame: pd.DataFrame) -> Table:
     """Each arm's last round, the mean of its F1 along the curve (area under it over its width) against random's, and
     the labels that it needs for random's last F1; the best round stands in the files."""
     rows = []
@@ -183,32 +186,31 @@ def summary(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
         row |= {"curve_f1": area.loc[arm, "area"], "curve_f1_sd": area.loc[arm, "area_sd"]}
         row |= {f"curve_{name}": area.loc[arm, name] for name in ("difference", "difference_low", "difference_high")}
         row |= {"p": area.loc[arm, "p"], "p_holm": area.loc[arm, "p_holm"]}
-        row |= {"over_random": between(row, "curve_difference", "points"), "p_of": p_value(row["p_holm"])}
         last_level = savings[(savings["arm"] == arm) & savings["of"].str.startswith("random")].tail(1)
         for _, level in last_level.iterrows():
-            row |= {name: level[name] for name in ("level", "arm_labels", "random_labels", "fewer", "budget")}
-            row |= {"labels_of": labels_between(level, "arm_labels"), "times": times(level, "fewer")}
-            row["times_all"] = times(level, "fewer_all")
+            row |= {"level": level["level"], "random_labels": level["random_labels"], "budget": level["budget"]}
+            row |= {f"arm_labels{end}": level[f"arm_labels{end}"] for end in ("", "_low", "_high")}
+            row |= {
+                f"{name}{end}": level[f"{name}{end}"]
+                for name in ("fewer", "fewer_all")
+                for end in ("", "_least", "_most", "_low", "_high")
+            }
         rows.append(row)
     full = _with_rows(finished, pd.DataFrame(rows), _baseline(finished) + trivial(finished))
-    words = [
-        name for name in ("strategy", "loss", "over_random", "p_of", "labels_of", "times", "times_all") if name in full
-    ]
-    full[words] = full[words].fillna("—")
     target, counted = finished.target, bool(validation_uses(finished.settings))
     shown = [
         Column("arm", "arm"),
         Column("labels", "labels", "count"),
-        Column("accuracy, %", "accuracy", "percent", "accuracy_sd"),
-        Column(f"{target} F1, %", "f1", "percent", "f1_sd"),
-        Column("gain over baseline, points", "gain_baseline", "points", "gain_baseline_sd"),
-        Column("F1 along the curve, %", "curve_f1", "percent", "curve_f1_sd"),
-        Column("over random along the curve, points", "over_random"),
-        Column("p (Holm)", "p_of"),
-        Column("labels for random's last F1", "labels_of"),
-        Column("times fewer than random", "times"),
-        *[Column(f"with {validation_labels(finished):,} validation labels", "times_all")] * counted,
-        Column("seeds", "seeds_of"),
+        Column("accuracy, %", "accuracy", "percent", "sd"),
+        Column(f"{target} F1, %", "f1", "percent", "sd"),
+        Column("gain over baseline, points", "gain_baseline", "points", "sd"),
+        Column("F1 along the curve, %", "curve_f1", "percent", "sd"),
+        Column("over random along the curve, points", "curve_difference", "points", "interval"),
+        Column("p (Holm)", "p_holm", "p"),
+        Column("labels for random's last F1", "arm_labels", "labels", "interval", "budget"),
+        Column("times fewer than random", "fewer", "times", "bounds"),
+        *[Column(f"with {validation_labels(finished):,} validation labels", "fewer_all", "times", "bounds")] * counted,
+        SEEDS,
     ]
     notes = (
         "Last round unless it says otherwise; ± is the standard deviation over seeds, parentheses are 95 % intervals "
@@ -221,20 +223,18 @@ def summary(finished: Finished, frame: pd.DataFrame, stamp: str) -> Table:
         + ("; then the same with the validation labels on both sides, which trained or chose too." if counted else "."),
         *_stopped(finished),
     )
-    return Table("summary", "Summary", full, tuple(c for c in shown if c.value in full), stamp, notes)
+    return Table("summary", "Summary", full, tuple(c for c in shown if c.value in full), notes)
 
 
-def each_seed(finished: Finished, stamp: str) -> Table:
+def each_seed(finished: Finished) -> Table:
     """Every arm, seed and round: what all means are made of."""
     frame = per_seed(finished, finished.target)
-    extra = [{**row, "seed_of": "—", "round_of": "—"} for row in trivial(finished)]
-    frame["seed_of"] = frame["seed"].astype(str)
-    frame["round_of"] = frame["round"].astype(str) + np.where(frame["carried"] > 0, " ‡", "")
-    full = pd.DataFrame([*frame.to_dict("records"), *extra], columns=list(frame.columns))
+    frame["round_note"] = np.where(frame["carried"] > 0, " ‡", "")
+    full = pd.DataFrame([*frame.to_dict("records"), *trivial(finished)], columns=list(frame.columns))
     shown = (
         Column("arm", "arm"),
-        Column("seed", "seed_of"),
-        Column("round", "round_of"),
+        Column("seed", "seed", "count"),
+        Column("round", "round", "count", note="round_note"),
         Column("labels", "labels", "count"),
         Column("accuracy, %", "accuracy", "percent"),
         Column("macro F1, %", "macro_f1", "percent"),
@@ -242,16 +242,16 @@ def each_seed(finished: Finished, stamp: str) -> Table:
         Column("gain over baseline, points", "gain_baseline", "points"),
         Column("gain over random, points", "gain_random", "points"),
     )
-    return Table("each-seed", "Every arm, seed and round", full, shown, stamp, tuple(_stopped(finished)))
+    return Table("each-seed", "Every arm, seed and round", full, shown, tuple(_stopped(finished)))
 
 
-def experiment_tables(finished: Finished, stamp: str) -> dict[str, list[Table]]:
+def experiment_tables(finished: Finished) -> dict[str, list[Table]]:
     """All of an experiment's tables of rounds, by section."""
     frame = per_round(finished, finished.target)
     return {
-        "summary": [summary(finished, frame, stamp)],
-        "gain": [gains(finished, frame, stamp)],
-        "two_by_two": factorial(finished, stamp),
-        "rounds": [acquisition(finished, frame, arm, stamp) for arm in dict.fromkeys(frame["arm"])],
-        "each_seed": [each_seed(finished, stamp)],
+        "summary": [summary(finished, frame)],
+        "gain": [gains(finished, frame)],
+        "two_by_two": factorial(finished),
+        "rounds": [acquisition(finished, frame, arm) for arm in dict.fromkeys(frame["arm"])],
+        "each_seed": [each_seed(finished)],
     }

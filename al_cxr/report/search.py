@@ -15,8 +15,11 @@ from al_cxr.comparison.search_records import Objective, SearchRecord, Trial, bes
 from al_cxr.config import Dimension, Settings, Value
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import ExperimentRecord, read
-from al_cxr.report.kit.page import LIMITS, Page, add_provenance, machine, warnings
-from al_cxr.report.kit.tables import MISSING, Column, Kind, Table, escape, number
+from al_cxr.report.kit.numbers import MISSING, Kind, number
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
+from al_cxr.report.origin import LIMITS, add_provenance, machine, name_of, warnings
 
 NEAR = 0.05
 """Of a range's width: a best value so close to an end says that the range was too narrow."""
@@ -40,12 +43,14 @@ def write_search_report(run_dir: Path, results_dir: Path) -> Path:
         raise UserError(f"{run_dir}: no trial is finished; the same al-cxr search goes on")
     chosen = best(trials, objective, target)
     data, name = experiment.data, NAMES[objective].format(target)
-    page = Page(results_dir, f"Search for hyper-parameters: {escape(settings.model.arch)} on {escape(data.name)}")
+    seeds = f"{len(record.seeds)} seed{'s' * (len(record.seeds) != 1)} ({', '.join(map(str, record.seeds))})"
+    n_val = sum(data.counts["val"].values())
+    mark = f"{name_of(data)} · validation set {n_val:,} images · {seeds}"
+    page = Page(results_dir, f"Search for hyper-parameters: {escape(settings.model.arch)} on {escape(data.name)}", mark)
     page.add(
         warnings(data, experiment.commit, len(record.seeds), [], cautions(trials, record, target)),
         "## What was searched",
     )
-    n_val = sum(data.counts["val"].values())
     page.facts(
         {
             "budget": f"{len(trials)} trials × {len(record.seeds)} seeds = {len(trials) * len(record.seeds)} trainings "
@@ -70,14 +75,13 @@ def write_search_report(run_dir: Path, results_dir: Path) -> Path:
         )
         text = yaml.safe_dump(nested(_known(chosen.values)), sort_keys=False, allow_unicode=True)
         page.listing("The same as YAML, to be put into the experiment", Path("best.yaml"), text)
-    mark = f"{data.name}{' (synthetic: no patient was imaged)' * data.synthetic} · validation set {n_val:,} images"
-    page.table(table(trials, record, target, mark))
+    page.table(table(trials, record, target))
     add_provenance(page, experiment, record.seeds, machine(run_dir))
     page.add(LIMITS)
     return page.write()
 
 
-def table(trials: Sequence[Trial], record: SearchRecord, target: str, mark: str) -> Table:
+def table(trials: Sequence[Trial], record: SearchRecord, target: str) -> Table:
     """One row a trial, the best mean first; failed trials last."""
     objective, chosen = record.objective, best(trials, record.objective, target)
     rows: list[dict[str, Any]] = []
@@ -91,7 +95,7 @@ def table(trials: Sequence[Trial], record: SearchRecord, target: str, mark: str)
                 **{key: _text(value) for key, value in trial.values.items()},
                 **{f"seed {m.seed}": s for m, s in zip(trial.measured, scores, strict=True)},
                 "mean": trial.mean(objective, target),
-                "sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan,
+                "mean_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan,
                 "epochs": ", ".join(str(m.best_epoch or MISSING) for m in trial.measured),
                 "seconds": trial.seconds,
                 "note": ", ".join(notes),
@@ -105,14 +109,13 @@ def table(trials: Sequence[Trial], record: SearchRecord, target: str, mark: str)
         Column("trial", "trial", "count"),
         *(Column(key.removeprefix("train.").rpartition("options.")[2], key) for key in record.space),
         *(Column(f"seed {s}", f"seed {s}", kind) for s in record.seeds),
-        Column(f"{name}, mean", "mean", kind, "sd" if len(record.seeds) > 1 else None),
+        Column(f"{name}, mean", "mean", kind, "sd" if len(record.seeds) > 1 else "value"),
         Column("best epoch", "epochs"),
         Column("seconds", "seconds", "seconds"),
         Column("", "note"),
     )
-    seeds = f"{len(record.seeds)} seed{'s' * (len(record.seeds) != 1)} ({', '.join(map(str, record.seeds))})"
     below = ("Values are of the validation split.", "± is the standard deviation over the seeds.")
-    return Table("trials", f"All trials: {name} on validation", frame, columns, f"{mark} · {seeds}", below)
+    return Table("trials", f"All trials: {name} on validation", frame, columns, below)
 
 
 def cautions(trials: Sequence[Trial], record: SearchRecord, target: str) -> list[str]:

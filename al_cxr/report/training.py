@@ -22,16 +22,16 @@ def training_warnings(finished: Finished) -> list[str]:
     return [*filter(None, [uneven(frame)]), *unconverged(frame)]
 
 
-def training_table(finished: Finished, stamp: str) -> Table:
+def training_table(finished: Finished) -> Table:
     """Steps, how often each image was seen, and how the training ended, an arm and round."""
     frame = _trainings(finished).copy()
     frame["name"] = frame["arm"].replace("", "fully labelled")
-    frame["round_of"] = [str(r) if r >= 0 else "—" for r in frame["round"]]
+    frame["round"] = frame["round"].where(frame["round"] >= 0)
     verdicts = zip(frame["is_behind"], frame["is_rising"], strict=True)
     frame["verdict"] = ["not converged" if behind else "still rising" if rising else "" for behind, rising in verdicts]
     shown = (
         Column("arm", "name"),
-        Column("round", "round_of"),
+        Column("round", "round", "count"),
         Column("labels", "labels", "count"),
         Column("optimizer steps", "steps", "count"),
         Column("times each image was seen", "seen", "seconds"),
@@ -49,4 +49,4 @@ def training_table(finished: Finished, stamp: str) -> Table:
         f"above {100 * RISE:.0f} points, by the same rule. A table without a mark does not show that all converged; "
         "`benchmarks/steps.py` does, on validation.",
     )
-    return Table("training", "How long each network was trained", frame, shown, stamp, notes)
+    return Table("training", "How long each network was trained", frame, shown, notes)

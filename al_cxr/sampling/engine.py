@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ MEMORY = 256 * 2**20
 """Bytes of the deterministic part's results that are kept while all passes go over them."""
 CACHED = 2**20
 """Bytes that the sampled part starts from, in a step on a CPU: small enough to stay in its caches."""
-AGREES = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
+AGREES = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
 """Largest difference between fast and plain logits that is rounding, as a share of the largest logit."""
 
 
@@ -74,7 +75,7 @@ class Engine:
         self.sites: tuple[Site, ...] = parts.sites if parts else sampler.sites
         self.note, self.classes = note, classes
         self._sampler, self._cut, self._plan, self._dtype = sampler, parts, plan, dtype
-        self._step = 0 if parts is None else _step(parts, example_B.to(dtype))
+        self._step = 0 if parts is None else _step(parts, _in(dtype, example_B))
 
     def run(self, batches: Iterable[Batch], passes: Sequence[int]) -> Iterator[tuple[np.ndarray, Iterator[Tensor]]]:
         """(indices (B,), logits (B, C) of every pass in the order given), chunk by chunk of the images.
@@ -88,7 +89,7 @@ class Engine:
             step = self._step or len(index_B)
             for at in range(0, len(index_B), step):
                 part = images[at : at + step]
-                start = (part,) if self._cut is None else self._cut.fixed(part.to(self._dtype))
+                start = (part,) if self._cut is None else self._cut.fixed(_in(self._dtype, part))
                 chunk.append((index_B[at : at + step], start))
                 size += bytes_of(start)
             if size >= MEMORY:
@@ -105,10 +106,10 @@ class Engine:
         if self._cut is None:
             return True
         with FlopCounterMode(display=False) as counter:
-            start = self._cut.fixed(example_B.to(self._dtype))
+            start = self._cut.fixed(_in(self._dtype, example_B))
             fixed = counter.get_total_flops()
             list(self._logits([(np.arange(len(example_B)), start)], [0]))
-        return passes * (counter.get_total_flops() - fixed) > fixed
+        return bool(passes * (counter.get_total_flops() - fixed) > fixed)
 
     def _logits(self, chunk: list[tuple[np.ndarray, tuple[Tensor, ...]]], passes: Sequence[int]) -> Iterator[Tensor]:
         for t in passes:
@@ -147,16 +148,34 @@ def engine(model: nn.Module, example_B: Tensor, how: Sampling) -> Iterator[Engin
         classes = logits(sampler.run(pair, 0), len(pair)).shape[1]
         sampler.verify(pair, how.passes)
         if how.fast and parts is not None:
-            plan = thin(parts)
-            for part in (parts.fixed, parts.sampled):
-                part.to(how.dtype).to(memory_format=torch.channels_last)
-            quick = Engine(sampler, pair, classes, _described(parts, plan, how.dtype), parts, plan, how.dtype)
-            difference = _difference(quick, sampler, pair)
-            if difference <= AGREES[how.dtype]:
+            quick, why_not = _quick(sampler, pair, classes, parts, how.dtype, own=place_of(model)[1])
+            if quick is not None:
                 yield quick
                 return
-            note = f"plain passes: fast ones would differ by {difference:.2g} of the largest logit"
+            note = f"plain passes: {why_not}"
         yield Engine(sampler, pair, classes, note)
+
+
+def _quick(
+    sampler: Sampler, pair: Tensor, classes: int, parts: Cut, dtype: torch.dtype, own: torch.dtype
+) -> tuple[Engine | None, str]:
+    """The fast engine, or why there is none: what it gives for two images is not what the plain passes give, or it
+    fails in the dtype of the network itself. A failure in another dtype, which was asked for, is raised."""
+    try:
+        plan = thin(parts)
+        for part in (parts.fixed, parts.sampled):
+            part.to(dtype)
+            if all(tensor.ndim < 5 for tensor in chain(part.parameters(), part.buffers())):  # no volumes
+                part.to(memory_format=torch.channels_last)
+        quick = Engine(sampler, pair, classes, _described(parts, plan, dtype), parts, plan, dtype)
+        difference = _difference(quick, sampler, pair)
+    except (RuntimeError, TypeError, ValueError) as error:
+        if dtype is not own:
+            raise
+        return None, f"fast ones fail ({type(error).__name__}: {str(error).partition(chr(10))[0][:120]})"
+    if difference > AGREES[dtype]:
+        return None, f"fast ones would differ by {difference:.2g} of the largest logit"
+    return quick, ""
 
 
 def _difference(quick: Engine, sampler: Sampler, pair: Tensor) -> float:
@@ -167,6 +186,19 @@ def _difference(quick: Engine, sampler: Sampler, pair: Tensor) -> float:
     if not torch.isfinite(plain).all():
         return 0.0  # said elsewhere, as what it is
     return float((fast.float() - plain).abs().max() / plain.abs().max().clamp(min=1.0))
+
+
+def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Where a network lies and in which floating-point type; the CPU and float32 where it has no tensors."""
+    for tensor in chain(model.parameters(), model.buffers()):
+        if tensor.is_floating_point():
+            return tensor.device, tensor.dtype
+    return torch.device("cpu"), torch.float32
+
+
+def _in(dtype: torch.dtype, images_B: Tensor) -> Tensor:
+    """Images of floating point in a dtype; whole numbers, such as tokens, as they are."""
+    return images_B.to(dtype) if images_B.is_floating_point() else images_B
 
 
 def _step(parts: Cut, example_B: Tensor) -> int:

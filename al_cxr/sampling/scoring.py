@@ -67,7 +67,7 @@ def penultimate(model: nn.Module, batches: Iterable[Batch]) -> np.ndarray:
     return features_NK
 
 
-def score_pool(
+def score_images(
     model: nn.Module,
     index_N: np.ndarray,
     batches: Callable[[np.ndarray], Iterable[Batch]],

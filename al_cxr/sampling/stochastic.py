@@ -97,7 +97,8 @@ def find_sites(model: nn.Module, example_B: Tensor) -> tuple[Site, ...]:
 
     `example_B` is an input batch (B, ...) of at least one image; only its shape and range matter. A copy of the network
     is run in train mode with two and with three images: the axis that grows is the batch. Neither the network nor
-    torch's global random state changes. A dropout probability of 0 or 1 is not random and does not count.
+    torch's global random state changes. A dropout probability of 0 or 1 is not random and does not count, and neither
+    does a module that is only run in training, as those of auxiliary classifiers are.
 
     Raises NoRandomSite where nothing is random, SamplingError for a random operator that is not a mask (torch.randn) or
     whose mask does not belong to images.
@@ -109,9 +110,9 @@ def find_sites(model: nn.Module, example_B: Tensor) -> tuple[Site, ...]:
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
-        twin = copy.deepcopy(model).train()
-        stack.enter_context(_plain_kernels(twin))
-        running = stack.enter_context(callers(twin))
+        copied = copy.deepcopy(model).train()
+        stack.enter_context(_plain_kernels(copied))
+        running = stack.enter_context(callers(copied))
         for calls, size in zip(found, (2, 3), strict=True):
 
             def note(module: str, func: Any, given: dict[str, Any], calls: list[Any] = calls) -> Any:
@@ -126,17 +127,33 @@ def find_sites(model: nn.Module, example_B: Tensor) -> tuple[Site, ...]:
 
             images = example_B[torch.arange(size, device=example_B.device) % len(example_B)]
             with Watch(running, note):
-                twin(images)
+                copied(images)
+        used = _modules_run(copied.eval(), images)
 
     if [c[:3] for c in found[0]] != [c[:3] for c in found[1]]:
         raise SamplingError("the network draws differently for two images than for three; its sites cannot be listed")
-    if not found[0]:
+    pairs = [(two, three) for two, three in zip(*found, strict=True) if two[0] in used]
+    if not pairs:
         raise NoRandomSite(
             f"nothing in this {type(model).__name__} is random, so Monte-Carlo passes would all be the same; choose an "
             "architecture with dropout, set its dropout above 0, or choose a strategy without passes, such as entropy"
         )
-    pairs = zip(found[0], found[1], strict=True)
     return tuple(_site(i, two[0], two[1], two[2], two[3], three[3]) for i, (two, three) in enumerate(pairs))
+
+
+def _modules_run(model: nn.Module, images_B: Tensor) -> set[str]:
+    """The names of the modules whose forward runs for some images, in the mode in which the network is."""
+    run: set[str] = set()
+    handles = [
+        module.register_forward_pre_hook(lambda _module, _inputs, name=name: run.add(name))
+        for name, module in model.named_modules()
+    ]
+    try:
+        model(images_B)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return run
 
 
 def _site(i: int, module: str, op: str, keep: float | None, two: tuple[int, ...], three: tuple[int, ...]) -> Site:
@@ -192,7 +209,8 @@ class Sampler:
         if all(torch.equal(self.run(pair, t), both) for t in range(1, passes)):
             raise SamplingError(
                 f"all {passes} Monte-Carlo passes give identical outputs, although there are random sites: "
-                f"{'; '.join(map(str, self.sites))}; is the dropout next to 0, or does a layer after it ignore it?"
+                f"{'; '.join(map(str, self.sites))}; is the dropout next to 0, does a layer after it ignore it, or is "
+                "the last layer still 0, as before any training?"
             )
 
     def _answer(self, module: str, func: Any, given: dict[str, Any]) -> Any:

@@ -1,23 +1,23 @@
-"""Acquisition strategies: from the statistics of a pool to the images to label next. Arrays only, no torch."""
+"""Acquisition strategies: from the statistics of a pool to the images to label next. Arrays only, no torch.
 
-from al_cxr.strategies import balanced, basic, batch, diverse, ensembles, power, targeted, typical
-from al_cxr.strategies.registry import Choice, Selection, Strategy, get, names, select, strategy, top_n
+A strategy is a function with the decorator `strategy`; a new file of this package is enough to add one, and so is an
+entry point of the group `al_cxr.strategies` in another installed package.
+"""
+
+from al_cxr.strategies.base import STRATEGIES, Choice, Strategy, names, strategy, top_n
+from al_cxr.strategies.selection import Selection, get, select
+from al_cxr.strategies.statistics import PoolStatistics, member_statistics
 
 __all__ = [
+    "STRATEGIES",
     "Choice",
+    "PoolStatistics",
     "Selection",
     "Strategy",
-    "balanced",
-    "basic",
-    "batch",
-    "diverse",
-    "ensembles",
     "get",
+    "member_statistics",
     "names",
-    "power",
     "select",
     "strategy",
-    "targeted",
     "top_n",
-    "typical",
 ]

@@ -2,8 +2,8 @@
 
 Kirsch et al. 2019 (https://arxiv.org/abs/1906.08158). Greedy: the next image is the one with the largest
 I(label; weights | labels of the batch so far), an expectation over what these labels may be (a configuration). As long
-as all C^m configurations of m images fit CONFIGURATIONS they are enumerated, and the information is exact. After that
-CONFIGURATIONS of them are drawn and each is continued by drawing the next label given those it has.
+as all C^m configurations of m images fit `configurations` they are enumerated, and the information is exact. After that
+`configurations` of them are drawn and each is continued by drawing the next label given those it has.
 
 The paper draws labels from single passes and weighs them by p(configuration, label) / q(configuration). That is the
 same expectation; here the configurations come from q itself, so the weights are equal, and the entropy that is
@@ -14,15 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from al_cxr.strategies.registry import Choice, strategy, top_n
+from al_cxr.strategies.base import Choice, Count, Share, strategy, top_n
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
-CONFIGURATIONS = 512
-"""Most configurations of labels that are kept."""
-SATURATED = 0.05
-"""A block of the batch ends where its next image would add less than this share of what its first one told."""
-CANDIDATES = 5
-"""Only this many times n images, the best by BALD, are looked at."""
 _CHUNK = 64
 
 Joint = tuple[np.ndarray, np.ndarray]
@@ -44,7 +38,7 @@ def gains(joint: Joint, probs_ATC: np.ndarray) -> np.ndarray:
     return np.maximum(weights_M @ (entropy(predicted_MAC) - expected_MA), 0)
 
 
-def add(joint: Joint, probs_TC: np.ndarray, rng: np.random.Generator, most: int = CONFIGURATIONS) -> Joint:
+def add(joint: Joint, probs_TC: np.ndarray, rng: np.random.Generator, most: int) -> Joint:
     """The joint after one more image: every label where these are at most `most` configurations, else one drawn."""
     weights_M, posterior_MT = joint
     passes, classes = probs_TC.shape
@@ -67,8 +61,10 @@ def add(joint: Joint, probs_TC: np.ndarray, rng: np.random.Generator, most: int 
     return weights / weights.sum(), posterior / posterior.sum(axis=1, keepdims=True)
 
 
-def block(probs_ATC: np.ndarray, n: int, rng: np.random.Generator) -> list[int]:
-    """At most n positions, greedily, until the next would add next to nothing (SATURATED). The first is BALD's.
+def block(probs_ATC: np.ndarray, n: int, rng: np.random.Generator, configurations: int, saturated: float) -> list[int]:
+    """At most n positions, greedily, until the next would add less than a share `saturated` of what the first told.
+
+    The first is BALD's.
 
     Images are looked at in the order of what they told at an earlier step, and only while that is more than the best
     seen: information only falls as labels come in (submodularity; Minoux 1978), so the rest cannot win.
@@ -87,30 +83,62 @@ def block(probs_ATC: np.ndarray, n: int, rng: np.random.Generator) -> list[int]:
             bound_A[at] = gains(joint, probs_ATC[at])
             best = max(best, bound_A[at].max())
         winner = int(bound_A.argmax())
-        if chosen and bound_A[winner] <= SATURATED * first:
+        if chosen and bound_A[winner] <= saturated * first:
             break
         chosen.append(winner)
         bound_A[winner] = -np.inf
-        joint = add(joint, probs_ATC[winner], rng)
+        joint = add(joint, probs_ATC[winner], rng, configurations)
     return chosen
 
 
 @strategy("batch_bald", needs="votes")
-def batch_bald(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Choice:
+def batch_bald(
+    statistics: PoolStatistics,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    configurations: Count = 512,
+    saturated: Share = 0.05,
+    candidates: Count = 5,
+) -> Choice:
     """The greedy batch with the most joint mutual information of labels and weights, in blocks.
 
     T passes can tell at most log T nats, 3.0 for 20 passes; ten or twenty undecided images use that up, and to T passes
     every further one is then as good as any. Where that happens the batch goes on with a fresh block on the remaining
     images, blind to the blocks before: a large batch is BatchBALD inside a block and BALD from block to block. More
-    passes make longer blocks. Candidates are the CANDIDATES * n images with the largest BALD.
+    passes make longer blocks.
+
+    Parameters
+    ----------
+    configurations : int
+        Most configurations of labels that are kept.
+    saturated : float
+        0..1; a block ends where its next image would add less than this share of what its first one told.
+    candidates : int
+        Only this many times n images, those with the largest BALD, are looked at.
+
+    References
+    ----------
+    Kirsch, van Amersfoort and Gal, "BatchBALD" (2019), https://arxiv.org/abs/1906.08158.
+
+    Examples
+    --------
+    The passes contradict each other on all images, but the first two are copies: the label of one tells that of the
+    other.
+
+    >>> from al_cxr.strategies import select
+    >>> sick_NT = np.array([[0.9, 0.9, 0.1, 0.1], [0.9, 0.9, 0.1, 0.1], [0.8, 0.2, 0.8, 0.2]])
+    >>> pool = PoolStatistics(np.arange(3), pass_probs_NTC=np.stack([sick_NT, 1 - sick_NT], axis=2))
+    >>> 2 in select("batch_bald", pool, 2, np.random.default_rng(0)).indices
+    True
     """
     assert statistics.pass_probs_NTC is not None
     probs_NTC = statistics.pass_probs_NTC.astype(np.float64)
     # Sorted with ties in an order by chance; inside a block a tie goes to the first.
-    remaining = top_n(gains(prior(probs_NTC.shape[1]), probs_NTC), CANDIDATES * n, rng)
-    chosen: list[np.ndarray] = []
-    while (missing := n - sum(map(len, chosen))) > 0:
-        positions = block(probs_NTC[remaining], missing, rng)
-        chosen.append(remaining[positions])
+    remaining = top_n(gains(prior(probs_NTC.shape[1]), probs_NTC), candidates * n, rng)
+    chosen = np.empty(0, np.int64)
+    while len(chosen) < n:
+        positions = block(probs_NTC[remaining], n - len(chosen), rng, configurations, saturated)
+        chosen = np.concatenate([chosen, remaining[positions]])
         remaining = np.delete(remaining, positions)
-    return Choice(np.concatenate(chosen), None, "")
+    return Choice(chosen, None, "")

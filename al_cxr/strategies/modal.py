@@ -19,7 +19,7 @@ import numpy as np
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
-from al_cxr.strategies.registry import Choice, Strategy, top_n
+from al_cxr.strategies.base import Choice, Strategy, top_n
 from al_cxr.strategies.statistics import PoolStatistics
 
 MODULES = ("modAL.uncertainty", "modAL.batch", "modAL.density", "modAL.disagreement")
@@ -91,7 +91,7 @@ class _Committee:
         return self._pass_probs_NTC.mean(axis=1, dtype=np.float64)
 
 
-def adapt(name: str) -> Strategy:
+def strategy_of(name: str) -> Strategy:
     """The strategy of a modAL function, or of a product of utilities.
 
     Raises UserError where the module is not one of MODULES or fails with the installed libraries, and where the

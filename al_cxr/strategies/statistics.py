@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import entr
 
 
@@ -91,3 +92,57 @@ class PoolStatistics:
 def entropy(probs: np.ndarray) -> np.ndarray:
     """Entropy over the last axis in nats, 0 log 0 = 0: (..., C) -> (...)."""
     return entr(np.asarray(probs, np.float64)).sum(axis=-1)
+
+
+def member_statistics(index_N: np.ndarray, probs_KNC: Sequence[ArrayLike] | np.ndarray) -> PoolStatistics:
+    """What several networks say of a pool, in the fields that Monte-Carlo passes fill, by the same formulas.
+
+    Mutual information is here the disagreement of separately trained networks.
+
+    Parameters
+    ----------
+    index_N : ndarray of int, shape (N,)
+        Absolute indices of the images, each once.
+    probs_KNC : array-like, shape (K, N, C)
+        What each of K >= 2 members, or passes, says of each image; every row sums to 1.
+
+    Returns
+    -------
+    PoolStatistics
+        What strategies that need "mc" or "ensemble" read; entropies and mutual information in nats.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two members, or where their arrays do not fit the images.
+
+    References
+    ----------
+    Lakshminarayanan, Pritzel, Blundell (2017): Simple and scalable predictive uncertainty estimation using deep
+    ensembles. NeurIPS.
+    Beluch, Genewein, Nürnberger, Köhler (2018): The power of ensembles for active learning in image classification.
+    CVPR.
+
+    Examples
+    --------
+    >>> probs_KNC = [[[1.0, 0.0]], [[0.0, 1.0]]]
+    >>> member_statistics(np.array([7]), probs_KNC).mutual_information_N.round(3)
+    array([0.693])
+    """
+    p_KNC = np.stack([np.asarray(probs, np.float64) for probs in probs_KNC])
+    if p_KNC.ndim != 3 or len(p_KNC) < 2 or p_KNC.shape[1] != len(index_N):
+        raise ValueError(f"probabilities {p_KNC.shape} of {len(index_N)} images; (at least 2 members, images, classes)")
+    members, _, classes = p_KNC.shape
+    mean_NC = p_KNC.mean(axis=0)
+    predictive_N, expected_N = entropy(mean_NC), entropy(p_KNC).mean(axis=0)
+    votes_NC = (p_KNC.argmax(axis=2)[..., None] == np.arange(classes)).sum(axis=0)
+    return PoolStatistics(
+        index_N=np.asarray(index_N, np.int64),
+        mean_probs_NC=mean_NC,
+        predictive_entropy_N=predictive_N,
+        expected_entropy_N=expected_N,
+        mutual_information_N=np.maximum(predictive_N - expected_N, 0.0),
+        variation_ratio_N=1 - votes_NC.max(axis=1) / members,
+        mean_std_N=p_KNC.std(axis=0).mean(axis=1),
+        passes=members,
+    )

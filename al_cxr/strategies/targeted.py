@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from al_cxr.strategies.base import Choice, strategy
 from al_cxr.strategies.basic import largest
-from al_cxr.strategies.registry import Choice, strategy
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 
@@ -37,16 +37,41 @@ def _binary(probs: np.ndarray, target: int) -> np.ndarray:
 
 @strategy("target_margin", needs="probs")
 def target_margin(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Choice:
-    """Nearest to the decision boundary between the target class and its strongest rival; margin of these two.
+    """Nearest to the decision boundary between the target class and its strongest rival; margin of these two, 0..1.
 
-    Unlike `margin`, an image that is undecided between two other classes scores low.
+    Unlike "margin", an image that is undecided between two other classes scores low.
+
+    References
+    ----------
+    This project's own; "margin" of Settles, "Active Learning Literature Survey" (2009), asked of one class.
+
+    Examples
+    --------
+    >>> from al_cxr.strategies import select
+    >>> probs_NC = np.array([[0.5, 0.5, 0.0], [0.5, 0.1, 0.4]])
+    >>> pool = PoolStatistics(np.arange(2), probs_NC=probs_NC, target=2)
+    >>> select("target_margin", pool, 2, np.random.default_rng(0)).indices
+    array([1, 0])
     """
     return largest(target_margins(statistics), n, rng, "1 - margin")
 
 
 @strategy("target_entropy", needs="probs")
 def target_entropy(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Choice:
-    """Binary entropy of the softmax probability of the target, 0..log 2: nearest to P(target) = 0.5 first."""
+    """Binary entropy of the softmax probability of the target, 0..log 2 nats: nearest to P(target) = 0.5 first.
+
+    References
+    ----------
+    This project's own; "entropy" of Settles, "Active Learning Literature Survey" (2009), asked of one class.
+
+    Examples
+    --------
+    >>> from al_cxr.strategies import select
+    >>> probs_NC = np.array([[0.3, 0.3, 0.4], [0.5, 0.5, 0.0]])
+    >>> pool = PoolStatistics(np.arange(2), probs_NC=probs_NC, target=2)
+    >>> select("target_entropy", pool, 1, np.random.default_rng(0)).indices
+    array([0])
+    """
     assert statistics.probs_NC is not None
     target = target_of(statistics, statistics.probs_NC.shape[1])
     return largest(_binary(statistics.probs_NC, target), n, rng, "nats")
@@ -54,7 +79,21 @@ def target_entropy(statistics: PoolStatistics, n: int, rng: np.random.Generator)
 
 @strategy("mc_target_entropy", needs="mc", race="target_entropy")
 def mc_target_entropy(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Choice:
-    """Binary entropy of the mean probability of the target over the passes, 0..log 2."""
+    """Binary entropy of the mean probability of the target over the passes, 0..log 2 nats.
+
+    References
+    ----------
+    This project's own; "mc_entropy" of Gal et al. 2017, https://arxiv.org/abs/1703.02910, asked of one class.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> from al_cxr.strategies import member_statistics, select
+    >>> probs_TNC = np.array([[[0.9, 0.1], [0.9, 0.1]], [[0.9, 0.1], [0.1, 0.9]]])
+    >>> pool = dataclasses.replace(member_statistics(np.arange(2), probs_TNC), target=1)
+    >>> select("mc_target_entropy", pool, 1, np.random.default_rng(0)).indices
+    array([1])
+    """
     assert statistics.mean_probs_NC is not None
     target = target_of(statistics, statistics.mean_probs_NC.shape[1])
     return largest(_binary(statistics.mean_probs_NC, target), n, rng, "nats")
@@ -62,9 +101,21 @@ def mc_target_entropy(statistics: PoolStatistics, n: int, rng: np.random.Generat
 
 @strategy("mc_target_bald", needs="votes")
 def mc_target_bald(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Choice:
-    """Mutual information of "is it the target?" and the weights, 0..log 2: BALD (Houlsby et al. 2011) of that question.
+    """Mutual information of "is it the target?" and the weights, 0..log 2 nats: "bald" of that question.
 
     Images that every pass finds equally undecidable score 0, however near the boundary they are.
+
+    References
+    ----------
+    This project's own; BALD of Houlsby et al. 2011, https://arxiv.org/abs/1112.5745, asked of one class.
+
+    Examples
+    --------
+    >>> from al_cxr.strategies import select
+    >>> probs_NTC = np.array([[[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.1], [0.1, 0.9]]])
+    >>> pool = PoolStatistics(np.arange(2), pass_probs_NTC=probs_NTC, target=1)
+    >>> select("mc_target_bald", pool, 2, np.random.default_rng(0)).scores.round(3)
+    array([0.368, 0.   ])
     """
     assert statistics.pass_probs_NTC is not None
     probs_NTC = statistics.pass_probs_NTC

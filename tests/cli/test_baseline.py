@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def frame_of(folder: Path) -> pd.DataFrame:
-    return models_table(load_baselines(folder), "stamp").frame.set_index("model")
+    return models_table(load_baselines(folder)).frame.set_index("model")
 
 
 def area(scores: np.ndarray, positive: np.ndarray) -> float:
@@ -100,7 +100,7 @@ def test_the_answers_that_need_no_model_have_their_closed_form(folder: Path) -> 
 
 
 def test_published_figures_stand_beside_and_only_where_there_are_any(folder: Path) -> None:
-    table = models_table(load_baselines(folder), "stamp")
+    table = models_table(load_baselines(folder))
     frame, titles = table.frame.set_index("model"), [c.title for c in table.columns]
     assert frame.loc["cnn", "accuracy (paper)"] == 0.7524 and np.isnan(frame.loc["vit", "accuracy (paper)"])
     assert frame.loc["far", "roc_auc (paper)"] == 0.9  # though it could not be built here
@@ -113,7 +113,7 @@ def test_published_figures_stand_beside_and_only_where_there_are_any(folder: Pat
 
 
 def test_a_model_that_lacks_something_is_a_row_with_what_to_fetch(folder: Path) -> None:
-    table = models_table(load_baselines(folder), "stamp")
+    table = models_table(load_baselines(folder))
     row = table.frame.set_index("model").loc["far"]
     assert np.isnan(row["accuracy"]) and row["unavailable"].startswith("Fetch https")
     (note,) = [note for note in table.notes if "could not be built" in note]

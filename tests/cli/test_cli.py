@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,6 @@ from PIL import Image
 from tiny import TINY, write_tiny
 
 from al_cxr.cli.__main__ import main
-from al_cxr.cli.parser import EXAMPLES, parser
-from al_cxr.config.files import load, parse_override
-from al_cxr.config.shipped import find
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,46 +27,6 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     error = capsys.readouterr().err
     assert error.startswith("al-cxr: error: ") and "Traceback" not in error
     return error
-
-
-def readme_commands() -> list[str]:
-    """Every command in the README's blocks and in the epilog of --help, from `al-cxr` on, continued lines joined."""
-    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    lines = "\n".join([*blocks, re.sub(r"\S {2,}.*", lambda m: m[0][0], EXAMPLES)]).replace("\\\n", " ").splitlines()
-    return [found[1].strip() for line in lines if (found := re.search(r"(?<!\S)(al-cxr .*?)(?:\s#|$)", line))]
-
-
-@pytest.mark.parametrize("command", readme_commands())
-def test_every_command_that_a_person_is_shown_parses_and_names_real_settings(
-    command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    words = shlex.split(command)[1:]
-    options = parser().parse_args(words)
-    assert all((ROOT / word).is_file() for word in words if word.endswith(".yaml"))
-    if "set" in options:
-        settings = load(find(options.experiment), options.profile, map(parse_override, options.set))
-        regimes = (getattr(options, "regime", None) or "all").split(",")
-        assert regimes == ["all"] or set(regimes) <= settings.regimes.keys()
-
-
-def test_the_readme_shows_the_main_commands() -> None:
-    shown = {c.split()[1] for c in readme_commands()}
-    assert shown == {
-        "run",
-        "search",
-        "adapt",
-        "baseline",
-        "compare",
-        "report",
-        "evaluate",
-        "bundle",
-        "predict",
-        "folds",
-        "init",
-        "explain",
-        "data",
-    }
 
 
 @pytest.mark.usefixtures("undrawn")

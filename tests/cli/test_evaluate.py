@@ -15,7 +15,7 @@ from tiny import TINY, write_tiny
 
 from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
-from al_cxr.evaluation.truth import judged
+from al_cxr.evaluation.truth import checked_predictions
 from al_cxr.experiment.external_test import find_models, known_labels, target_of
 
 pytestmark = pytest.mark.usefixtures("undrawn_module")
@@ -166,7 +166,7 @@ def test_thresholds_come_from_the_validation_split_of_the_run(here: Path) -> Non
     assert model.run == here / "runs/baseline-tiny/cnn" and target_of(model.run) == "tuberculosis"
     labels = known_labels(model.run)
     assert labels is not None and len(labels) == 240
-    _, probs, y = judged(model.fit.folder, "val", labels, model.fit.record.val)
+    _, probs, y = checked_predictions(model.fit.folder, "val", labels, model.fit.record.val)
     assert len(probs) == len(y) == model.fit.record.val.n
 
 

@@ -54,7 +54,7 @@ def test_means_and_paired_gains_by_hand(finished: Finished) -> None:
     frame = per_round(finished, TB).set_index(["arm", "round"])
     assert len(frame) == 16
     for arm, (strategy, loss) in ARMS.items():
-        twin = "ce+random" if loss == "cross_entropy" else "focal+random"
+        random = "ce+random" if loss == "cross_entropy" else "focal+random"
         for r in range(4):
             row = frame.loc[arm, r]
             values = [f1(finished, arm, s, r) for s in range(3)]
@@ -68,7 +68,7 @@ def test_means_and_paired_gains_by_hand(finished: Finished) -> None:
             if strategy == "random":
                 assert math.isnan(row["gain_random"]) and row["gain_random_n"] == 0
             else:
-                over = [v - f1(finished, twin, s, r) for s, v in enumerate(values)]
+                over = [v - f1(finished, random, s, r) for s, v in enumerate(values)]
                 assert row["gain_random"] == pytest.approx(statistics.mean(over))
                 assert row["gain_random_sd"] == pytest.approx(statistics.stdev(over))
 

@@ -54,7 +54,7 @@ def test_an_ending_is_the_last_quarter_and_its_rise_over_the_quarter_before() ->
 def test_networks_trained_alike_and_to_the_end_are_not_warned_of(tmp_path: Path) -> None:
     finished = load(run(tmp_path, lambda labels, _: flat(0.1 + labels / 10_000)))  # fewer labels end lower
     assert training_warnings(finished) == []
-    frame = training_table(finished, "stamp").frame
+    frame = training_table(finished).frame
     assert set(frame["steps"]) == {400.0} and not frame["is_behind"].any() and not frame["is_rising"].any()
 
 

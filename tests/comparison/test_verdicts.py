@@ -55,7 +55,7 @@ def test_what_seeds_alone_say_is_said_as_such(run: Path, monkeypatch: pytest.Mon
     first, second, *_ = headline(finished)
     assert first.startswith("No arm is shown to differ from random")
     assert second.startswith("Different from random over seeds on this one test set") and "p at most 0.0078" in second
-    assert "over seeds alone" in area_table(finished, "stamp").grid()
+    assert "over seeds alone" in area_table(finished).grid()
 
 
 def test_the_same_models_are_one_comparison(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_validation_labels_stand_on_both_sides_where_they_chose(run: Path) -> No
     np.testing.assert_allclose(both["fewer_all"], (both["random_labels"] + 60) / (both["arm_labels"] + 60))
     assert any("with the 60 validation labels on both sides" in said for said in headline(finished))
     assert "The 60 validation labels are part of the price of every arm" in headline(finished)[-1]
-    assert "with 60 validation labels" in savings_tables(finished, "stamp")[0].grid()
+    assert "with 60 validation labels" in savings_tables(finished)[0].grid()
 
 
 def test_where_they_only_judge_it_is_said(run: Path) -> None:
@@ -110,7 +110,7 @@ def test_where_they_only_judge_it_is_said(run: Path) -> None:
     text = headline(finished)
     assert text[-1].startswith("No validation label was used within this run to train or to choose: the 60 validation ")
     assert not any("on both sides" in said for said in text)
-    assert "validation labels" not in savings_tables(finished, "stamp")[0].grid()
+    assert "validation labels" not in savings_tables(finished)[0].grid()
 
 
 def test_arms_that_reach_the_fully_labelled_are_named_one_by_one_with_intervals(run: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_level_that_a_constant_answer_has_counts_no_labels(run: Path, monkeypa
     assert frame[["arm_labels", "random_labels", "fewer_low"]].isna().all(axis=None)
     text = " ".join(headline(finished))
     assert 'is no better than the answer "always tuberculosis" (95.7 %): reaching it says nothing' in text
-    assert "nan" not in text and "nan" not in savings_tables(finished, "stamp")[1].grid()
+    assert "nan" not in text and "nan" not in savings_tables(finished)[1].grid()
 
 
 def test_a_handful_of_test_images_compares_nothing(run: Path) -> None:

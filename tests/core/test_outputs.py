@@ -13,14 +13,15 @@ import pytest
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import WRITTEN, must_be_free, must_be_ours, write_files
 from al_cxr.report.kit import figures
-from al_cxr.report.kit.page import LIMITS, Page
+from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.origin import LIMITS
 
 
 def page(folder: Path, value: int = 1) -> Page:
     made = Page(folder, "Title")
     made.add(LIMITS)
-    made.table(Table("t", "T", pd.DataFrame({"a": [value]}), (Column("a", "a", "count"),), "stamp"))
+    made.table(Table("t", "T", pd.DataFrame({"a": [value]}), (Column("a", "a", "count"),)))
     made.listing("All settings", Path("settings.yaml"), "a: 1\n")
     return made
 
@@ -104,7 +105,7 @@ def test_an_input_is_not_overwritten_under_any_name(tmp_path: Path) -> None:
 
 def test_a_picture_is_replaced_by_a_picture_of_ours_alone(tmp_path: Path) -> None:
     def drawn() -> figures.Figure:
-        figure = figures.new_figure(2, 2, "s")
+        figure = figures.new_figure(2, 2)
         figure.subplots().imshow(np.zeros((4, 4)))
         return figure
 

@@ -10,15 +10,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from al_cxr.evaluation.calibration import (
-    COLDEST,
-    HOTTEST,
-    apply_temperature,
-    calibration,
-    fit_temperature,
-    ranking_change,
-    reliability,
-)
+from al_cxr.evaluation.calibration import COLDEST, HOTTEST, apply_temperature, fit_temperature, ranking_change
+from al_cxr.evaluation.calibration_error import calibration, reliability
 from al_cxr.strategies.statistics import entropy
 
 

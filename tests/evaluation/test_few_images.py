@@ -13,9 +13,9 @@ from al_cxr.core import enough
 from al_cxr.data.sources import registry as sources
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.evaluation.predicted import Group, Predicted
-from al_cxr.evaluation.study import Trial
-from al_cxr.evaluation.subgroups import Slice
-from al_cxr.report.evaluation_tables import slices_table
+from al_cxr.evaluation.study import StudyDesign
+from al_cxr.evaluation.subgroups import Subgroup
+from al_cxr.report.evaluation_tables import subgroups_table
 
 SURE = 0.999
 
@@ -94,14 +94,14 @@ def test_slices_are_of_one_decision_and_tiny_ones_have_no_figures() -> None:
     probs, labels = told(200, 3, 1, r)
     val_probs, val_labels = told(200, 3, 1, r)
     sizes = {"large": 100, "small": 10, "tiny": 3}
-    found = [Slice("source", name, np.arange(200) < n) for name, n in sizes.items()]
+    found = [Subgroup("source", name, np.arange(200) < n) for name, n in sizes.items()]
     for val, decision in (((val_probs, val_labels), "at the threshold"), ((None, None), "by the largest probability")):
         model = Predicted("m", probs, labels, *val)
-        trial = Trial(("normal", "ill"), 1, "s")
-        table = slices_table(Group("g", "g", [model]), found, trial, "n", "t")
-        threshold = trial.threshold(model).value
+        study = StudyDesign(("normal", "ill"), 1)
+        table = subgroups_table(Group("g", "g", [model]), found, study, "n", "t")
+        threshold = study.threshold(model).value
         said = probs.argmax(axis=1) if threshold is None else probs[:, 1] >= threshold
-        rows = table.frame.set_index("slice")
+        rows = table.frame.set_index("subgroup")
         assert rows["accuracy"]["all"] == pytest.approx((said == labels).mean())
         assert np.isnan(rows["accuracy"]["source tiny †"]) and rows["accuracy"]["source small †"] >= 0
         titles = [column.title for column in table.columns]

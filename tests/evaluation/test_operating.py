@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from al_cxr.core.enough import FEW, LEAST
-from al_cxr.evaluation.operating import BEST, GOALS, Goal, choose, decide, doubts, goal_from, per_thousand
+from al_cxr.evaluation.operating import BEST, GOALS, Goal, choose_threshold, decide, doubts, goal_from, per_thousand
 
 SCORES = np.tile([0.9, 0.8, 0.7, 0.2, 0.75, 0.5, 0.3, 0.1, 0.05], 2)
 ILL = np.tile([True] * 4 + [False] * 5, 2)
 
 
 def test_thresholds_by_hand() -> None:
-    found = choose(SCORES, ILL, Goal("sensitivity", 0.75))
+    found = choose_threshold(SCORES, ILL, Goal("sensitivity", 0.75))
     assert (found.value, found.sensitivity, found.specificity) == (0.7, 0.75, 0.8)
-    every = choose(SCORES, ILL, Goal("sensitivity", 1.0))
+    every = choose_threshold(SCORES, ILL, Goal("sensitivity", 1.0))
     assert (every.value, every.sensitivity, every.specificity) == (0.2, 1.0, 0.4)
-    specific = choose(SCORES, ILL, Goal("specificity", 0.8))
+    specific = choose_threshold(SCORES, ILL, Goal("specificity", 0.8))
     assert 0.5 < (specific.value or 0) <= 0.7 and (specific.sensitivity, specific.specificity) == (0.75, 0.8)
 
 
@@ -42,7 +42,7 @@ def test_the_goal_is_reached_and_nothing_more_is_given_away(seed: int, kind: str
     r = np.random.default_rng(seed)
     ill = np.arange(30) < 12
     scores = np.round(r.random(30) + 0.4 * ill, 1)  # with ties
-    found = choose(scores, ill, Goal(kind, value))  # type: ignore[arg-type]
+    found = choose_threshold(scores, ill, Goal(kind, value))  # type: ignore[arg-type]
     points = [((scores[ill] >= t).mean(), (scores[~ill] < t).mean()) for t in [*np.unique(scores), np.inf]]
     if kind == "sensitivity":
         best = max(b for a, b in points if a >= value - 1e-9)
@@ -62,7 +62,7 @@ def test_the_best_threshold_is_the_best_of_all(seed: int, kind: str) -> None:
         flagged = scores >= threshold
         return f1_score(ill, flagged, zero_division=0.0) if kind == "f1" else accuracy_score(ill, flagged)
 
-    found = choose(scores, ill, Goal(kind))  # type: ignore[arg-type]
+    found = choose_threshold(scores, ill, Goal(kind))  # type: ignore[arg-type]
     best = max(worth(t) for t in [*np.unique(scores), np.inf])
     if found.value is None:
         assert best == max(worth(-np.inf), worth(np.inf))
@@ -71,25 +71,29 @@ def test_the_best_threshold_is_the_best_of_all(seed: int, kind: str) -> None:
 
 
 def test_the_best_threshold_stands_between_two_scores() -> None:
-    assert choose(SCORES, ILL, Goal("f1")).value == pytest.approx((0.7 + 0.5) / 2)  # one false alarm, one missed
-    assert choose(SCORES, ILL, Goal("accuracy")).value == pytest.approx((0.8 + 0.75) / 2)  # as good as at 0.7: 7 of 9
-    rare = choose(np.repeat([0.1, 0.9, 0.8], LEAST), np.repeat([True, False, False], LEAST), Goal("accuracy"))
+    assert choose_threshold(SCORES, ILL, Goal("f1")).value == pytest.approx(
+        (0.7 + 0.5) / 2
+    )  # one false alarm, one missed
+    assert choose_threshold(SCORES, ILL, Goal("accuracy")).value == pytest.approx(
+        (0.8 + 0.75) / 2
+    )  # as good as at 0.7: 7 of 9
+    rare = choose_threshold(np.repeat([0.1, 0.9, 0.8], LEAST), np.repeat([True, False, False], LEAST), Goal("accuracy"))
     assert rare.value is None and rare.note == "the best accuracy on validation takes finding nobody"
 
 
 def test_a_share_that_is_whole_in_the_head_is_whole_in_the_computer() -> None:
     scores = np.arange(60) / 60
     ill = np.arange(60) >= 10
-    assert choose(scores, ill, Goal("sensitivity", 0.9)).sensitivity == pytest.approx(45 / 50)
-    assert choose(scores, np.arange(60) >= 30, Goal("sensitivity", 0.7)).sensitivity == pytest.approx(21 / 30)
+    assert choose_threshold(scores, ill, Goal("sensitivity", 0.9)).sensitivity == pytest.approx(45 / 50)
+    assert choose_threshold(scores, np.arange(60) >= 30, Goal("sensitivity", 0.7)).sensitivity == pytest.approx(21 / 30)
 
 
 def test_goals_that_cannot_be_reached_say_why() -> None:
-    few = choose(SCORES, np.arange(18) < LEAST - 1, Goal())
+    few = choose_threshold(SCORES, np.arange(18) < LEAST - 1, Goal())
     assert few.value is None and few.note.startswith("4 validation images of the target and 14 others are too few")
-    worst = choose(np.where(ILL, 0.0, 1.0), ILL, Goal("sensitivity", 0.9))
+    worst = choose_threshold(np.where(ILL, 0.0, 1.0), ILL, Goal("sensitivity", 0.9))
     assert worst.value is None and "flagging everybody" in worst.note and np.isnan(worst.sensitivity)
-    none = choose(np.where(ILL, 0.0, 1.0), ILL, Goal("specificity", 0.9))
+    none = choose_threshold(np.where(ILL, 0.0, 1.0), ILL, Goal("specificity", 0.9))
     assert none.value is None and "finding nobody" in none.note
     for value in (0.0, 1.1, float("nan")):
         with pytest.raises(ValueError, match=r"lies in 0\.\.1"):

@@ -1,4 +1,4 @@
-"""Slices: ages as people write them, groups that are too small to be blamed."""
+"""Subgroups: ages as people write them, groups that are too small to be blamed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from al_cxr.core.enough import FEW
-from al_cxr.evaluation.subgroups import MOST, age_group, slices
+from al_cxr.evaluation.subgroups import MOST, age_group, subgroups
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_every_image_is_in_one_slice_of_a_column() -> None:
             "site": ["x", "y"] * 20,
         }
     )
-    found = slices(table)
+    found = subgroups(table)
     assert [str(s) for s in found] == [
         "source a",
         "source b",
@@ -61,8 +61,8 @@ def test_every_image_is_in_one_slice_of_a_column() -> None:
 
 
 def test_nothing_known_makes_no_slices_and_a_flood_of_values_is_pooled() -> None:
-    assert slices(pd.DataFrame({"source": [""] * 5, "sex": ["?"] * 5})) == []
-    assert slices(pd.DataFrame(index=range(5))) == []
-    many = slices(pd.DataFrame({"source": [f"s{i % 50}" for i in range(2000)]}))
+    assert subgroups(pd.DataFrame({"source": [""] * 5, "sex": ["?"] * 5})) == []
+    assert subgroups(pd.DataFrame(index=range(5))) == []
+    many = subgroups(pd.DataFrame({"source": [f"s{i % 50}" for i in range(2000)]}))
     assert len(many) == MOST + 1 and many[-1].value == "other" and not many[-1].nameable
     assert all(s.nameable for s in many[:-1]) and many[0].mask_N.sum() == 40 >= FEW

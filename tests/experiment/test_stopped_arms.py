@@ -86,7 +86,7 @@ def test_the_last_models_are_those_of_all_seeds(stopped: Finished) -> None:
 def test_pages_mark_them_and_say_why(stopped: Finished) -> None:
     (said,) = stops(stopped)
     assert said.startswith("e stopped asking after round 1 (seed 1)") and "no gain" in said
-    tables = experiment_tables(stopped, "stamp")
+    tables = experiment_tables(stopped)
     for table in (*tables["summary"], *tables["gain"], *tables["each_seed"]):
         assert "‡" in table.grid() and any("Their last model" in note for note in table.notes), table.name
     assert "3, 1 stopped ‡" in tables["summary"][0].grid()

@@ -24,7 +24,7 @@ from torch import nn
 
 from al_cxr import models
 from al_cxr.core.errors import UserError
-from al_cxr.models import registry, resnet, weights
+from al_cxr.models import base, resnet, weights
 from al_cxr.models.cnn_se import SqueezeExcitation
 
 NARROW: dict[str, dict[str, Any]] = {
@@ -228,7 +228,7 @@ def test_register_refuses_what_build_could_not_check() -> None:
             models.register("new")(builder)
     with pytest.raises(ValueError, match="two architectures"):
         models.register("cnn")(untyped)
-    assert "new" not in registry.names()
+    assert "new" not in base.names()
 
 
 # -------------------------------------------------------------------------------------------------- what the options do

@@ -1,4 +1,4 @@
-"""Trust: figures against scikit-learn, truth that fits its records, and the part of a report that shows them."""
+"""Evaluation: figures against scikit-learn, truth that fits its records, and the part of a report that shows them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from al_cxr.core.predictions import read_predictions
 from al_cxr.evaluation.intervals import bootstrap, clopper_pearson, clusters
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import Group, Predicted, auc, performance
-from al_cxr.evaluation.study import Trial
-from al_cxr.evaluation.subgroups import slices
-from al_cxr.evaluation.truth import judged, labels_of
-from al_cxr.report.evaluation_sections import add_trust, worst
-from al_cxr.report.evaluation_tables import Ranged, screening_table, slices_table
+from al_cxr.evaluation.study import StudyDesign
+from al_cxr.evaluation.subgroups import subgroups
+from al_cxr.evaluation.truth import checked_predictions, labels_of
+from al_cxr.report.evaluation_sections import add_run_evaluation, worst
+from al_cxr.report.evaluation_tables import screening_table, subgroups_table
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.tables import Column
 
@@ -76,15 +76,15 @@ def test_without_a_threshold_or_a_class_nothing_is_made_up() -> None:
 
 def test_shares_of_one_model_are_exact_unless_patients_repeat() -> None:
     m = model()
-    trial = Trial(CLASSES, 2, "stamp")
+    study = StudyDesign(CLASSES, 2)
     ill, right = m.labels_N == 2, m.probs_NC.argmax(axis=1) == m.labels_N
     threshold = m.threshold(2, Goal()).value
-    found = trial.estimates([m])
+    found = study.estimates([m])
     assert (found["accuracy"].low, found["accuracy"].high) == clopper_pearson(int(right.sum()), 200)
     hits = int((m.probs_NC[ill, 2] >= threshold).sum())
     assert (found["sensitivity"].low, found["sensitivity"].high) == clopper_pearson(hits, int(ill.sum()))
     ids = clusters([f"p{i // 2}" for i in range(200)])
-    patients = Trial(CLASSES, 2, "stamp", clusters_N=ids).estimates([m])
+    patients = StudyDesign(CLASSES, 2, clusters_N=ids).estimates([m])
     direct = bootstrap([performance(m.probs_NC, m.labels_N, 2, threshold)], 200, ids)
     assert patients["accuracy"] == direct["accuracy"]
     numbers = clusters(["b", "", "b"])
@@ -94,7 +94,7 @@ def test_shares_of_one_model_are_exact_unless_patients_repeat() -> None:
 def test_models_that_are_always_right_are_not_certain() -> None:
     y = np.repeat([0, 1, 2], 20)
     perfect = [Predicted(f"s{s}", 0.97 * np.eye(3)[y] + 0.01, y, 0.97 * np.eye(3)[y] + 0.01, y) for s in range(3)]
-    found = Trial(CLASSES, 2, "x").estimates(perfect)
+    found = StudyDesign(CLASSES, 2).estimates(perfect)
     assert (found["sensitivity"].low, found["sensitivity"].high) == clopper_pearson(20, 20)
 
 
@@ -117,7 +117,7 @@ def test_an_ensemble_is_one_model_with_its_own_temperature_and_threshold() -> No
 def test_screening_of_a_perfect_model_has_no_false_alarm() -> None:
     y = np.repeat([0, 1, 2], 20)
     perfect = Predicted("s", 0.97 * np.eye(3)[y] + 0.01, y, 0.97 * np.eye(3)[y] + 0.01, y)
-    frame = screening_table(Group("g", "g", [perfect]), Trial(CLASSES, 2, "x", prevalences=(0.02,)), "n", "t").frame
+    frame = screening_table(Group("g", "g", [perfect]), StudyDesign(CLASSES, 2, prevalences=(0.02,)), "n", "t").frame
     row = frame.iloc[0]
     assert (row["found"], row["missed"], row["false_alarms"], row["per_found"]) == (20, 0, 0, 1)
     assert row["found_low"] < 17 and row["false_alarms_high"] > 80  # of 20 images one cannot know better
@@ -129,19 +129,18 @@ def test_the_worst_slice_is_found_and_small_ones_are_not_blamed() -> None:
     probs = m.probs_NC.copy()
     probs[300:] = np.roll(probs[300:], 1, axis=1)
     group = Group("g", "g", [Predicted("s", probs, m.labels_N, m.val_probs_MC, m.val_labels_M)])
-    trial, found = Trial(CLASSES, 2, "x"), slices(table)
-    made = slices_table(group, found, trial, "n", "t")
-    assert list(made.frame["slice"]) == ["all", "source good", "source bad", "source tiny †"]
+    study, found = StudyDesign(CLASSES, 2), subgroups(table)
+    made = subgroups_table(group, found, study, "n", "t")
+    assert list(made.frame["subgroup"]) == ["all", "source good", "source bad", "source tiny †"]
     assert made.frame["images"].tolist() == [400, 300, 90, 10]
-    said = worst(made.frame, found, trial)
+    said = worst(made.frame, found, study)
     assert "Worst by accuracy: **source bad** (90 images)" in said and "tiny" not in said
-    assert worst(made.frame.iloc[:2], found[:1], trial).startswith("No slice is large enough")
+    assert worst(made.frame.iloc[:2], found[:1], study).startswith("No subgroup is large enough")
 
 
 def test_a_column_with_its_interval() -> None:
     frame = pd.DataFrame({"x": [0.5, np.nan], "x_low": [0.25, np.nan], "x_high": [0.75, np.nan]})
-    assert Ranged("t", "x", "percent").cells(frame) == ["50.0 (25.0 to 75.0)", "—"]
-    assert isinstance(Ranged("t", "x"), Column)
+    assert Column("t", "x", "percent", "interval").cells(frame) == ["50.0 (25.0 to 75.0)", "—"]
 
 
 def write_images(run: Path) -> None:
@@ -154,7 +153,7 @@ def write_images(run: Path) -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = fake_run(tmp_path_factory.mktemp("trust") / "run", TWO, seeds=(0, 1), rounds=1)
+    folder = fake_run(tmp_path_factory.mktemp("evaluation") / "run", TWO, seeds=(0, 1), rounds=1)
     write_images(folder)
     for seed, share in ((0, 0.5), (1, 1.0)):
         query = folder / "arms" / "ce+mc_entropy" / f"seed-{seed}" / "query-0.json"
@@ -166,10 +165,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_part_of_a_report(run: Path, tmp_path: Path) -> None:
-    page = Page(tmp_path, "t")
-    add_trust(page, load(run), "the stamp")
+    page = Page(tmp_path, "t", "the stamp")
+    add_run_evaluation(page, load(run))
     text = page.write().read_text()
-    order = ("## Calibration", "## Operating points", "## Screening", "## Slices", "## Ensemble of seeds")
+    order = ("## Calibration", "## Operating points", "## Screening", "## Subgroups", "## Ensemble of seeds")
     at = [text.index(heading) for heading in order]
     assert at == sorted(at) and "Worst by accuracy: **source" in text and "per 1,000" not in text
     rounds = pd.read_csv(tmp_path / "tables/calibration-rounds.csv")
@@ -193,7 +192,7 @@ def test_the_part_of_a_report(run: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "tables").glob("*.json"):
         assert json.loads(path.read_text())["data"] == "the stamp"
     assert (tmp_path / "figures/reliability-fully-labelled.png").is_file()
-    assert (tmp_path / "figures/slices-ce+mc_entropy.png").is_file()
+    assert (tmp_path / "figures/subgroups-ce+mc_entropy.png").is_file()
 
 
 def test_a_run_without_images_says_so_and_labels_given_help(run: Path, tmp_path: Path) -> None:
@@ -201,14 +200,14 @@ def test_a_run_without_images_says_so_and_labels_given_help(run: Path, tmp_path:
     (run / "images.csv").unlink()
     try:
         without = Page(tmp_path / "a", "t")
-        add_trust(without, load(run), "s")
+        add_run_evaluation(without, load(run))
         assert "made before runs kept them in images.csv" in without.write().read_text()
         given = Page(tmp_path / "b", "t")
-        add_trust(given, load(run), "s", labels())
+        add_run_evaluation(given, load(run), labels())
         text = given.write().read_text()
-        assert "## Ensemble of seeds" in text and "There are no slices" in text
+        assert "## Ensemble of seeds" in text and "There are no subgroups" in text
         with pytest.raises(UserError, match="not those that it was measured with"):
-            add_trust(Page(tmp_path / "c", "t"), load(run), "s", np.roll(labels(), 7))
+            add_run_evaluation(Page(tmp_path / "c", "t"), load(run), "s", np.roll(labels(), 7))
     finally:
         (run / "images.csv").write_bytes(table)
 
@@ -217,11 +216,11 @@ def test_truth_that_does_not_belong_to_a_model(run: Path, tmp_path: Path) -> Non
     finished = load(run)
     baseline = finished.baselines[0]
     folder = finished.fit_folder(baseline.fit)
-    index, probs, y = judged(folder, "test", labels(), baseline.test)
+    index, probs, y = checked_predictions(folder, "test", labels(), baseline.test)
     assert list(index) == list(range(660, 780)) and probs.shape == (120, 3) and (y == labels()[660:]).all()
     for wrong in (labels()[:700], np.full(780, -1), np.roll(labels(), 1)):
         with pytest.raises(UserError, match="not those that it was measured with"):
-            judged(folder, "test", wrong, baseline.test)
+            checked_predictions(folder, "test", wrong, baseline.test)
     images = pd.DataFrame({"label": ["tuberculosis", "covid", "normal"]})
     assert list(labels_of(images, CLASSES)) == [2, -1, 0]
     (tmp_path / "predictions.safetensors").write_bytes(b"no")

@@ -28,14 +28,13 @@ from al_cxr.core.seeds import digest, rng
 from al_cxr.report import evidence_figures
 from al_cxr.report.evidence import add_evidence, headline, support
 from al_cxr.report.evidence_tables import acquired_tables, cost_tables, savings_tables
-from al_cxr.report.kit import estimates
+from al_cxr.report.kit.numbers import bounds, interval, number, up_to
 from al_cxr.report.kit.page import Page
 from al_cxr.report.rounds import experiment_tables
 from al_cxr.report.trivial import by_source
 from al_cxr.strategies.pool import seed_set
 
 TB = "tuberculosis"
-STAMP = "phantom · test set 120 images"
 NAN, INF = math.nan, math.inf
 
 
@@ -110,9 +109,9 @@ def test_areas_and_their_differences_by_hand(finished: Finished) -> None:
     frame = comparisons.areas(finished).set_index("arm")
     labels = np.array([180.0, 220.0, 260.0, 300.0])
     area = {arm: [area_under_curve(labels, f1(finished, arm, s)[None])[0] for s in range(3)] for arm in ARMS}
-    for arm, twin in (("ce+mc_entropy", "ce+random"), ("focal+mc_entropy", "focal+random")):
-        row, each = frame.loc[arm], np.subtract(area[arm], area[twin])
-        assert row["twin"] == twin and row["area"] == pytest.approx(np.mean(area[arm]))
+    for arm, random in (("ce+mc_entropy", "ce+random"), ("focal+mc_entropy", "focal+random")):
+        row, each = frame.loc[arm], np.subtract(area[arm], area[random])
+        assert row["random_counterpart"] == random and row["area"] == pytest.approx(np.mean(area[arm]))
         assert [row[f"difference_seed_{s}"] for s in range(3)] == pytest.approx(each)
         assert row["difference"] == pytest.approx(each.mean()) and row["p"] == sign_flip(each)
         assert row["difference_low"] < row["difference"] < row["difference_high"]
@@ -161,7 +160,7 @@ def test_savings_lie_in_the_budget_and_compare_like_with_like(finished: Finished
 def test_savings_as_printed() -> None:
     def printed(random: float, arm: float, low: float, high: float) -> str:
         least, most = (float(bound[0]) for bound in times_fewer(np.array([random]), np.array([arm]), 400))
-        return estimates.times({"x_least": least, "x_most": most, "x_low": low, "x_high": high}, "x")
+        return bounds({"x_least": least, "x_most": most, "x_low": low, "x_high": high}, "x", "times")
 
     assert printed(300, 200, 1.0, 1.75) == "1.50 (1.00 to 1.75)"
     assert printed(INF, 200, 1.25, INF) == "at least 2.00 (1.25 or more)"
@@ -169,10 +168,10 @@ def test_savings_as_printed() -> None:
     assert printed(300, 200, 0.0, INF) == "1.50 (not bounded)"
     assert printed(INF, INF, 0.0, INF) == printed(NAN, 200, NAN, NAN) == "—"
     row = {"arm_labels": 200.0, "budget": 400.0}
-    bounds = {"arm_labels_low": 180.0, "arm_labels_high": INF}
-    assert estimates.labels_between(row | bounds, "arm_labels") == "200 (180 to > 400)"
-    assert estimates.labels(300.2, 400) == "301" and estimates.labels(INF, 400) == "> 400"
-    assert [estimates.p_value(p) for p in (0.0625, 1.0, 1e-6, NAN)] == ["0.0625", "1", "< 0.0001", "—"]
+    ends = {"arm_labels_low": 180.0, "arm_labels_high": INF}
+    assert interval(row | ends, "arm_labels", "labels", "budget") == "200 (180 to > 400)"
+    assert number(300.2, "labels") == "301" and up_to(row | ends, "arm_labels_high", "labels", "budget") == "> 400"
+    assert [number(p, "p") for p in (0.0625, 1.0, 1e-6, NAN)] == ["0.0625", "1", "< 0.0001", "—"]
 
 
 def test_predict_the_source_by_hand(finished: Finished) -> None:
@@ -183,9 +182,9 @@ def test_predict_the_source_by_hand(finished: Finished) -> None:
     said = np.where(test["source"] == "b", TB, "normal")
     assert told.accuracy == pytest.approx((said == test["label"]).mean())
     assert told.of(TB).f1 == pytest.approx(f1_score(test["label"] == TB, said == TB))
-    tables = experiment_tables(finished, STAMP)
+    tables = experiment_tables(finished)
     for table in (*tables["summary"], *tables["gain"], *tables["rounds"], *tables["each_seed"]):
-        assert "predict the source" in table.markdown() and "always normal" in table.markdown(), table.name
+        assert "predict the source" in table.grid() and "always normal" in table.grid(), table.name
 
 
 def test_what_was_acquired_by_hand(tmp_path: Path) -> None:
@@ -209,7 +208,7 @@ def test_what_was_acquired_by_hand(tmp_path: Path) -> None:
     assert row["new_patients"] == len(set(images["patient_id"][taken]) - before)
     assert sum(row[f"class {c}"] for c in CLASSES) == 4 == row["source a"] + row["source b"]
     assert frame.loc[("r", 0), "copies_inside"] == pytest.approx(2 * {0, 1}.issubset(start) / 180)
-    both = acquired_tables(load(root), STAMP)
+    both = acquired_tables(load(root))
     assert both is not None and len(both[0].frame) == 2
 
 
@@ -220,7 +219,7 @@ def test_an_unknown_seed_set_leaves_what_follows_from_it_open(finished: Finished
 
 
 def test_cost_by_hand(finished: Finished) -> None:
-    totals, rounds = cost_tables(finished, STAMP)
+    totals, rounds = cost_tables(finished)
     frame = totals.frame.set_index("arm")
     assert frame.loc["ce+mc_entropy", "score_s"] == pytest.approx(3 * 3.25) and frame.loc["ce+random", "score_s"] == 0
     times = [sum(finished.timings["ce+random", s, r].train for r in range(4)) for s in range(3)]
@@ -262,7 +261,7 @@ def test_whatever_is_there_has_a_page(
     monkeypatch.setattr(Page, "figure", lambda *args, **kwargs: None)
     run = load(fake_run(tmp_path / "run", arms, seeds, rounds, baseline=baseline))
     page = Page(tmp_path / "page", "t")
-    add_evidence(page, run, STAMP)
+    add_evidence(page, run)
     text = page.write().read_text()
     assert "## Cost" in text and ("## Against the fully labelled baseline" in text) == baseline
     assert "nan" not in text and "inf" not in text
@@ -275,7 +274,7 @@ def test_an_unfinished_run_has_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
     shutil.rmtree(root / "arms/focal+mc_entropy/seed-0")
     run = load(root)
     page = Page(tmp_path / "page", "t")
-    add_evidence(page, run, STAMP)
+    add_evidence(page, run)
     frame = comparisons.areas(run).set_index("arm")
     assert frame.loc["ce+mc_entropy", "pairs"] == 2 and frame.loc["focal+mc_entropy", "pairs"] == 2
     assert "2 paired seeds" in headline(run)[0] and "nan" not in support(run)
@@ -285,7 +284,7 @@ def test_the_page_has_its_sections_tables_and_figures_to_the_byte(finished: Fini
     written = []
     for name in ("a", "b"):
         page = Page(tmp_path / name, "t")
-        add_evidence(page, finished, STAMP)
+        add_evidence(page, finished)
         page.write()
         written.append({p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name).rglob("*.*")})
     assert written[0] == written[1]
@@ -304,16 +303,16 @@ def test_the_page_has_its_sections_tables_and_figures_to_the_byte(finished: Fini
 
 
 def test_figures_draw_what_the_frames_say(finished: Finished) -> None:
-    figure = evidence_figures.round_differences(finished, "t", STAMP)
+    figure = evidence_figures.round_differences(finished, "t")
     assert isinstance(figure, Figure)
     panel = next(a for a in figure.axes if a.get_title("left") == "focal+mc_entropy")
     rows = comparisons.by_round(finished, "random")
     rows = rows[rows["arm"] == "focal+mc_entropy"]
     np.testing.assert_allclose(panel.lines[-1].get_ydata(), 100 * rows["difference"])
-    matrices = evidence_figures.confusion_rounds(finished, "ce+random", "t", STAMP)
+    matrices = evidence_figures.confusion_rounds(finished, "ce+random", "t")
     shown = [float(t.get_text()) for t in matrices.axes[0].texts]
     tests = [np.array(finished.rounds["ce+random", s][0].test.confusion) for s in range(3)]
     np.testing.assert_allclose(
         shown, np.mean([100 * t / t.sum(1, keepdims=True) for t in tests], axis=0).ravel(), atol=0.5
     )
-    assert len(savings_tables(finished, STAMP)[0].frame) > 2
+    assert len(savings_tables(finished)[0].frame) > 2

@@ -18,6 +18,7 @@ from al_cxr.core.metrics import Metrics, measure
 from al_cxr.core.records import Epoch
 from al_cxr.report import curves
 from al_cxr.report.kit import figures
+from al_cxr.report.model_figures import confusion, history
 
 STAMP = "phantom (synthetic: no patient was imaged) · test set 120 images"
 
@@ -34,18 +35,19 @@ def some_metrics(skill: float = 1.5, seed: int = 0) -> Metrics:
 
 def test_confusion_shows_counts_and_row_percentages() -> None:
     test = some_metrics()
-    figure = figures.confusion(test, "t", "who was imaged")
+    figure = confusion(test, "t")
     shown = [t.get_text() for t in figure.axes[0].texts]
     rows = [sum(row) for row in test.confusion]
     assert shown == [f"{n}\n{100 * n / rows[i]:.1f} %" for i, row in enumerate(test.confusion) for n in row]
-    assert "who was imaged" in [t.get_text() for t in figure.texts]
 
 
 def test_hostile_names_and_many_classes_can_be_drawn(tmp_path: Path) -> None:
     names = tuple(f"$\\frac{i}$ <b>|{'long ' * 20}" for i in range(11))
     y = np.arange(110) % 10  # the last class has no image
     test = measure(np.eye(11)[(y + (np.arange(110) % 7 == 0)) % 11], y, names)
-    path = figures.save(figures.confusion(test, "$x^$ " * 30, "$\\bad$ " * 40), tmp_path / "c.png")
+    figure = confusion(test, "$x^$ " * 30)
+    figures.add_stamp(figure, "$\\bad$ " * 40)
+    path = figures.save(figure, tmp_path / "c.png")
     with Image.open(path) as image:
         assert "Software" not in image.info and image.width <= 2000
         low, high = image.convert("L").getextrema()
@@ -54,7 +56,7 @@ def test_hostile_names_and_many_classes_can_be_drawn(tmp_path: Path) -> None:
 
 def test_history_of_one_epoch_can_be_drawn(tmp_path: Path) -> None:
     one = Epoch(epoch=1, lr=1, train_loss=1, train_accuracy=0.5, val_loss=1, val_accuracy=0.5, val_macro_f1=0.4)
-    figure = figures.history([one], 1, "t", "s")
+    figure = history([one], 1, "t")
     lines = {line.get_label(): line.get_ydata()[0] for line in figure.axes[1].lines}
     assert lines["validation macro F1"] == 40 and lines["training accuracy"] == 50
     figures.save(figure, tmp_path / "h.png")
@@ -62,7 +64,7 @@ def test_history_of_one_epoch_can_be_drawn(tmp_path: Path) -> None:
 
 def test_curve_draws_every_arm_and_seed(finished: Finished) -> None:
     long = per_seed(finished, "tuberculosis")
-    figure = curves.learning_curve(finished, per_round(finished, "tuberculosis"), long, "f1", "t", STAMP)
+    figure = curves.learning_curve(finished, per_round(finished, "tuberculosis"), long, "f1", "t")
     lines = figure.axes[0].lines
     assert len(lines) == 1 + 4 + 4 * 3
     means = {line.get_label(): line for line in lines if not line.get_label().startswith("_")}
@@ -76,7 +78,7 @@ def test_curve_draws_every_arm_and_seed(finished: Finished) -> None:
 
 def test_every_curve_is_named_at_its_end_and_no_name_covers_another(finished: Finished) -> None:
     frame, long = per_round(finished, "tuberculosis"), per_seed(finished, "tuberculosis")
-    figure = curves.learning_curve(finished, frame, long, "f1", "t", STAMP)
+    figure = curves.learning_curve(finished, frame, long, "f1", "t")
     axes = figure.axes[0]
     last = frame[frame["round"] == 3].set_index("arm")["f1"]
     named = {text.get_text(): text for text in axes.texts}
@@ -96,7 +98,7 @@ def test_many_strategies_can_be_told_apart(tmp_path: Path) -> None:
 
 
 def test_acquired_bars_and_the_pool_they_came_from(finished: Finished) -> None:
-    figure = curves.acquired(finished, "t", STAMP)
+    figure = curves.acquired(finished, "t")
     axes = next(a for a in figure.axes if a.get_title("left") == "focal+mc_entropy")
     heights = np.array([bar.get_height() for bar in axes.patches]).reshape(4, 3)
     np.testing.assert_allclose(heights[0], [50, 100 / 3, 50 / 3])
@@ -106,17 +108,34 @@ def test_acquired_bars_and_the_pool_they_came_from(finished: Finished) -> None:
     np.testing.assert_allclose(steps, [100 * 198 / 380, 100 * 328 / 380])
 
 
+def stamped(figure: Figure) -> Figure:
+    figures.add_stamp(figure, STAMP)
+    return figure
+
+
+def test_a_stamp_stands_below_axes_and_legend(finished: Finished) -> None:
+    figure = curves.acquired(finished, "t")
+    height = figure.get_size_inches()[1]
+    figures.add_stamp(figure, "who was imaged " * 20)
+    figure.draw_without_rendering()
+    (stamp,) = [text for text in figure.texts if text.get_text().startswith("who was imaged")]
+    top = stamp.get_window_extent().ymax / figure.dpi
+    (legend,) = figure.legends
+    assert top < legend.get_window_extent().ymin / figure.dpi
+    assert legend.get_window_extent().ymax / figure.dpi < min(a.get_tightbbox().ymin for a in figure.axes) / figure.dpi
+    assert "\n" in stamp.get_text() and height > 3
+
+
 def test_equal_input_gives_equal_bytes_with_stamp_and_source(tmp_path: Path, finished: Finished) -> None:
     frame, long = per_round(finished, "tuberculosis"), per_seed(finished, "tuberculosis")
     for draw in (
-        lambda: curves.learning_curve(finished, frame, long, "accuracy", "t", STAMP),
-        lambda: curves.acquired(finished, "t", STAMP),
+        lambda: curves.learning_curve(finished, frame, long, "accuracy", "t"),
+        lambda: curves.acquired(finished, "t"),
     ):
-        assert STAMP in [text.get_text() for text in draw().texts]
-        a, b = (figures.png(draw(), "key") for _ in range(2))
+        a, b = (figures.png(stamped(draw()), "key") for _ in range(2))
         (tmp_path / "a.png").write_bytes(a)
         assert a == b and figures.source_of(tmp_path / "a.png") == "key"
-    (tmp_path / "b.png").write_bytes(figures.png(figures.confusion(some_metrics(), "t", "s")))
+    (tmp_path / "b.png").write_bytes(figures.png(confusion(some_metrics(), "t")))
     assert figures.source_of(tmp_path / "b.png") == ""
 
 
@@ -132,8 +151,8 @@ def whole(figure: Figure) -> np.ndarray:
 def test_a_drawing_has_few_colours_and_none_is_far_off(tmp_path: Path, finished: Finished) -> None:
     frame, long = per_round(finished, "tuberculosis"), per_seed(finished, "tuberculosis")
     for draw in (
-        lambda: figures.confusion(some_metrics(), "t", "s"),
-        lambda: curves.learning_curve(finished, frame, long, "f1", "t", STAMP),
+        lambda: confusion(some_metrics(), "t"),
+        lambda: curves.learning_curve(finished, frame, long, "f1", "t"),
     ):
         with Image.open(figures.save(draw(), tmp_path / "few.png")) as few:
             assert few.mode == "P" and len(few.getcolors()) <= figures.COLOURS
@@ -143,7 +162,7 @@ def test_a_drawing_has_few_colours_and_none_is_far_off(tmp_path: Path, finished:
 
 def test_radiographs_keep_their_colours(tmp_path: Path) -> None:
     def draw() -> Figure:
-        figure = figures.new_figure(3, 3, "s")
+        figure = figures.new_figure(3, 3)
         figure.subplots().imshow(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
         return figure
 

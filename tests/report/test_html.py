@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 
 from al_cxr.report import write_report
-from al_cxr.report.kit import figures
 from al_cxr.report.kit.page import Page
-from al_cxr.report.kit.tables import Column, Table, escape
+from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.kit.text import escape
+from al_cxr.report.model_figures import history
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br", "hr"}
@@ -66,7 +67,7 @@ def render(folder: Path, fill: object = None, title: str = "title") -> str:
 
 def table(**cells: list[object]) -> Table:
     columns = tuple(Column(name, name) for name in cells)
-    return Table("t", "A table", pd.DataFrame(cells), columns, "stamp")
+    return Table("t", "A table", pd.DataFrame(cells), columns)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_all_settings_and_the_environment_are_inside(hostile: str) -> None:
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     def fill(page: Page) -> None:
         page.add("## One", "text")
-        page.figure(figures.history([], 0, "title", "stamp"), "f", "caption")
+        page.figure(history([], 0, "title"), "f", "caption")
 
     assert render(tmp_path / "a", fill) == render(tmp_path / "b", fill)
     assert render(tmp_path / "a", fill).count("data:image/webp") == 1
@@ -192,5 +193,5 @@ def test_numbers_stand_to_the_right_whatever_kind_they_are(tmp_path: Path) -> No
 
 
 def test_a_heading_without_words_has_a_name(tmp_path: Path) -> None:
-    made = Table("t", "A table", pd.DataFrame({"best": ["x"]}), (Column("", "best"),), "stamp")
+    made = Table("t", "A table", pd.DataFrame({"best": ["x"]}), (Column("", "best"),))
     assert '<span class="unseen">best</span></th>' in render(tmp_path, lambda page: page.table(made))

@@ -22,7 +22,7 @@ from al_cxr.sampling.masks import Masks
 from al_cxr.sampling.moments import Moments
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
 from al_cxr.sampling.passes import monte_carlo
-from al_cxr.sampling.scoring import penultimate, predict, score_pool
+from al_cxr.sampling.scoring import penultimate, predict, score_images
 from al_cxr.sampling.stochastic import find_sites
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
@@ -244,8 +244,8 @@ def test_a_temperature_divides_logits_before_the_softmax(net: Net, images: Tenso
         return batches(images, index_N, 16)
 
     pool, how = np.arange(70), Sampling(4, 0, 0)
-    trained = score_pool(net, pool, loader, {"probs", "votes"}, how)
-    got = score_pool(net, pool, loader, {"probs", "votes"}, dataclasses.replace(how, temperature=temperature))
+    trained = score_images(net, pool, loader, {"probs", "votes"}, how)
+    got = score_images(net, pool, loader, {"probs", "votes"}, dataclasses.replace(how, temperature=temperature))
     assert trained.probs_NC is not None and trained.pass_probs_NTC is not None
     assert got.probs_NC is not None and got.pass_probs_NTC is not None and got.mean_probs_NC is not None
     # a power of the probabilities, normalised, is the softmax of the divided logits
@@ -278,16 +278,16 @@ def test_score_pool_computes_what_is_needed(net: Net, images: Tensor) -> None:
 
     pool = np.array([5, 2, 40])
     how = Sampling(4, 0, 0)
-    nothing = score_pool(net, pool, loader, frozenset(), how)
+    nothing = score_images(net, pool, loader, frozenset(), how)
     assert asked == [] and nothing.index_N.tolist() == [5, 2, 40] and set(nothing.per_image()) == {"index_N"}
-    probs = score_pool(net, pool, loader, {"probs"}, how)
+    probs = score_images(net, pool, loader, {"probs"}, how)
     assert set(probs.per_image()) == {"index_N", "probs_NC"}
-    both = score_pool(net, pool, loader, {"votes", "features"}, how, labelled_M=np.array([1, 3]))
+    both = score_images(net, pool, loader, {"votes", "features"}, how, labelled_M=np.array([1, 3]))
     assert set(both.per_image()) == {"index_N", "features_NK", "pass_probs_NTC", *STATISTICS}
     assert both.labelled_features_MK is not None and both.labelled_features_MK.shape == (2, 16)
     assert asked[-1] == [1, 3]
     with pytest.raises(ValueError, match="in their order"):
-        score_pool(net, pool, lambda index: batches(images, index[::-1].copy(), 16), {"mc"}, how)
+        score_images(net, pool, lambda index: batches(images, index[::-1].copy(), 16), {"mc"}, how)
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals

@@ -18,7 +18,7 @@ from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.experiment import speeds
 from al_cxr.experiment.speeds import passes_speed
-from al_cxr.report.kit.page import machine
+from al_cxr.report.origin import machine
 from al_cxr.training import runtime
 from al_cxr.training.runtime import Runtime, Unsupported, resolve
 

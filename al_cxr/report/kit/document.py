@@ -30,6 +30,7 @@ class Tabulated:
     """A table, open (inline) or behind its title, with its notes or without."""
 
     table: Table
+    stamp: str
     inline: bool
     notes: bool
 

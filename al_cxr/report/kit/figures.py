@@ -1,4 +1,4 @@
-"""Figures of one trained model: training history and confusion matrix; and what all figures share.
+"""What all figures share: their style, the stamp along their lower edge, and how they are saved.
 
 All figures are made with matplotlib's objects (no pyplot state), in one style, and equal input gives equal bytes.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -21,9 +20,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from al_cxr.core.drafts import write_atomically
-from al_cxr.core.metrics import Metrics
 from al_cxr.core.outputs import must_be_ours
-from al_cxr.core.records import Epoch
+from al_cxr.report.kit.text import plain
 
 # Okabe & Ito: told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
@@ -72,43 +70,37 @@ STYLE = {
 BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", "#A9CFE6", BLUE, "#00436B"])
 
 
-def plain(text: str, longest: int = 28) -> str:
-    """Text from outside for a figure: one line, not too long, and never read as mathematics."""
-    line = " ".join(str(text).split())
-    line = line if len(line) <= longest else line[: longest - 1] + "…"
-    return line.replace("$", r"\$")
-
-
-def tail(text: str, longest: int) -> str:
-    """The end of a name that is too long: of a path, the file."""
-    return plain(text if len(text) <= longest else f"…{text[1 - longest :]}", longest)
-
-
-def new_figure(width: float, height: float, stamp: str, legend_rows: int = 0) -> Figure:
-    """An empty figure (inches) with the stamp along its lower edge, room for a legend over it, and axes above that."""
-    lines = [plain(line, 200) for line in textwrap.wrap(stamp, int(13.5 * width))]
-    foot = _stamp_height(stamp, width) + 0.24 * legend_rows
-    rect = (0, foot / height, 1, 1 - foot / height)
-    engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05, rect=rect)
+def new_figure(width: float, height: float, legend_rows: int = 0) -> Figure:
+    """An empty figure (inches) with room along its lower edge for a legend of so many rows."""
+    foot = 0.24 * legend_rows / height
+    engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05, rect=(0, foot, 1, 1 - foot))
     figure = Figure(figsize=(width, height), layout=engine)
     FigureCanvasAgg(figure)
-    figure.text(0.08 / width, 0.07 / height, "\n".join(lines), va="bottom", fontsize=8.5, color=GREY)
     return figure
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int, stamp: str) -> None:
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
     """The legend of `axes` in the room that new_figure left for it."""
-    width, height = figure.get_size_inches()
-    at = (0.5, _stamp_height(stamp, width) / height)
     handles, labels = axes.get_legend_handles_labels()
     legend = figure.legend(
-        handles, labels, loc="lower center", bbox_to_anchor=at, ncols=columns, handlelength=3, borderaxespad=0.2
+        handles, labels, loc="lower center", bbox_to_anchor=(0.5, 0), ncols=columns, handlelength=3, borderaxespad=0.2
     )
     legend.set_in_layout(False)
 
 
-def _stamp_height(stamp: str, width: float) -> float:
-    return 0.14 * len(textwrap.wrap(stamp, int(13.5 * width))) + 0.1
+def add_stamp(figure: Figure, stamp: str) -> None:
+    """What the figure is of, along its lower edge; axes and legend move up for it."""
+    width, height = figure.get_size_inches()
+    lines = [plain(line, 200) for line in textwrap.wrap(stamp, int(13.5 * width))]
+    with mpl.rc_context(STYLE):
+        figure.text(0.08 / width, 0.07 / height, "\n".join(lines), va="bottom", fontsize=8.5, color=GREY)
+    room = (0.14 * len(lines) + 0.1) / height
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0.5, room))
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine), "made by new_figure"
+    left, foot, right, top = engine.get()["rect"]
+    engine.set(rect=(left, foot + room, right, top - room))
 
 
 def png(figure: Figure, source: str = "") -> bytes:
@@ -149,62 +141,3 @@ def source_of(path: Path) -> str:
             return str(image.info.get("Source", ""))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for other files
         return ""
-
-
-def history(epochs: Sequence[Epoch], best_epoch: int, title: str, stamp: str) -> Figure:
-    """Loss, and accuracy with macro F1, of each epoch on training and validation images; the kept epoch marked."""
-    with mpl.rc_context(STYLE):
-        figure = new_figure(9.0, 3.9, stamp)
-        loss, share = figure.subplots(1, 2)
-        x = [e.epoch for e in epochs]
-        marker = "o" if len(x) <= 30 else None
-        style = {"marker": marker, "markersize": 4}
-        loss.plot(x, [e.train_loss for e in epochs], color=GREY, label="training loss", **style)
-        loss.plot(x, [e.val_loss for e in epochs], color=BLUE, label="validation log-loss, nats", **style)
-        share.plot(x, [100 * e.train_accuracy for e in epochs], color=GREY, label="training accuracy", **style)
-        share.plot(x, [100 * e.val_accuracy for e in epochs], color=BLUE, label="validation accuracy", **style)
-        share.plot(x, [100 * e.val_macro_f1 for e in epochs], color=RED, ls="--", label="validation macro F1", **style)
-        for axes in (loss, share):
-            axes.set_xlabel("epoch")
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.axvline(best_epoch, color=INK, lw=1.2, ls=":", label=f"weights kept: epoch {best_epoch}", zorder=1)
-            axes.legend(frameon=True, framealpha=0.9, edgecolor="none")
-        loss.set_ylabel("loss")
-        loss.set_ylim(bottom=0)
-        share.set_ylabel("%")
-        figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
-    return figure
-
-
-def confusion(test: Metrics, title: str, stamp: str) -> Figure:
-    """Counts with the row's percentages; shade is the percentage, so that rare classes read like frequent ones."""
-    counts = np.array(test.confusion)
-    rows = counts.sum(axis=1, keepdims=True)
-    share = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
-    names = [plain(c.name, 18) for c in test.classes]
-    n = len(names)
-    size = float(np.clip(1.15 * n, 3.0, 9.5))
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(size + 2.6, size + 1.2, stamp)
-        axes = figure.subplots()
-        image = axes.imshow(100 * share, cmap=BLUES, vmin=0, vmax=100)
-        font = 12 if n <= 4 else 9 if n <= 8 else 8
-        for i in range(n):
-            for j in range(n):
-                colour = "white" if share[i, j] > 0.55 else INK
-                text = f"{counts[i, j]:,}\n{100 * share[i, j]:.1f} %" if counts[i, j] or n <= 4 else "0"
-                axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=font)
-        axes.set_xticks(range(n), names, rotation=0 if n <= 3 else 35, ha="center" if n <= 3 else "right")
-        axes.set_yticks(range(n), [f"{name}\n(n = {rows[i, 0]:,})" for i, name in enumerate(names)])
-        axes.set_xlabel("most probable class")
-        axes.set_ylabel("true")
-        axes.tick_params(length=0)
-        axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)
-        axes.set_yticks(np.arange(n - 1) + 0.5, minor=True)
-        axes.grid(which="minor", color="white", linewidth=2)
-        axes.tick_params(which="minor", length=0)
-        axes.spines[:].set_visible(False)
-        bar = figure.colorbar(image, ax=axes, shrink=0.8, label="of the true class, %")
-        bar.outline.set_visible(False)
-        figure.suptitle(f"{plain(title, 60)}: accuracy {100 * test.accuracy:.1f} %", x=0.01, ha="left", fontsize=12)
-    return figure

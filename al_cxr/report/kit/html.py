@@ -24,7 +24,7 @@ from PIL import Image
 
 from al_cxr.report.kit.document import Block, Facts, Listing, Picture, Tabulated
 from al_cxr.report.kit.figures import DPI
-from al_cxr.report.kit.tables import MISSING, Table
+from al_cxr.report.kit.numbers import MISSING
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table")
 OWN = files("al_cxr.report") / "templates"
@@ -72,7 +72,7 @@ def inline(markdown: str) -> Markup:
 
 def _template(name: str) -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(OWN.joinpath(name).read_text())
+    return environment.from_string(OWN.joinpath(name).read_text("utf-8"))
 
 
 def _hash(text: str) -> str:
@@ -122,7 +122,7 @@ class _Writer:
             case Listing():
                 self._part("listing", block.caption, block.path.as_posix(), block.text)
             case Tabulated():
-                self._table(block.table, block.inline, block.notes)
+                self._table(block)
             case Picture():
                 self._picture(block)
 
@@ -190,18 +190,19 @@ class _Writer:
             kept.append(child)
         token.children = kept
 
-    def _table(self, table: Table, is_open: bool, notes: bool) -> None:
-        title = inline(table.title)
+    def _table(self, block: Tabulated) -> None:
+        table, title = block.table, inline(block.table.title)
         name = self._id(title)
-        if is_open:
+        if block.inline:
             self.sections[-1].below.append((name, title))
         cells = [[inline(cell) for cell in column.cells(table.frame)] for column in table.columns]
         columns = [
             (inline(_unbroken(column.title)), column.value, _numbers(values))
             for column, values in zip(table.columns, cells, strict=True)
         ]
-        said = [inline(note) for note in table.notes] if notes else []
-        self._part("table", name, title, columns, list(zip(*cells, strict=True)), said, table.stamp, is_open)
+        notes = [inline(note) for note in table.notes] if block.notes else []
+        rows = list(zip(*cells, strict=True))
+        self._part("table", name, title, columns, rows, notes, block.stamp, block.inline)
 
     def _picture(self, picture: Picture) -> None:
         if picture.folder not in (self.folder, self.shown_in):

@@ -1,22 +1,19 @@
-"""The page around tables and figures: warnings first, then where the numbers come from, then the numbers."""
+"""A page: text, tables and figures in one order, written as markdown and as HTML."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-import yaml
+from matplotlib.figure import Figure
 
-from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_free, write_files
-from al_cxr.core.records import DataCard, ExperimentRecord
 from al_cxr.report.kit.document import Block, Facts, Listing, Picture, Tabulated
-from al_cxr.report.kit.figures import Figure, png
+from al_cxr.report.kit.figures import add_stamp, png, source_of
 from al_cxr.report.kit.html import render
-from al_cxr.report.kit.tables import Table, escape
+from al_cxr.report.kit.tables import Table
+from al_cxr.report.kit.text import escape
 
 PAGE = ("README.md", "report.html")
 
@@ -28,10 +25,15 @@ class Page:
     before the page is, so that an error on the way leaves no half of it.
     """
 
-    def __init__(self, folder: Path, title: str) -> None:
-        """`title` is one line of markdown."""
+    def __init__(self, folder: Path, title: str, stamp: str = "", gallery: Path | None = None) -> None:
+        """`title` is one line of markdown; `stamp` stands under every table and figure and says what they are of.
+
+        Images of patients go into `gallery` alone, so that `folder` can be published; None: nobody was imaged.
+        """
         self.folder = folder
         self.title = title
+        self.stamp = stamp
+        self.gallery = gallery or folder
         self.blocks: list[Block] = []
         self._files: dict[Path, dict[str, bytes]] = {folder: {}}
 
@@ -44,9 +46,12 @@ class Page:
         if items:
             self.blocks.append(Facts(dict(items)))
 
-    def file(self, path: Path, data: bytes, folder: Path | None = None) -> None:
-        """A file at `path` below the page's folder, or below the one that it must stay in."""
-        self._files.setdefault(folder or self.folder, {})[path.as_posix()] = data
+    def file(self, path: Path, data: bytes) -> None:
+        """A file at `path` below the page's folder."""
+        self._file(self.folder, path, data)
+
+    def _file(self, folder: Path, path: Path, data: bytes) -> None:
+        self._files.setdefault(folder, {})[path.as_posix()] = data
 
     def listing(self, caption: str, path: Path, text: str) -> None:
         """A text file at `path` below the page's folder, linked."""
@@ -56,30 +61,38 @@ class Page:
     def table(self, table: Table, inline: bool = True, notes: bool = True) -> None:
         """Written in all formats, and shown here (inline) or linked."""
         self.table_files(table)
-        self.blocks.append(Tabulated(table, inline, notes))
+        self.blocks.append(Tabulated(table, self.stamp, inline, notes))
 
     def table_files(self, table: Table) -> None:
         """Written in all formats, and neither shown nor linked."""
-        for name, text in table.files().items():
+        for name, text in table.files(self.stamp).items():
             self.file(Path("tables", name), text.encode())
 
-    def figure(
-        self,
-        figure: Figure | None,
-        name: str,
-        caption: str,
-        inline: bool = True,
-        source: str = "",
-        folder: Path | None = None,
-    ) -> None:
-        """Written (None: it is there already), and shown here (inline) or linked.
+    def figure(self, figure: Figure, name: str, caption: str, inline: bool = True, stamp: str | None = None) -> None:
+        """Written as figures/NAME.png, and shown here (inline) or linked; `stamp` where it is not the page's."""
+        self._draw(self.folder, figure, name, caption, inline, stamp)
 
-        A figure with images of patients names the `folder` it must stay in: it is written there, this page only says
-        so, and a second report.html in that folder shows it.
+    def radiographs(
+        self, figure: Figure, name: str, caption: str, source: str, inline: bool = True, stamp: str | None = None
+    ) -> None:
+        """A figure that shows images, made from `source`: written into the gallery.
+
+        Where that is not the page's folder, this page only says so, and a second report.html in the gallery shows it.
         """
-        folder, path = folder or self.folder, Path("figures", f"{name}.png")
-        if figure is not None:
-            self.file(path, png(figure, source), folder)
+        self._draw(self.gallery, figure, name, caption, inline, stamp, source)
+
+    def earlier_radiographs(self, name: str, caption: str, source: str, inline: bool = True) -> None:
+        """The same figure from an earlier time stays on the page if it was made from this very `source`."""
+        path = self.gallery / "figures" / f"{name}.png"
+        if path.exists() and source_of(path) == source:
+            self.blocks.append(Picture(path, caption, inline, self.gallery))
+
+    def _draw(
+        self, folder: Path, figure: Figure, name: str, caption: str, inline: bool, stamp: str | None, source: str = ""
+    ) -> None:
+        path = Path("figures", f"{name}.png")
+        add_stamp(figure, self.stamp if stamp is None else stamp)
+        self._file(folder, path, png(figure, source))
         self.blocks.append(Picture(folder / path, caption, inline, folder))
 
     def write(self) -> Path:
@@ -106,96 +119,12 @@ class Page:
                 return "\n".join(f"- {escape(name)}: {escape(value)}" for name, value in items.items())
             case Listing(caption, path):
                 return f"[{escape(caption)}]({quote(path.as_posix())})"
-            case Tabulated(table, inline, notes):
+            case Tabulated(table, stamp, inline, notes):
                 link = f"[{table.title}]({quote(f'tables/{table.name}.md')})"
-                return (table.markdown(notes=notes) if inline else link).rstrip("\n")
+                return (table.markdown(stamp, notes=notes) if inline else link).rstrip("\n")
             case Picture() if block.folder != self.folder:
                 return escape(block.elsewhere)
             case Picture(path, caption, inline):
                 link = f"[{escape(caption)}]({quote(f'figures/{path.name}')})"
                 return f"!{link}" if inline else link
         return block
-
-
-def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str], more: Sequence[str] = ()) -> str:
-    """What a reader must know before any number."""
-    found = []
-    if data.synthetic:
-        found.append("The images are synthetic: no patient was imaged. Nothing here says anything about radiographs.")
-    if gaps:
-        found.append("Unfinished: the tables are made of what is complete; rows marked † lack seeds.")
-        found += [f"Missing: {gap}" for gap in gaps]
-    if seeds == 1:
-        found.append("One seed: there is no spread, and no difference can be told from chance.")
-    if "unknown" in commit or "-dirty" in commit:
-        found.append(f"The code's commit is {commit}: these numbers cannot be traced to one version of the code.")
-    found += [*more, *data.notes]
-    lines = [f"- {escape(warning)}" for warning in found] or ["- None was found."]
-    return "\n".join(["## Warnings", "", *lines])
-
-
-def machine(run_dir: Path) -> dict[str, Any]:
-    """Device, precision and threads that a run was computed with, and what failed, as it noted them; empty where it did
-    not."""
-    path = run_dir / "machine.json"
-    if not path.exists():
-        return {}
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError:
-        raise UserError(
-            f"{path}: this is not JSON, or only a part of it; delete the file, and start the same command again"
-        ) from None
-    keys = ("device", "precision", "score_precision", "threads", "score_batch", "channels_last", "note")
-    return {key: found[key] for key in keys if found.get(key) not in (None, "")}
-
-
-def add_provenance(page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any]) -> None:
-    """Command, commit, seeds, data set and its fingerprint, versions; and for programs `add_listings`."""
-    add_origin(page, record, seeds, machine)
-    add_listings(page, record, seeds, machine)
-
-
-def add_origin(page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any]) -> None:
-    """Command, commit, seeds, data set and its fingerprint, versions."""
-    data = record.data
-    counts = "; ".join(
-        f"{split} {sum(by.values()):,} ({', '.join(f'{name} {n:,}' for name, n in by.items())})"
-        for split, by in data.counts.items()
-    )
-    page.add("## Where the numbers come from", "    " + " ".join(record.command.split()))
-    page.facts(
-        {
-            "commit": record.commit,
-            "seeds": ", ".join(map(str, seeds)),
-            "data set": data.name + " (synthetic: no patient was imaged)" * data.synthetic,
-            "fingerprint": data.fingerprint,
-            "images": f"{counts}; {data.image_size} × {data.image_size} pixels",
-            "attribution": data.attribution or "none given",
-            "computed with": ", ".join(f"{k} {v}" for k, v in machine.items()) or "not noted",
-            "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
-        }
-    )
-
-
-def add_listings(
-    page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any], folder: Path = Path()
-) -> None:
-    """For programs settings.yaml and environment.json, in `folder` below the page's."""
-    data = record.data
-    settings = yaml.safe_dump(record.settings, sort_keys=False, allow_unicode=True)
-    page.listing("All settings", folder / "settings.yaml", settings)
-    environment = {
-        "name": record.name,
-        "command": record.command,
-        "commit": record.commit,
-        "seeds": list(seeds),
-        "data": data.model_dump(mode="json"),
-        "machine": machine,
-        "versions": record.versions,
-    }
-    text = json.dumps(environment, indent=1, ensure_ascii=False) + "\n"
-    page.listing("The environment", folder / "environment.json", text)
-
-
-LIMITS = "Research only: not a medical device. Percentages have one decimal, differences are in percentage points."

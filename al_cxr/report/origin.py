@@ -1,0 +1,111 @@
+"""What a reader must know before any number: warnings, what the numbers are of, and where they come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import DataCard, ExperimentRecord
+from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.text import escape
+
+LIMITS = "Research only: not a medical device. Percentages have one decimal, differences are in percentage points."
+
+
+def stamp_of(data: DataCard, seeds: Sequence[int], unfinished: bool = False) -> str:
+    """What stands under every table and figure: data set, size of the test set, seeds, and whether it is all there."""
+    test, numbers = sum(data.counts["test"].values()), ", ".join(map(str, seeds))
+    counted = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''} ({numbers})"
+    parts = [name_of(data), f"test set {test:,} images", counted, *(["UNFINISHED"] if unfinished else [])]
+    return " · ".join(parts)
+
+
+def name_of(data: DataCard) -> str:
+    """The data set's name, and that nobody was imaged where that is so."""
+    return f"{data.name} (synthetic: no patient was imaged)" if data.synthetic else data.name
+
+
+def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str], more: Sequence[str] = ()) -> str:
+    """What a reader must know before any number."""
+    found = []
+    if data.synthetic:
+        found.append("The images are synthetic: no patient was imaged. Nothing here says anything about radiographs.")
+    if gaps:
+        found.append("Unfinished: the tables are made of what is complete; rows marked † lack seeds.")
+        found += [f"Missing: {gap}" for gap in gaps]
+    if seeds == 1:
+        found.append("One seed: there is no spread, and no difference can be told from chance.")
+    if "unknown" in commit or "-dirty" in commit:
+        found.append(f"The code's commit is {commit}: these numbers cannot be traced to one version of the code.")
+    found += [*more, *data.notes]
+    lines = [f"- {escape(warning)}" for warning in found] or ["- None was found."]
+    return "\n".join(["## Warnings", "", *lines])
+
+
+def machine(run_dir: Path) -> dict[str, Any]:
+    """Device, precision and threads that a run was computed with, and what failed, as it noted them; empty where it did
+    not."""
+    path = run_dir / "machine.json"
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        raise UserError(
+            f"{path}: this is not JSON, or only a part of it; delete the file, and start the same command again"
+        ) from None
+    keys = ("device", "precision", "score_precision", "threads", "score_batch", "channels_last", "note")
+    return {key: found[key] for key in keys if found.get(key) not in (None, "")}
+
+
+def add_provenance(page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any]) -> None:
+    """Command, commit, seeds, data set and its fingerprint, versions; and for programs `add_listings`."""
+    add_origin(page, record, seeds, machine)
+    add_listings(page, record, seeds, machine)
+
+
+def add_origin(page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any]) -> None:
+    """Command, commit, seeds, data set and its fingerprint, versions."""
+    data = record.data
+    counts = "; ".join(
+        f"{split} {sum(by.values()):,} ({', '.join(f'{name} {n:,}' for name, n in by.items())})"
+        for split, by in data.counts.items()
+    )
+    page.add("## Where the numbers come from", "    " + " ".join(record.command.split()))
+    page.facts(
+        {
+            "commit": record.commit,
+            "seeds": ", ".join(map(str, seeds)),
+            "data set": data.name + " (synthetic: no patient was imaged)" * data.synthetic,
+            "fingerprint": data.fingerprint,
+            "images": f"{counts}; {data.image_size} × {data.image_size} pixels",
+            "attribution": data.attribution or "none given",
+            "computed with": ", ".join(f"{k} {v}" for k, v in machine.items()) or "not noted",
+            "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+        }
+    )
+
+
+def add_listings(
+    page: Page, record: ExperimentRecord, seeds: Sequence[int], machine: dict[str, Any], folder: Path = Path()
+) -> None:
+    """For programs settings.yaml and environment.json, in `folder` below the page's."""
+    data = record.data
+    settings = yaml.safe_dump(record.settings, sort_keys=False, allow_unicode=True)
+    page.listing("All settings", folder / "settings.yaml", settings)
+    environment = {
+        "name": record.name,
+        "command": record.command,
+        "commit": record.commit,
+        "seeds": list(seeds),
+        "data": data.model_dump(mode="json"),
+        "machine": machine,
+        "versions": record.versions,
+    }
+    text = json.dumps(environment, indent=1, ensure_ascii=False) + "\n"
+    page.listing("The environment", folder / "environment.json", text)
