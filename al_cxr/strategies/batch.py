@@ -35,7 +35,8 @@ def gains(joint: Joint, probs_ATC: np.ndarray) -> np.ndarray:
     images, passes, classes = probs_ATC.shape
     predicted_MAC = (posterior_MT @ probs_ATC.transpose(1, 0, 2).reshape(passes, -1)).reshape(-1, images, classes)
     expected_MA = posterior_MT @ entropy(probs_ATC).T
-    return np.maximum(weights_M @ (entropy(predicted_MAC) - expected_MA), 0)
+    gains_A: np.ndarray = np.maximum(weights_M @ (entropy(predicted_MAC) - expected_MA), 0)
+    return gains_A
 
 
 def add(joint: Joint, probs_TC: np.ndarray, rng: np.random.Generator, most: int) -> Joint:

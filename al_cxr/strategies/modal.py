@@ -76,19 +76,21 @@ class _Committee:
         self.classes_ = np.arange(pass_probs_NTC.shape[2])
 
     def __len__(self) -> int:
-        return self._pass_probs_NTC.shape[1]
+        return int(self._pass_probs_NTC.shape[1])
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self)))
 
     def vote(self, X: np.ndarray) -> np.ndarray:
-        return self._pass_probs_NTC.argmax(axis=2)
+        votes_NT: np.ndarray = self._pass_probs_NTC.argmax(axis=2)
+        return votes_NT
 
     def vote_proba(self, X: np.ndarray) -> np.ndarray:
         return self._pass_probs_NTC
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        return self._pass_probs_NTC.mean(axis=1, dtype=np.float64)
+        mean_NC: np.ndarray = self._pass_probs_NTC.mean(axis=1, dtype=np.float64)
+        return mean_NC
 
 
 def strategy_of(name: str) -> Strategy:

@@ -21,7 +21,8 @@ def power_noise(scores_N: np.ndarray, beta: float, rng: np.random.Generator) -> 
 
     The n largest are n images drawn with probability proportional to score ** beta, without replacement.
     """
-    return np.log(np.maximum(scores_N, np.finfo(np.float64).tiny)) + rng.gumbel(size=len(scores_N)) / beta
+    log_N: np.ndarray = np.log(np.maximum(scores_N, np.finfo(np.float64).tiny))
+    return log_N + rng.gumbel(size=len(scores_N)) / beta
 
 
 def _draw(scores_N: np.ndarray | None, n: int, rng: np.random.Generator, beta: float) -> Choice:

@@ -91,7 +91,8 @@ class PoolStatistics:
 
 def entropy(probs: np.ndarray) -> np.ndarray:
     """Entropy over the last axis in nats, 0 log 0 = 0: (..., C) -> (...)."""
-    return entr(np.asarray(probs, np.float64)).sum(axis=-1)
+    nats: np.ndarray = entr(np.asarray(probs, np.float64)).sum(axis=-1)
+    return nats
 
 
 def member_statistics(index_N: np.ndarray, probs_KNC: Sequence[ArrayLike] | np.ndarray) -> PoolStatistics:

@@ -1,4 +1,4 @@
-"""When to stop asking for labels before the budget is spent: one function and one registry entry a rule.
+"""When to stop asking for labels before the budget is spent: what a rule sees, and how it is found and asked.
 
 A rule sees validation metrics, validation predictions and pool statistics, never the test split. Labels of the
 validation images count as labels all the same.
@@ -6,16 +6,15 @@ validation images count as labels all the same.
 
 from __future__ import annotations
 
-import inspect
-import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from al_cxr.core.errors import UserError
-from al_cxr.core.nearest import hint
+from al_cxr.core.options import checked, require_signature
+from al_cxr.core.registry import Registry
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 
@@ -40,99 +39,92 @@ class History:
 
 
 Rule = Callable[..., str | None]
-"""`(history, **options)` -> the reason to stop in words, or None."""
+"""`(history, *, options)` -> the reason to stop in words, or None."""
 
-_REGISTRY: dict[str, Rule] = {}
-_RANGES: dict[str, tuple[type, float, float]] = {
-    "rounds": (int, 1, math.inf),
-    "delta": (float, 0, 1),
-    "below": (float, 0, math.inf),
-    "kappa": (float, 0, 1),
-}
-"""Option -> type, smallest and largest value; an option means the same in every rule."""
+RULES: Registry[Rule] = Registry("rule", "al_cxr.strategies")
 
 
-def rule(function: Rule) -> Rule:
-    """Registers a rule under its function's name; its keyword-only parameters are its options."""
-    _REGISTRY[function.__name__] = function
-    return function
+def rule(name: str) -> Callable[[Rule], Rule]:
+    """Decorator: makes `(history, *, options)` known as a stopping rule.
+
+    Keyword-only parameters are options, as those of a strategy are.
+
+    Parameters
+    ----------
+    name : str
+        Name in experiment files (`stop.rule`).
+
+    Returns
+    -------
+    Callable
+        The decorator, which returns the function as it was.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken or the function takes other arguments.
+
+    Examples
+    --------
+    ::
+
+        @rule("patience")
+        def patience(history, *, rounds: Annotated[int, Field(ge=1)] = 3):
+            best = max(range(len(history.f1)), key=history.f1.__getitem__, default=0)
+            return f"no better F1 since round {best}" if len(history.f1) - best > rounds else None
+    """
+
+    def register(function: Rule) -> Rule:
+        require_signature(function, ("history",), f"rule {name!r}")
+        RULES.add(name, function, function.__module__)
+        return function
+
+    return register
 
 
 def names() -> list[str]:
     """All rules, sorted."""
-    return sorted(_REGISTRY)
+    return RULES.names()
 
 
-def check(rule: str, options: dict[str, object]) -> None:
-    """UserError where there is no such rule, and for an option that is unknown, missing, of a wrong type or range."""
-    if rule not in _REGISTRY:
-        raise UserError(f"stop.rule: no rule {rule!r}{hint(rule, names())}")
-    parameters = {p.name: p for p in inspect.signature(_REGISTRY[rule]).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    for name in options.keys() - parameters.keys():
-        raise UserError(f"stop.options.{name}: the rule {rule} has no such option{hint(name, parameters)}")
-    for name, parameter in parameters.items():
-        kind, low, high = _RANGES[name]
-        if name not in options:
-            if parameter.default is parameter.empty:
-                raise UserError(f"stop.options.{name}: the rule {rule} needs it; add this key")
-            continue
-        value = options[name]
-        fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-        if not fits or not low <= value < math.inf or value > high:  # type: ignore[operator]
-            word = "a whole number" if kind is int else "a number"
-            reach = f"of {low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
-            raise UserError(f"stop.options.{name}: must be {word} {reach} (got {value!r})")
+def check(name: str, options: Mapping[str, Any], where: str = "stop") -> dict[str, Any]:
+    """The options of a rule with the defaults of those that are not given.
 
-
-def decide(rule: str, history: History, **options: object) -> str | None:
-    """Why to stop after the last round of a history, in words; None to go on. UserError as in `check`."""
-    check(rule, options)
-    return _REGISTRY[rule](history, **options)
-
-
-@rule
-def budget(history: History) -> str | None:
-    """Never early: all rounds of the budget are played."""
-    return None
-
-
-@rule
-def no_gain(history: History, *, rounds: int = 3, delta: float = 0.0) -> str | None:
-    """The best F1 of the last `rounds` rounds is not more than `delta` above the best before them."""
-    if len(history.f1) <= rounds:
-        return None
-    before, since = max(history.f1[:-rounds]), max(history.f1[-rounds:])
-    if since - before > delta:
-        return None
-    return f"best validation F1 of the last {rounds} rounds {since:.4f}, {before:.4f} before: no gain above {delta:g}"
-
-
-@rule
-def low_uncertainty(history: History, *, below: float) -> str | None:
-    """The pool's mean entropy is under `below` nats (overall uncertainty, Zhu et al. 2010).
-
-    Arms that do not predict the pool, such as random and coreset, never stop early by it.
+    UserError, with `where` as the section of the settings, where there is no such rule and for an option that is
+    unknown, missing, of a wrong type or out of range.
     """
-    last = history.uncertainty[-1] if history.uncertainty else None
-    if last is None or last >= below:
-        return None
-    return f"mean entropy of the pool {last:.4g} nats, below {below:g}"
+    return checked(RULES.get(name, f"{where}.rule: "), options, name, f"{where}.options")
 
 
-@rule
-def stable_predictions(history: History, *, rounds: int = 3, kappa: float = 0.99) -> str | None:
-    """Successive models agree on the validation images: kappa at least `kappa`, `rounds` times in a row.
+def decide(name: str, history: History, **options: object) -> str | None:
+    """Whether a rule stops after the last round of a history.
 
-    Bloodgood and Vijay-Shanker 2009 (https://aclanthology.org/W09-1107), with their 0.99 and three comparisons; they
-    use a larger set without labels and the mean of the three.
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+    history : History
+        What was seen so far.
+    **options
+        Of the rule.
+
+    Returns
+    -------
+    str or None
+        Why to stop, in words; None to go on.
+
+    Raises
+    ------
+    UserError
+        If there is no such rule or option, or an option has a wrong value.
+
+    Examples
+    --------
+    >>> seen = History(f1=(0.7, 0.7), uncertainty=(0.5, 0.2), predictions=(np.zeros(3), np.zeros(3)))
+    >>> decide("low_uncertainty", seen, below=0.3)
+    'mean entropy of the pool 0.2 nats, below 0.3'
     """
-    if len(history.predictions) <= rounds:
-        return None
-    last = history.predictions[-rounds - 1 :]
-    agreements = [agreement(a, b) for a, b in itertools.pairwise(last)]
-    if min(agreements) < kappa:
-        return None
-    return f"kappa of successive predictions at least {min(agreements):.4f} for {rounds} rounds, {kappa:g} is asked for"
+    return RULES.get(name, "stop.rule: ")(history, **check(name, options))
 
 
 def pool_uncertainty(statistics: PoolStatistics) -> float | None:

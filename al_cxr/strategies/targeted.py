@@ -26,7 +26,8 @@ def target_margins(statistics: PoolStatistics) -> np.ndarray:
     assert statistics.probs_NC is not None
     target = target_of(statistics, statistics.probs_NC.shape[1])
     rival_N = np.delete(statistics.probs_NC, target, axis=1).max(axis=1, initial=0)
-    return 1 - np.abs(statistics.probs_NC[:, target] - rival_N)
+    margins_N: np.ndarray = 1 - np.abs(statistics.probs_NC[:, target] - rival_N)
+    return margins_N
 
 
 def _binary(probs: np.ndarray, target: int) -> np.ndarray:

@@ -75,7 +75,7 @@ def test_every_registry_offers_the_nearest_name(tmp_path: Path) -> None:
         (lambda: models.build("cnn", 1, 2, 28, {"width": 9.0}), "model.options.cnn.width: must be 4 or less (got 9.0)"),
         (lambda: stopping.check("nogain", {}), "stop.rule: no rule 'nogain'; did you mean 'no_gain'?"),
         (lambda: stopping.check("no_gain", {"round": 3}), "has no such option; did you mean 'rounds'?"),
-        (lambda: stopping.check("no_gain", {"rounds": 0}), "stop.options.rounds: must be a whole number of 1 or more"),
+        (lambda: stopping.check("no_gain", {"rounds": 0}), "stop.options.rounds: must be 1 or more (got 0)"),
     ]
     for make, said in mistakes:
         with pytest.raises(UserError) as error:

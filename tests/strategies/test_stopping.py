@@ -57,7 +57,7 @@ def test_no_gain_waits_for_its_rounds() -> None:
 def test_low_uncertainty_needs_a_level_and_an_uncertainty() -> None:
     assert stops_at("low_uncertainty", history([0.5] * 4, [0.9, 0.4, 0.2, 0.1]), below=0.2) == 3
     assert stops_at("low_uncertainty", history([0.5] * 4, [None] * 4), below=5) is None
-    with pytest.raises(UserError, match=r"stop\.options\.below: the rule low_uncertainty needs it; add this key"):
+    with pytest.raises(UserError, match=r"stop\.options\.below: missing; add this key"):
         check("low_uncertainty", {})
 
 
@@ -92,24 +92,24 @@ def test_agreement_is_cohens_kappa(pairs: list[tuple[int, int]]) -> None:
     ("rule", "options", "message"),
     [
         ("no_gains", {}, r"stop\.rule: no rule 'no_gains'; did you mean 'no_gain'"),
-        ("budget", {"rounds": 3}, r"stop\.options\.rounds: the rule budget has no such option; known: none"),
-        ("no_gain", {"round": 3}, r"stop\.options\.round: the rule no_gain has no such option; did you mean 'rounds'"),
-        ("no_gain", {"rounds": 0}, r"stop\.options\.rounds: must be a whole number of 1 or more \(got 0\)"),
-        ("no_gain", {"rounds": 2.0}, r"stop\.options\.rounds: must be a whole number of 1 or more \(got 2\.0\)"),
-        ("no_gain", {"rounds": True}, r"stop\.options\.rounds: must be a whole number of 1 or more \(got True\)"),
-        ("no_gain", {"delta": "0.1"}, r"stop\.options\.delta: must be a number from 0 to 1 \(got '0\.1'\)"),
-        ("no_gain", {"delta": -0.1}, r"stop\.options\.delta: must be a number from 0 to 1 \(got -0\.1\)"),
+        ("budget", {"rounds": 3}, r"stop\.options\.rounds: budget has no such option; it has none"),
+        ("no_gain", {"round": 3}, r"stop\.options\.round: no_gain has no such option; did you mean 'rounds'"),
+        ("no_gain", {"rounds": 0}, r"stop\.options\.rounds: must be 1 or more \(got 0\)"),
+        ("no_gain", {"rounds": 2.0}, r"stop\.options\.rounds: must be a whole number \(got 2\.0\)"),
+        ("no_gain", {"rounds": True}, r"stop\.options\.rounds: must be a whole number \(got true\)"),
+        ("no_gain", {"delta": "0.1"}, r"stop\.options\.delta: must be a number \(got '0\.1'\)"),
+        ("no_gain", {"delta": -0.1}, r"stop\.options\.delta: must be 0 or more \(got -0\.1\)"),
         (
             "low_uncertainty",
             {"below": float("nan")},
-            r"stop\.options\.below: must be a number of 0 or more \(got nan\)",
+            r"stop\.options\.below: must be a finite number \(got nan\)",
         ),
         (
             "low_uncertainty",
             {"below": float("inf")},
-            r"stop\.options\.below: must be a number of 0 or more \(got inf\)",
+            r"stop\.options\.below: must be a finite number \(got inf\)",
         ),
-        ("stable_predictions", {"kappa": 1.5}, r"stop\.options\.kappa: must be a number from 0 to 1 \(got 1\.5\)"),
+        ("stable_predictions", {"kappa": 1.5}, r"stop\.options\.kappa: must be 1 or less \(got 1\.5\)"),
     ],
 )
 def test_options_are_strict(rule: str, options: dict[str, object], message: str) -> None:
@@ -117,6 +117,20 @@ def test_options_are_strict(rule: str, options: dict[str, object], message: str)
         check(rule, options)
     with pytest.raises(UserError, match=message):
         decide(rule, history([0.5]), **options)
+
+
+def test_a_rule_is_named_with_the_section_it_stands_in() -> None:
+    assert check("no_gain", {"rounds": 2}) == {"rounds": 2, "delta": 0.0}
+    with pytest.raises(UserError, match=r"^x\.yaml: stop\.rule: no rule 'no_gains'"):
+        check("no_gains", {}, "x.yaml: stop")
+
+
+def test_a_rule_of_another_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="rule 'new': the first parameters must be history"):
+        stopping.rule("new")(lambda rounds: None)
+    with pytest.raises(ValueError, match="rule 'budget' is defined in"):
+        stopping.rule("budget")(lambda history: None)
+    assert "new" not in stopping.names()
 
 
 def test_a_history_is_of_one_piece() -> None:
