@@ -21,8 +21,8 @@ from al_cxr.strategies import stopping
 
 
 def check_arms(file: Path, settings: Settings) -> None:
-    """UserError unless there are arms, their strategies and the stopping rule are known, and each loss has an arm that
-    samples at random."""
+    """UserError unless there are arms, their strategies, the stopping rule and the options of both are right, and each
+    loss has an arm that samples at random."""
     arms = settings.arms
     if not arms:
         raise UserError(
@@ -36,12 +36,9 @@ def check_arms(file: Path, settings: Settings) -> None:
                 f"{file}: arms: no arm samples at random with the loss {loss}, so no gain of {', '.join(of_loss)} "
                 f"could be told from chance; add one, e.g. {loss}-random: {{strategy: random, loss: {loss}}}"
             )
-    stopping.check(settings.stop.rule, dict(settings.stop.options))
+    stopping.check(settings.stop.rule, settings.stop.options, f"{file}: stop")
     for name, arm in arms.items():
-        try:
-            strategies.get(arm.strategy)
-        except UserError as error:
-            raise UserError(f"{file}: arms.{name}.strategy: {error}") from None
+        strategies.get(arm.strategy, arm.options, f"{file}: arms.{name}")
 
 
 def load_data(settings: Settings) -> Dataset:

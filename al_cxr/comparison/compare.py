@@ -39,7 +39,7 @@ def per_seed(finished: Finished, target: str) -> pd.DataFrame:
             rows.append(
                 {
                     "arm": arm,
-                    "strategy": arms[arm].strategy,
+                    "strategy": arms[arm].acquisition,
                     "loss": arms[arm].loss,
                     "seed": seed,
                     "round": number,
@@ -92,7 +92,7 @@ def two_by_two(finished: Finished, target: str) -> list[pd.DataFrame]:
     """
     losses = list(dict.fromkeys(arm.loss for arm in finished.settings.arms.values()))
     losses.sort(key=lambda loss: loss != finished.settings.baseline.loss)
-    strategies = dict.fromkeys(a.strategy for a in finished.settings.arms.values() if a.strategy != "random")
+    strategies = dict.fromkeys(a.acquisition for a in finished.settings.arms.values() if a.strategy != "random")
     f1 = per_seed(finished, target).pivot_table(index=["round", "seed"], columns=["loss", "strategy"], values="f1")
     frames = []
     for other in losses[1:]:

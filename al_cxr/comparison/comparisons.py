@@ -99,9 +99,9 @@ def effects(finished: Finished) -> pd.DataFrame:
     family is all rows.
     """
     p, reference = paired(finished), finished.settings.baseline.loss
-    named = {(a.loss, a.strategy): name for name, a in reversed(finished.settings.arms.items())}
+    named = {(a.loss, a.acquisition): name for name, a in reversed(finished.settings.arms.items())}
     rows = []
-    for other, strategy in {(a.loss, a.strategy): None for a in finished.settings.arms.values()}:
+    for other, strategy in {(a.loss, a.acquisition): None for a in finished.settings.arms.values()}:
         cells = [named.get((loss, s)) for loss in (reference, other) for s in ("random", strategy)]
         if other == reference or strategy == "random" or None in cells:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from al_cxr.config.section import Section
 
@@ -88,5 +88,28 @@ Name = Annotated[str, AfterValidator(_names_a_folder)]
 
 
 class Arm(Section):
+    """A strategy with a loss; all other keys are options of the strategy, such as `beta: 2` of power_entropy."""
+
+    model_config = ConfigDict(extra="allow")  # which options there are is known to the strategy, and checked by it
+
     strategy: str = Field(description="name in the registry of al_cxr.strategies, or a dotted modAL function")
     loss: str = Field(description="name under losses")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_null(cls, given: Any) -> Any:
+        """In a file that extends another, null takes an inherited option away."""
+        if not isinstance(given, dict):
+            return given
+        return {key: value for key, value in given.items() if value is not None or key in cls.model_fields}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the strategy that were given."""
+        return dict(self.model_extra or {})
+
+    @property
+    def acquisition(self) -> str:
+        """The strategy with the options that were given, such as power_entropy(beta=2)."""
+        given = ", ".join(f"{name}={value}" for name, value in sorted(self.options.items()))
+        return f"{self.strategy}({given})" if given else self.strategy

@@ -99,7 +99,7 @@ def _round(
     fit = obtain(workspace, settings.loss, seed, pool.labelled, f"{arm} seed {seed} round {number}")
     record = RoundRecord(
         arm=arm,
-        strategy=settings.strategy,
+        strategy=settings.acquisition,
         loss=settings.loss,
         seed=seed,
         round=number,
@@ -136,7 +136,7 @@ def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, f
     if path.exists():
         return read(path, QueryRecord)
     settings = workspace.settings
-    strategy = strategies.get(settings.arms[arm].strategy)
+    strategy = strategies.get(settings.arms[arm].strategy, settings.arms[arm].options, f"arms.{arm}")
     fits = [fit]
     if "ensemble" in strategy.needs:
         title = f"{arm} seed {seed} round {number}"
@@ -163,7 +163,7 @@ def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, f
         arm=arm,
         seed=seed,
         round=number,
-        strategy=settings.arms[arm].strategy,
+        strategy=settings.arms[arm].acquisition,
         pool=len(pool.unlabelled),
         passes=statistics.passes,
         mean_passes=None if statistics.passes_N is None else float(statistics.passes_N.mean()),

@@ -35,16 +35,16 @@ def _looks(finished: Finished) -> dict[str, dict]:
     """Colour = strategy (random is grey; from the seventh on a colour comes again with another marker), dash = loss:
     the 2 x 2 shows at a glance."""
     arms = finished.settings.arms
-    strategies = [s for s in dict.fromkeys(a.strategy for a in arms.values()) if s != "random"]
+    strategies = [s for s in dict.fromkeys(a.acquisition for a in arms.values()) if s != "random"]
     losses = list(dict.fromkeys(a.loss for a in arms.values()))
     palette = [BLUE, RED, GREEN, PURPLE, ORANGE, SKY]
     colours = {s: palette[i % len(palette)] for i, s in enumerate(strategies)} | {"random": GREY}
     markers = {s: i // len(palette) for i, s in enumerate(strategies)} | {"random": 0}
     return {
         name: {
-            "color": colours[arm.strategy],
+            "color": colours[arm.acquisition],
             "linestyle": DASHES[losses.index(arm.loss) % len(DASHES)],
-            "marker": MARKERS[markers[arm.strategy] % len(MARKERS)],
+            "marker": MARKERS[markers[arm.acquisition] % len(MARKERS)],
         }
         for name, arm in arms.items()
     }

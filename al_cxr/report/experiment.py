@@ -60,7 +60,7 @@ def write_report(
     if queried:
         page.add("## In short", "\n".join(f"- {escape(said)}" for said in headline(finished)))
     add_provenance(page, record, seeds, machine(run_dir))
-    page.facts(passes(finished) | ensembles(finished))
+    page.facts(arm_options(finished) | passes(finished) | ensembles(finished))
     page.add(LIMITS)
 
     frame, long = per_round(finished, finished.target), per_seed(finished, finished.target)
@@ -103,6 +103,12 @@ def write_report(
         label = f"{model.label}, seed {model.seed}"
         add_fit(page, finished, model.fit, name, label, model.seed, radiographs if shown else None, shown)
     return page.write()
+
+
+def arm_options(finished: Finished) -> dict[str, str]:
+    """The arms whose strategy has other options than its defaults."""
+    given = [f"{name} {arm.acquisition}" for name, arm in finished.settings.arms.items() if arm.options]
+    return {"Options of the arms": escape(", ".join(given))} if given else {}
 
 
 def passes(finished: Finished) -> dict[str, str]:

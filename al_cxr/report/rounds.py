@@ -104,7 +104,7 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str) -> Table:
         *_stopped(finished),
     )
     settings = finished.settings.arms[arm]
-    title = f"{escape(arm)}: {escape(settings.strategy)}, trained with {escape(settings.loss)}"
+    title = f"{escape(arm)}: {escape(settings.acquisition)}, trained with {escape(settings.loss)}"
     full = _with_rows(finished, rows, answers)
     return Table(f"rounds-{file_name(arm)}", title, full, shown, notes)
 

@@ -138,6 +138,8 @@ def strategy(
 
     def register(function: Function) -> Function:
         require_signature(function, ARGUMENTS, f"strategy {name!r}")
+        if taken := defaults(function).keys() & {"strategy", "loss"}:
+            raise ValueError(f"strategy {name!r}: no option may be called {min(taken)}, which is a key of each arm")
         STRATEGIES.add(name, Strategy(name, function, wanted, race), function.__module__)
         return function
 
