@@ -1,4 +1,4 @@
-"""The pages of the reference that no person writes: the command line, the experiment file, strategies and networks.
+"""The pages of the reference that no person writes: commands, keys, strategies, networks and Python names.
 
 They are made from what the code itself goes by (the parser, the settings' fields, the registries), so they cannot say
 anything else than it does.
@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+import al_cxr
 from al_cxr import models, strategies
 from al_cxr.cli.parser import parser
 from al_cxr.config import Settings
+from al_cxr.core.options import defaults
 from al_cxr.strategies import stopping
 
 
@@ -29,6 +33,7 @@ def pages() -> dict[str, str]:
         "reference/yaml.md": experiment_file(),
         "reference/strategies.md": strategies_page(),
         "reference/models.md": models_page(),
+        "reference/api.md": python_page(),
     }
 
 
@@ -87,17 +92,24 @@ def experiment_file() -> str:
         if section in seen:
             continue
         seen.add(section)
-        lines += ["", f"## {where}" if where else "## Top level", ""]
+        lines += ["", f"## {where} {{#{_anchor(where)}}}" if where else "## Top level", ""]
         if where and (text := section.__dict__.get("__doc__")):
             lines += [inspect.cleandoc(text), ""]
         rows, inner = [], []
         for name, field in section.model_fields.items():
             key = f"{where}.{name}" if where else name
-            rows.append((f"`{name}`", _type(field.annotation), _default(field), _meaning(field)))
-            inner += [(_address(key, part, field.annotation), part) for part in _sections(field.annotation)]
+            parts = [(_address(key, part, field.annotation), part) for part in _sections(field.annotation)]
+            below = ", ".join(f"[{address}](#{_anchor(address)})" for address, _ in parts)
+            meaning = "; ".join(filter(None, (_meaning(field), below and f"see {below}")))
+            rows.append((f"`{name}`", _type(field.annotation), _default(field), meaning))
+            inner += parts
         lines += _table(("key", "type", "default", "meaning"), rows)
         waiting = inner + waiting
     return "\n".join(lines) + "\n"
+
+
+def _anchor(address: str) -> str:
+    return "key-" + re.sub(r"[^A-Za-z_]+", "-", address)
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
@@ -146,6 +158,11 @@ def _default(field: FieldInfo) -> str:
         return "its own defaults"
     if isinstance(value, (dict, list)) and any(isinstance(v, BaseModel) for v in _values(value)):
         return ", ".join(f"`{name}`" for name in value)
+    return _written(value)
+
+
+def _written(value: Any) -> str:
+    """A value as an experiment file writes it."""
     words = {None: "null", True: "true", False: "false", "": '""'}
     return f"`{words.get(value, value) if isinstance(value, (str, bool, type(None))) else value}`"
 
@@ -176,15 +193,18 @@ def strategies_page() -> str:
     for name in strategies.names():
         found = strategies.get(name)
         needs = ", ".join(words[need] for need in words if need in found.needs) or "nothing"
-        rows.append((f"`{name}`", needs, _first_paragraph(found.choose)))
+        rows.append((f"`{name}`", needs, _first_paragraph(found.function), _options(found.function)))
+    rules = [(f"`{name}`", _first_paragraph(rule), _options(rule)) for name, rule in sorted(stopping._REGISTRY.items())]
     lines = [
         "# Strategies and stopping rules",
         "",
-        "The names that an arm may give as its `strategy`. Beside them, any working query function of modAL can be "
+        "The names that an arm may give as its `strategy`, and the options that it may set beside it, e.g. "
+        "`{strategy: power_entropy, loss: focal, beta: 2}`. Beside them, any working query function of modAL can be "
         "named by its dotted name, e.g. `modAL.uncertainty.margin_sampling`. Entropies are in nats; C is the number of "
-        "classes. *Asks for* says what the network has to compute for every image of the pool.",
+        "classes. *Asks for* says what the network has to compute for every image of the pool. Papers and examples "
+        'stand in the docstrings: `help(al_cxr.strategies.get("badge").function)`.',
         "",
-        *_table(("strategy", "asks for", "what it chooses"), rows),
+        *_table(("strategy", "asks for", "what it chooses", "options"), rows),
         "",
         "## Stopping rules",
         "",
@@ -192,9 +212,9 @@ def strategies_page() -> str:
         "pool, never the test set. A page says which seed stopped when, and why; its last model and the labels that it "
         "spent stand for the rounds that follow.",
         "",
+        *_table(("rule", "when it stops", "options"), rules),
     ]
-    rows = [(f"`{name}`", _options(rule), _first_paragraph(rule)) for name, rule in sorted(stopping._REGISTRY.items())]
-    return "\n".join([*lines, *_table(("rule", "options", "when it stops"), rows)]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def models_page() -> str:
@@ -202,24 +222,52 @@ def models_page() -> str:
         "# Networks",
         "",
         "The names that `model.arch` may give, each with its options (`model.options.NAME` in the experiment file) and "
-        "their defaults.",
+        "their defaults. Parameters are counted with the defaults, at 224 px, 3 channels and 3 classes. The source "
+        "report states about 40 million for its CNN; its own list of layers has 115 million.",
+        "",
+        *_table(("network", "parameters"), [(f"[`{name}`](#{name})", _parameters(name)) for name in models.names()]),
     ]
     for name in models.names():
-        builder = models.registry._builder(name)
-        hints = typing.get_type_hints(builder.__init__ if inspect.isclass(builder) else builder, include_extras=True)
+        builder = models.base._builders[name]
+        hints = _hints(builder)
         rows = [
-            (f"`{option}`", _type(hints[option]), f"`{default}`", _described(hints[option]))
-            for option, default in models.defaults(name).items()
+            (f"`{option}`", _type(hints[option]), _written(default), _described(hints[option]))
+            for option, default in defaults(builder).items()
         ]
-        lines += [
-            "",
-            f"## {name}",
-            "",
-            _first_paragraph(builder),
-            "",
-            *_table(("option", "type", "default", "meaning"), rows),
-        ]
+        lines += ["", f"## {name}", "", _first_paragraph(builder), ""]
+        lines += _table(("option", "type", "default", "meaning"), rows)
     return "\n".join(lines) + "\n"
+
+
+def _parameters(arch: str) -> str:
+    known = models.defaults(arch)
+    if "name" in known:
+        return "those of the model that is named"
+    with torch.device("meta"):  # shapes alone: nothing is drawn, loaded or kept
+        built = models.build(arch, 3, 3, 224, {"weights": "none"} if "weights" in known else {})
+    return f"{models.parameters(built):,}"
+
+
+def python_page() -> str:
+    lines = [
+        "# Python",
+        "",
+        "What `import al_cxr` offers. These names are stable; everything else may move. Nothing of torch is imported "
+        "before something needs it.",
+    ]
+    for name in sorted(al_cxr.__all__, key=str.lower):
+        thing = getattr(al_cxr, name)
+        if inspect.ismodule(thing):
+            lines += ["", f"## {name}", "", _first_paragraph(thing)]
+            below = ("    options:", "      heading_level: 3")
+            lines += [line for member in thing.__all__ for line in ("", f"::: al_cxr.{name}.{member}", *below)]
+        else:
+            lines += ["", f"::: al_cxr.{name}"]
+    return "\n".join(lines) + "\n"
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    return typing.get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
 
 
 def _described(annotation: Any) -> str:
@@ -227,10 +275,9 @@ def _described(annotation: Any) -> str:
     return _meaning(fields[0]) if fields else ""
 
 
-def _options(rule: Any) -> str:
-    given = [p for p in inspect.signature(rule).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    shown = [p.name if p.default is p.empty else f"{p.name}: {p.default}" for p in given]
-    return ", ".join(f"`{option}`" for option in shown) or "none"
+def _options(function: Any) -> str:
+    shown = [f"`{name}`" if value is ... else f"`{name}: {value}`" for name, value in defaults(function).items()]
+    return ", ".join(shown) or "none"
 
 
 def _first_paragraph(documented: Any) -> str:

@@ -37,6 +37,7 @@ def test_every_link_inside_the_repository_leads_to_a_file_and_a_heading(page: Pa
         "docs/reference/yaml.md",
         "docs/reference/strategies.md",
         "docs/reference/models.md",
+        "docs/reference/api.md",
     }
     for target, anchor in re.findall(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text("utf-8")):
         file = (page.parent / target).resolve() if target else page
