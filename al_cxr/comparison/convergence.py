@@ -107,8 +107,8 @@ def _above(values: Sequence[float], level: float) -> bool:
     """Whether the mean lies above a level beyond what the spread of the values explains; False with fewer than two."""
     if len(values) < 2 or np.isnan(values).any():
         return False
-    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return float(np.mean(values)) - t.ppf(LEVEL, len(values) - 1) * error > level
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    return float(np.mean(values)) - float(t.ppf(LEVEL, len(values) - 1)) * error > level
 
 
 def uneven(frame: pd.DataFrame) -> str | None:

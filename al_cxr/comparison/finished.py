@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -133,7 +133,7 @@ def _open(run_dir: Path) -> Finished:
 
 def _with_gaps(finished: Finished, gaps: list[str]) -> Finished:
     gaps += [f"baseline seed {s}: not finished" for s in finished.settings.seeds if s not in finished.baselines]
-    return Finished(**{**vars(finished), "gaps": tuple(gaps)})
+    return replace(finished, gaps=tuple(gaps))
 
 
 def load_baseline(run_dir: Path) -> Finished:
@@ -145,10 +145,23 @@ def load_baseline(run_dir: Path) -> Finished:
 
 
 def load(run_dir: Path) -> Finished:
-    """An experiment as far as it got.
+    """Read an experiment back, as far as it got.
 
-    UserError for a missing folder, one without a finished round, and for arms that do not share what arms of a seed
-    must share: seed set, initial weights, test set, data.
+    Parameters
+    ----------
+    run_dir : Path
+        The folder that `al-cxr run` wrote.
+
+    Returns
+    -------
+    Finished
+        Its records; `gaps` says in words what is missing.
+
+    Raises
+    ------
+    UserError
+        The folder is missing or has no finished round, or arms do not share what arms of a seed must share: seed set,
+        initial weights, test set, data.
     """
     finished = _open(run_dir)
     settings = finished.settings

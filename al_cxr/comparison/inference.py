@@ -25,10 +25,29 @@ _CHUNK = 2**14
 
 
 def sign_flip(differences_S: np.ndarray) -> float:
-    """Two-sided p of paired differences: the share of sign flips with a mean at least as far from 0 (Fisher 1935).
+    """Two-sided p of paired differences: the share of sign flips with a mean at least as far from 0.
 
-    Exact up to 20 non-zero differences, beyond it by 100,000 seeded flips (Phipson & Smyth 2010: the observed one
-    counts). A difference of 0 says nothing and flips to itself; NaN is no pair. NaN where there is no pair at all.
+    Exact up to 20 non-zero differences, beyond it by 100,000 seeded flips, of which the observed one counts.
+
+    Parameters
+    ----------
+    differences_S : array, shape (S,)
+        One difference a seed. 0 says nothing and flips to itself; NaN is no pair.
+
+    Returns
+    -------
+    float
+        p, 0..1; NaN where there is no pair at all.
+
+    References
+    ----------
+    Fisher (1935): The design of experiments. Oliver and Boyd.
+    Phipson, Smyth (2010): Permutation p-values should never be zero. Statistical Applications in Genetics 9.
+
+    Examples
+    --------
+    >>> sign_flip(np.array([0.02, 0.01, 0.03, 0.02]))
+    0.125
     """
     values = np.asarray(differences_S, np.float64)
     values = values[~np.isnan(values)]
@@ -43,7 +62,7 @@ def sign_flip(differences_S: np.ndarray) -> float:
             number_F = np.arange(start, min(start + _CHUNK, flips))
             sign_FS = 1 - 2 * (number_F[:, None] >> np.arange(n) & 1)
             extreme += int(np.count_nonzero(np.abs(sign_FS @ values) >= far))
-        return extreme / flips
+        return float(extreme / flips)
     draw, extreme = rng(0, "sign_flip"), 1
     for start in range(0, FLIPS, _CHUNK):
         sign_FS = 1 - 2 * draw.integers(0, 2, (min(_CHUNK, FLIPS - start), n))
@@ -52,7 +71,27 @@ def sign_flip(differences_S: np.ndarray) -> float:
 
 
 def holm(p_M: np.ndarray) -> np.ndarray:
-    """Adjusted p of a family of M comparisons (Holm 1979), in their order; NaN is none and does not count."""
+    """Adjusted p of a family of comparisons.
+
+    Parameters
+    ----------
+    p_M : array, shape (M,)
+        Their p; NaN is no comparison and does not count.
+
+    Returns
+    -------
+    array, shape (M,), float64
+        Adjusted p in the same order.
+
+    References
+    ----------
+    Holm (1979): A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6.
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.03]))
+    array([0.03, 0.06, 0.06])
+    """
     p = np.asarray(p_M, np.float64)
     adjusted, known = np.full(p.shape, np.nan), np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]
@@ -63,7 +102,7 @@ def holm(p_M: np.ndarray) -> np.ndarray:
 
 def smallest_p(n: int, comparisons: int = 1) -> float:
     """The smallest two-sided p that n paired seeds can give, after Holm over a family of comparisons."""
-    return min(1.0, comparisons * 2.0 ** (1 - n)) if n else 1.0
+    return min(1.0, comparisons * math.pow(2.0, 1 - n)) if n else 1.0
 
 
 def seeds_needed(comparisons: int = 1, alpha: float = 0.05) -> int:
@@ -118,7 +157,8 @@ def f1_samples(hits_FU: np.ndarray, false_FU: np.ndarray, positives_U: np.ndarra
     hits_RF = (drawn @ hits_FU.T.astype(np.float32)).astype(np.float64)
     predicted_RF = hits_RF + drawn @ false_FU.T.astype(np.float32)
     whole_RF = predicted_RF + (drawn @ positives_U.astype(np.float32))[:, None]
-    return np.divide(2 * hits_RF, whole_RF, out=np.zeros_like(whole_RF), where=whole_RF > 0)
+    f1_RF: np.ndarray = np.divide(2 * hits_RF, whole_RF, out=np.zeros_like(whole_RF), where=whole_RF > 0)
+    return f1_RF
 
 
 def mean_over_seeds(values_RxS: np.ndarray, noise: SeedNoise) -> np.ndarray:
@@ -139,7 +179,8 @@ def mean_over_seeds(values_RxS: np.ndarray, noise: SeedNoise) -> np.ndarray:
     rows = np.arange(len(noise.chi_RS)).reshape(-1, *middle)
     chi = noise.chi_RS[rows, np.minimum(free, noise.chi_RS.shape[1] - 1)]
     scale = np.sqrt(np.divide(free, chi, out=np.zeros(count.shape), where=(count > 1) & (chi > 0)))
-    return mean + moved * scale / np.sqrt(np.maximum(count, 1) * free)
+    moved_mean: np.ndarray = mean + moved * scale / np.sqrt(np.maximum(count, 1) * free)
+    return moved_mean
 
 
 def percentiles(values_R: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
@@ -162,4 +203,5 @@ def area_under_curve(labels_A: np.ndarray, f1_RxA: np.ndarray) -> np.ndarray:
     span = labels_A[-1] - labels_A[0] if len(labels_A) > 1 else 0
     if span <= 0 or any(b <= a for a, b in pairwise(labels_A)):
         return np.full(f1_RxA.shape[:-1], np.nan)
-    return np.trapezoid(f1_RxA, labels_A, axis=-1) / span
+    area_Rx: np.ndarray = np.trapezoid(f1_RxA, labels_A, axis=-1) / span
+    return area_Rx

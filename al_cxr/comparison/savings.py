@@ -9,10 +9,29 @@ import numpy as np
 
 
 def isotonic(curve_RA: np.ndarray) -> np.ndarray:
-    """The nearest rising curve (least squares, Barlow et al. 1972), float64 (R, A), of each row of A rounds.
+    """The nearest rising curve (least squares) of each row.
 
     More labels cannot make what is known less, so a dip of a mean curve is noise. Min-max formula: at a round, the
     largest over its past, of the smallest over its future, of the mean between the two.
+
+    Parameters
+    ----------
+    curve_RA : array, shape (R, A)
+        R curves of A rounds each.
+
+    Returns
+    -------
+    array, shape (R, A), float64
+        The rising curves.
+
+    References
+    ----------
+    Barlow, Bartholomew, Bremner, Brunk (1972): Statistical inference under order restrictions. Wiley.
+
+    Examples
+    --------
+    >>> isotonic(np.array([[0.5, 0.75, 0.25, 1.0]]))
+    array([[0.5, 0.5, 0.5, 1. ]])
     """
     curve = np.asarray(curve_RA, np.float64)
     count = curve.shape[1]
@@ -23,14 +42,32 @@ def isotonic(curve_RA: np.ndarray) -> np.ndarray:
     mean_RAA[:, end < start] = np.inf
     smallest_RAA = np.minimum.accumulate(mean_RAA[:, :, ::-1], axis=2)[:, :, ::-1]
     smallest_RAA[:, end < start] = -np.inf
-    return smallest_RAA.max(axis=1)
+    rising_RA: np.ndarray = smallest_RAA.max(axis=1)
+    return rising_RA
 
 
 def labels_needed(labels_A: np.ndarray, rising_RA: np.ndarray, level_R: np.ndarray) -> np.ndarray:
-    """The fewest labels, float64 (R,), at which each rising curve is at its level, interpolated between rounds.
+    """The fewest labels at which each rising curve is at its level, interpolated between rounds.
 
-    inf where the level is not reached within the budget; the first round's labels where it is reached there already;
-    NaN where curve or level is unknown.
+    Parameters
+    ----------
+    labels_A : array, shape (A,)
+        Labels at each of A rounds, ascending.
+    rising_RA : array, shape (R, A)
+        R rising curves (`isotonic`).
+    level_R : array, shape (R,)
+        The level that each is to reach, in the curves' unit.
+
+    Returns
+    -------
+    array, shape (R,), float64
+        Labels: inf where the level is not reached within the budget; the first round's where it is reached there
+        already; NaN where curve or level is unknown.
+
+    Examples
+    --------
+    >>> labels_needed(np.array([100, 200, 300]), np.array([[0.5, 0.7, 0.8]] * 2), np.array([0.6, 0.9]))
+    array([150.,  inf])
     """
     reached_RA = rising_RA >= level_R[:, None] - 1e-12
     at_R = reached_RA.argmax(axis=1)

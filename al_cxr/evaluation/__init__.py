@@ -1,1 +1,1 @@
-"""How far a trained model can be believed: calibration, operating points, slices, ensembles, intervals."""
+"""Trained models measured: calibration, operating points, subgroups, ensembles, intervals."""

@@ -205,8 +205,9 @@ def combine(models: Sequence[Drawn], level: float = LEVEL, unbounded: Collection
 
 def means_of_samples(models: Sequence[Drawn], name: str) -> np.ndarray:
     """A statistic's mean over models in each bootstrap sample that defines it."""
-    mean_B: np.ndarray = np.mean([model[name][1:] for model in models], axis=0)
-    return mean_B[np.isfinite(mean_B)]
+    mean_B = np.mean([model[name][1:] for model in models], axis=0)
+    defined: np.ndarray = mean_B[np.isfinite(mean_B)]
+    return defined
 
 
 def bootstrap(

@@ -141,27 +141,30 @@ def decide(probs_NC: np.ndarray, target: int, threshold: float | None) -> np.nda
     >>> decide(np.array([[0.6, 0.3, 0.1], [0.7, 0.1, 0.2]]), target=2, threshold=0.2)
     array([0, 2])
     """
-    if threshold is None:
-        return probs_NC.argmax(axis=1)
-    others_NC = np.asarray(probs_NC, np.float64).copy()
-    others_NC[:, target] = -np.inf
-    return np.where(probs_NC[:, target] >= threshold, target, others_NC.argmax(axis=1))
+    answer_N: np.ndarray = probs_NC.argmax(axis=1)
+    if threshold is not None:
+        others_NC = np.asarray(probs_NC, np.float64).copy()
+        others_NC[:, target] = -np.inf
+        answer_N = np.where(probs_NC[:, target] >= threshold, target, others_NC.argmax(axis=1))
+    return answer_N
 
 
 def doubts(target: str, ill: int, well: int, sensitivity: float, specificity: float) -> list[str]:
     """What a threshold that was chosen on few images of `target`, or few others, can be worth elsewhere: a sentence
     each. The shares, 0..1, are those on these images; their intervals are exact, and no wider than the truth, for the
     threshold was fitted to the same images."""
-    return [
-        f"the threshold was chosen on {n} images {of} {target}: {what} {100 * share:.0f} % there could be "
-        f"{100 * low:.0f} to {100 * high:.0f} % elsewhere"
-        for n, of, what, share in (
-            (ill, "of", "sensitivity", sensitivity),
-            (well, "without", "specificity", specificity),
-        )
-        if 0 < n < enough.FEW and math.isfinite(share)
-        for low, high in (clopper_pearson(round(share * n), n),)
-    ]
+    found = []
+    for n, of, what, share in (
+        (ill, "of", "sensitivity", sensitivity),
+        (well, "without", "specificity", specificity),
+    ):
+        if 0 < n < enough.FEW and math.isfinite(share):
+            low, high = clopper_pearson(round(share * n), n)
+            found.append(
+                f"the threshold was chosen on {n} images {of} {target}: {what} {100 * share:.0f} % there could be "
+                f"{100 * low:.0f} to {100 * high:.0f} % elsewhere"
+            )
+    return found
 
 
 def _best(ill: np.ndarray, well: np.ndarray, goal: Goal) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 
 from al_cxr.evaluation.intervals import Drawn, Estimate, combine, draw
 from al_cxr.evaluation.operating import Goal, Threshold, doubts
-from al_cxr.evaluation.predicted import Predicted, exact_shares, performance, performance_at_threshold
+from al_cxr.evaluation.performance import exact_shares, performance, performance_at_threshold
+from al_cxr.evaluation.predicted import Predicted
 
 PREVALENCES = (0.005, 0.02, 0.10)
 """Of the target among those who are screened: a population, contacts of the ill, people with symptoms."""
@@ -50,7 +51,7 @@ class StudyDesign:
         return "; ".join(few)
 
     def estimates(self, models: Sequence[Predicted], rows_N: np.ndarray | None = None) -> dict[str, Estimate]:
-        """What `predicted.performance` measures, mean over models, of all images or of those that the mask `rows_N`
+        """What `performance.performance` measures, mean over models, of all images or of those that the mask `rows_N`
         picks; NaN where a model has no threshold.
 
         Intervals are over images (or patients) and models (`intervals.mean_interval`). Shares have exact ones where it
@@ -61,7 +62,7 @@ class StudyDesign:
         return self._with_exact(combine([self._draw(model, rows_N) for model in models]), models, rows, self.goal)
 
     def estimates_for(self, models: Sequence[Predicted], goal: Goal) -> dict[str, Estimate]:
-        """What `predicted.performance_at_threshold` measures at each model's threshold for another goal, mean over
+        """What `performance.performance_at_threshold` measures at each model's threshold for another goal, mean over
         models, of all images; intervals as those of `estimates`."""
         if self.target is None:
             raise ValueError("no class is asked about")

@@ -1,4 +1,4 @@
-"""Groups of a test set that may fare worse than the whole: by source, sex, age and view, where they are known."""
+"""Subgroups of a test set that may fare worse than the whole: by source, sex, age and view, where they are known."""
 
 from __future__ import annotations
 
@@ -40,9 +40,24 @@ class Subgroup:
 
 
 def subgroups(table: pd.DataFrame) -> list[Subgroup]:
-    """The subgroups of a table with one row an image; a column that is missing or has one value for all makes none.
+    """Find the subgroups of images by source, sex, age and view.
 
-    Ages are years ("58", "58.0") or DICOM's ("058Y", "011M"); 0 to 120, anything else is unknown, as is an empty cell.
+    Parameters
+    ----------
+    table : DataFrame
+        One row an image. Ages are years ("58", "58.0") or DICOM's ("058Y", "011M"), 0 to 120; anything else is
+        unknown, as is an empty cell.
+
+    Returns
+    -------
+    list of Subgroup
+        One for each value of each column; a column that is missing or has one value for all makes none.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"sex": ["F", "M", "F"], "view": ["PA", "PA", "PA"]})
+    >>> [str(found) for found in subgroups(table)]
+    ['sex female', 'sex male']
     """
     found = []
     for column in COLUMNS:
@@ -65,8 +80,12 @@ def subgroups(table: pd.DataFrame) -> list[Subgroup]:
 def age_group(text: str) -> str:
     """The group of an age as it is written in a table; "unknown" where it is no age of a person."""
     match = _AGE.fullmatch(text)
-    years = int(match[1]) // _A_YEAR[match[2].upper()] if match else OLDEST + 1
-    return UNKNOWN if years > OLDEST else [name for start, name in AGES if years >= start][-1]
+    if match is None:
+        return UNKNOWN
+    years = int(match[1]) // _A_YEAR[match[2].upper()]
+    if years > OLDEST:
+        return UNKNOWN
+    return next(name for start, name in reversed(AGES) if years >= start)
 
 
 def _value(column: str, cell: object) -> str:

@@ -40,7 +40,10 @@ def checked_predictions(
         same = cells.reshape(size, size).tolist() == recorded.confusion
         if same and math.isclose(loss, recorded.log_loss, rel_tol=1e-4):
             return index_M, probs_MC, true_M
-    raise UserError(f"{folder}: the labels given for its {split} images are not those that it was measured with")
+    raise UserError(
+        f"{folder}: the labels given for its {split} images are not those that it was measured with; give "
+        "the data set that the run was made of"
+    )
 
 
 def load_predicted(

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import beta, norm, t, ttest_1samp
 
 from al_cxr.evaluation.intervals import Estimate, Statistics, bootstrap, clopper_pearson, mean_interval, resamples
-from al_cxr.evaluation.predicted import auc
+from al_cxr.evaluation.performance import auc
 
 
 def mean_of(values_N: np.ndarray) -> Statistics:

@@ -17,7 +17,8 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.predictions import read_predictions
 from al_cxr.evaluation.intervals import bootstrap, clopper_pearson, clusters
 from al_cxr.evaluation.operating import Goal
-from al_cxr.evaluation.predicted import Group, Predicted, auc, performance
+from al_cxr.evaluation.performance import auc, performance
+from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
 from al_cxr.evaluation.subgroups import subgroups
 from al_cxr.evaluation.truth import checked_predictions, labels_of
