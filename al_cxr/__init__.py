@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from al_cxr.api.experiment import Experiment
     from al_cxr.bundles.bundle import open_bundle
     from al_cxr.core.errors import UserError
+    from al_cxr.data.load import load_data
     from al_cxr.strategies import select
     from al_cxr.strategies.pool import Pool
 
@@ -18,6 +19,7 @@ __all__ = [
     "Experiment",
     "Pool",
     "UserError",
+    "load_data",
     "open_bundle",
     "select",
     "strategies",
@@ -27,6 +29,7 @@ _HOMES = {
     "Experiment": "al_cxr.api.experiment",
     "Pool": "al_cxr.strategies.pool",
     "UserError": "al_cxr.core.errors",
+    "load_data": "al_cxr.data.load",
     "open_bundle": "al_cxr.bundles.bundle",
     "select": "al_cxr.strategies",
 }

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from al_cxr.config import Settings
+from al_cxr.config.written import sections_in
 
 
 def experiment_file() -> str:
@@ -36,7 +37,7 @@ def experiment_file() -> str:
         rows, inner = [], []
         for name, field in section.model_fields.items():
             key = f"{where}.{name}" if where else name
-            parts = [(_address(key, part, field.annotation), part) for part in _sections(field.annotation)]
+            parts = [(_address(key, part, field.annotation), part) for part in sections_in(field.annotation)]
             below = ", ".join(f"[{address}](#{_anchor(address)})" for address, _ in parts)
             meaning = "; ".join(filter(None, (meaning_of(field), below and f"see {below}")))
             rows.append((f"`{name}`", type_of(field.annotation), _default(field), meaning))
@@ -48,13 +49,6 @@ def experiment_file() -> str:
 
 def _anchor(address: str) -> str:
     return "key-" + re.sub(r"[^A-Za-z_]+", "-", address)
-
-
-def _sections(annotation: Any) -> list[type[BaseModel]]:
-    """The parts of the settings that a type mentions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for argument in typing.get_args(annotation) for found in _sections(argument)]
 
 
 def _address(key: str, section: type[BaseModel], annotation: Any) -> str:

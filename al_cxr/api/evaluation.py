@@ -12,15 +12,16 @@ from al_cxr.bundles import evaluate as bundled
 from al_cxr.bundles.bundle import is_bundle, must_be_outside
 from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.bundles.bundling import usual_of
-from al_cxr.config import Machine, Source
+from al_cxr.config import Machine
 from al_cxr.core import enough, provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.names import known_class
 from al_cxr.core.outputs import must_be_about, must_be_apart, must_be_free
 from al_cxr.core.progress import Progress
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.load import load_for_evaluation
 from al_cxr.data.quality.usual import Usual
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.sources.source import Source
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.evaluation.operating import Goal, goal_from
 from al_cxr.evaluation.study import PREVALENCES
@@ -97,10 +98,10 @@ def evaluate(
     card = cards[0]
     if target is not None:
         target = known_class(target, card.classes, "--target")
-    dataset = sources.load_for_evaluation(data, card.classes)
+    dataset = load_for_evaluation(data, card.classes)
     folder = out or folders[0] / "evaluations" / dataset.name
     must_be_outside(folder)
-    must_be_apart(folder, data)
+    must_be_apart(folder, data.image_folder())
     must_be_free(folder, PAGE)  # before the work, not after it
     if adapt:
         require_enough(len(dataset))

@@ -17,13 +17,14 @@ from al_cxr.api.reports import say_pages
 from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import load as load_finished
-from al_cxr.config import FolderSource, ManifestSource, MedmnistSource, Settings, Source, files, shipped
+from al_cxr.config import Settings, files, shipped
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
 from al_cxr.core.outputs import must_be_about, must_be_free
 from al_cxr.core.progress import Working
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.sources.named import named_source
+from al_cxr.data.sources.source import Source
 from al_cxr.experiment import sweep
 from al_cxr.experiment.estimate import Estimate
 from al_cxr.experiment.workspace import Workspace, note_commit
@@ -100,7 +101,7 @@ class Experiment:
         overrides: Mapping[str, Any] | Iterable[str] = (),
         *,
         profile: str | None = None,
-        data: str | Source | None = None,
+        data: str | Path | Source | None = None,
         name: str | None = None,
         runs: str | os.PathLike[str] = "runs",
         results: str | os.PathLike[str] = "results",
@@ -115,7 +116,7 @@ class Experiment:
             What to change of it: `{"train.steps": 200}`, or `["train.steps=200"]` as after `--set`.
         profile : str, optional
             Profiles of the file to apply, with commas between them; each changes those before it.
-        data : str, optional
+        data : str, Path or Source, optional
             Data to use instead of the file's: a folder, a CSV, or a word such as "phantom:1000".
         name : str, optional
             Of the run's folder; made from the file, the profile and the data unless given.
@@ -131,7 +132,8 @@ class Experiment:
         UserError
             Where the file, an override, the data or the name cannot be used; the message names file and key.
         """
-        file, source = shipped.find(os.fspath(path)), sources.parse(data) if isinstance(data, str) else data
+        file = shipped.find(os.fspath(path))
+        source = named_source(data) if isinstance(data, (str, Path)) else data
         if isinstance(overrides, Mapping):
             layers = [files.nested(key, value) for key, value in overrides.items()]
         else:
@@ -273,15 +275,5 @@ class Experiment:
 
 def _name(file: Path, profile: str | None, source: Source | None) -> str:
     """Made of the experiment file, the profiles and the data set."""
-    data = "" if source is None else _short(source)
+    data = "" if source is None else source.short_name()
     return "-".join(part for part in (file.stem, (profile or "").replace(",", "-"), data) if part)
-
-
-def _short(source: Source) -> str:
-    match source:
-        case ManifestSource() | FolderSource():
-            path = Path(os.path.abspath(source.path))  # of "." the folder's own name
-            return path.stem if isinstance(source, ManifestSource) else path.name
-        case MedmnistSource():
-            return source.flag
-    return source.kind

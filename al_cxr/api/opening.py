@@ -13,7 +13,7 @@ from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import Working
 from al_cxr.data.dataset import SPLITS, Dataset
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
 from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.experiment.assembly import build_model, features_missing
 from al_cxr.experiment.workspace import Workspace, open_workspace
@@ -43,7 +43,7 @@ def check_arms(file: Path, settings: Settings) -> None:
 
 def load_data(settings: Settings) -> Dataset:
     """The data set, of which a reader of the terminal is told first."""
-    dataset = sources.load(settings.data)
+    dataset = load_first(settings.data)
     size = settings.data.image_size
     counts = [f"{split} {len(dataset.indices(split)):,}" for split in SPLITS]
     classes = [f"{c} {int((dataset.labels_N == i).sum()):,}" for i, c in enumerate(dataset.classes)]

@@ -12,7 +12,7 @@ from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_about
 from al_cxr.core.progress import Progress, duration
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
 from al_cxr.experiment.search import check
 from al_cxr.experiment.search import search as run_trials
 from al_cxr.experiment.workspace import open_workspace
@@ -32,7 +32,7 @@ def search(experiment: Experiment, trials: int | None, seconds: float | None) ->
     budget = wanted.trials if trials is None else trials
     name = f"{experiment.name}-search"
     results = experiment.results_of(name)
-    dataset = sources.load(settings.data)
+    dataset = load_first(settings.data)
     print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
     workspace = open_workspace(name, settings, dataset, experiment.runs / name, provenance.command())
     must_be_about(results, workspace.card.fingerprint, provenance.command())

@@ -13,7 +13,7 @@ from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.experiment.fits import Fit
 
@@ -49,7 +49,7 @@ def _known_images(run: Path, experiment: ExperimentRecord, index_N: np.ndarray) 
     """Labels (N,) and patients (N,) of some images: as the run noted them, else from the data set itself."""
     frame = read_images(run)
     if frame is None:
-        frame = sources.load(DataSettings.model_validate(experiment.settings["data"])).table
+        frame = load_first(DataSettings.model_validate(experiment.settings["data"])).table
     if index_N.max() >= len(frame) or not set(frame["label"]) <= set(experiment.data.classes):
         raise UserError(f"{run}: the data set has other images or classes than the run; was it changed since?")
     rows = frame.iloc[index_N]

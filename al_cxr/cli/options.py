@@ -14,7 +14,7 @@ from al_cxr.core.errors import UserError
 
 if TYPE_CHECKING:
     from al_cxr.api.experiment import Experiment
-    from al_cxr.config import Source
+    from al_cxr.data.sources.source import Source
     from al_cxr.evaluation.operating import Goal
 
 DATA = "a folder, a CSV, phantom[:COUNT] or medmnist:FLAG[@FOLDER]"
@@ -108,9 +108,9 @@ def experiment_of(options: argparse.Namespace) -> Experiment:
 
 def source_of(options: argparse.Namespace) -> Source:
     """The data set that was named."""
-    from al_cxr.data.sources import registry as sources
+    from al_cxr.data.sources.named import named_source, with_options
 
-    return sources.parse(options.data, options.root, options.follow_links, options.patient_folders)
+    return with_options(named_source(options.data), options.root, options.follow_links, options.patient_folders)
 
 
 def goal_of(options: argparse.Namespace) -> Goal | None:

@@ -5,11 +5,12 @@ and are not. `al_cxr.config.files` reads them from YAML.
 """
 
 from al_cxr.config.baseline import Baseline, Figures, Publication, Variant
-from al_cxr.config.data import DataSettings, FolderSource, ManifestSource, MedmnistSource, PhantomSource, Source
+from al_cxr.config.data import DataSettings
 from al_cxr.config.labelling import Arm, Budget, Regime, Scoring, Stop
 from al_cxr.config.machine import Machine, Ray
 from al_cxr.config.search import Dimension, Search, Value
 from al_cxr.config.settings import Settings
+from al_cxr.config.source import SourceSettings
 from al_cxr.config.training import AugmentSettings, LossSettings, ModelSettings, ScannerSettings, TrainSettings
 
 __all__ = [
@@ -20,13 +21,9 @@ __all__ = [
     "DataSettings",
     "Dimension",
     "Figures",
-    "FolderSource",
     "LossSettings",
     "Machine",
-    "ManifestSource",
-    "MedmnistSource",
     "ModelSettings",
-    "PhantomSource",
     "Publication",
     "Ray",
     "Regime",
@@ -34,7 +31,7 @@ __all__ = [
     "Scoring",
     "Search",
     "Settings",
-    "Source",
+    "SourceSettings",
     "Stop",
     "TrainSettings",
     "Value",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from al_cxr.config import Settings
 from al_cxr.config.layers import Layer, chain
 from al_cxr.config.layers import profile as profile_layers
+from al_cxr.config.source import SourceSettings, kind_of
 from al_cxr.config.written import as_written, sections_in
 from al_cxr.core.errors import UserError
 from al_cxr.core.invalid import reasons
@@ -95,24 +95,24 @@ def _validated(data: Mapping[str, Any], layers: Sequence[Layer]) -> Settings:
         problems: dict[tuple[str, ...], list[Any]] = {}  # a union of types reports once for each of its members
         for e in error.errors():
             problems.setdefault(_keys(data, e), []).append(e)
-    raise UserError("\n".join(_said(keys, errors, layers) for keys, errors in problems.items()))
+    raise UserError("\n".join(_said(keys, errors, data, layers) for keys, errors in problems.items()))
 
 
-def _said(keys: Sequence[str], errors: Sequence[Any], layers: Sequence[Layer]) -> str:
+def _said(keys: Sequence[str], errors: Sequence[Any], data: Mapping[str, Any], layers: Sequence[Layer]) -> str:
     """`file, line: key: what is wrong`, or `--set key: what is wrong`."""
-    what = _explain(errors)
+    what = _explain(errors, data)
     place = _place(keys, what, layers)
     if keys:
         what = f"{'.'.join(keys)}: {what}"
     return f"{place} {what}" if place == OPTION else f"{place}: {what}"
 
 
-def _explain(errors: Sequence[Any]) -> str:
+def _explain(errors: Sequence[Any], data: Mapping[str, Any]) -> str:
     if errors[0]["type"] != "extra_forbidden":
         return reasons(errors)
-    location = [str(part) for part in errors[0]["loc"]]
-    known = _known_keys(location[:-1])
-    return f"unknown key{hint(location[-1], known if location[:-1] else [*known, *APART])}"
+    *above, key = errors[0]["loc"]
+    known = _known_keys(data, above) if above else [*_known_keys(data, above), *APART]
+    return f"unknown key{hint(str(key), known)}"
 
 
 def _keys(data: Any, error: Any) -> tuple[str, ...]:
@@ -141,24 +141,20 @@ def _place(keys: Sequence[str], said: str, layers: Sequence[Layer]) -> str:
     return layers[-1].origin if len(layers) == 1 else layers[-2].origin
 
 
-def _known_keys(location: list[str]) -> list[str]:
-    """Field names valid at a place in the settings, found by walking the types.
+def _known_keys(data: Any, location: Sequence[str | int]) -> list[str]:
+    """Field names valid at a place in the settings, found by walking the types and the data that they are of.
 
-    Parts that are no field are positions in a list, free names in a mapping, or the tag of a union, which narrows it.
+    Parts that are no field are positions in a list or free names in a mapping.
     """
-    kinds: list[type[BaseModel]] = [Settings]
+    sections: list[type[BaseModel]] = [Settings]
     for part in location:
-        fields = [k.model_fields[part].annotation for k in kinds if part in k.model_fields]
+        data = data[part]
+        fields = [s.model_fields[str(part)].annotation for s in sections if part in s.model_fields]
         if fields:
-            kinds = [m for field in fields for m in sections_in(field)]
-        elif tagged := [k for k in kinds if part in typing.get_args(_kind(k))]:
-            kinds = tagged
-    return sorted({name for kind in kinds for name in kind.model_fields})
-
-
-def _kind(model: type[BaseModel]) -> Any:
-    field = model.model_fields.get("kind")
-    return field.annotation if field else None
+            sections = [inner for field in fields for inner in sections_in(field)]
+        if isinstance(data, Mapping) and any(issubclass(s, SourceSettings) for s in sections):
+            sections = [s for s in sections if s is kind_of(data)]
+    return sorted({name for section in sections for name in section.model_fields})
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

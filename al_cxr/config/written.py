@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from al_cxr.config import Settings
+from al_cxr.config.source import SOURCES, SourceSettings
 
 _TEXT, _NULL, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "null", "merge"))
 
@@ -49,7 +50,9 @@ def text_keys() -> frozenset[str]:
 
 
 def sections_in(annotation: object) -> list[type[BaseModel]]:
-    """The sections of the settings that a type is made of."""
+    """The sections of the settings that a type is made of; of a data source, those of every kind."""
+    if annotation is SourceSettings:
+        return [SOURCES.get(name) for name in SOURCES.names()]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [section for argument in typing.get_args(annotation) for section in sections_in(argument)]

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from al_cxr.config import FolderSource, Source
 from al_cxr.core.drafts import sweep, write_atomically
 from al_cxr.core.errors import UserError
 
@@ -56,11 +55,12 @@ def must_be_free(folder: Path, names: Iterable[str], inputs: Iterable[Path] = ()
         must_be_ours(folder / name, ours, inputs)
 
 
-def must_be_apart(folder: Path, data: Source) -> None:
-    """UserError for a page in a folder of images: its figures would be images of the data set the next time."""
-    if isinstance(data, FolderSource) and folder.resolve().is_relative_to(Path(data.path).resolve()):
+def must_be_apart(folder: Path, images: Path | None) -> None:
+    """UserError for a page in a folder of which every image is read: its figures would be images of the data set the
+    next time. None for `images` where there is no such folder."""
+    if images is not None and folder.resolve().is_relative_to(images.resolve()):
         raise UserError(
-            f"{folder}: lies in the folder of images {data.path}, where the figures of the page would be taken for "
+            f"{folder}: lies in the folder of images {images}, where the figures of the page would be taken for "
             "radiographs; choose another --out"
         )
 

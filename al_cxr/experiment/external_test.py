@@ -17,8 +17,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.load import load_first
 from al_cxr.data.loader import FeatureLoader, Loader
-from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.tested import EvaluatedModel
@@ -193,7 +193,7 @@ def known_labels(run: Path) -> np.ndarray | None:
     if images is not None:
         return labels_of(images, record.data.classes)
     with contextlib.suppress(UserError, ValidationError, KeyError):
-        dataset = sources.load(DataSettings.model_validate(record.settings["data"]))
+        dataset = load_first(DataSettings.model_validate(record.settings["data"]))
         if list(dataset.classes) == record.data.classes:
             return dataset.labels_N
     return None

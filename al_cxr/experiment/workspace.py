@@ -21,9 +21,9 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.invalid import first_reason
 from al_cxr.core.records import DataCard, ExperimentRecord, fits_folder, read, write
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.load import load_first
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.quality import gate, usual
-from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore, data_card, default_cache
 from al_cxr.experiment import seen
 from al_cxr.experiment.assembly import build_head, build_loader, build_model, build_task
@@ -129,7 +129,7 @@ def open_workspace(
 def reopen(folder: Path, settings: Settings) -> Workspace:
     """What `open_workspace` made of these settings, in another process; nothing is written or measured."""
     record = read(folder / "experiment.json", ExperimentRecord)
-    dataset = sources.load(settings.data)
+    dataset = load_first(settings.data)
     cache = Path(settings.machine.cache) if settings.machine.cache else None
     size, workers = settings.data.image_size, settings.machine.workers
     store = PixelStore.open(dataset.images, size, cache, workers, progress=False, verify=False)

@@ -31,8 +31,8 @@ from al_cxr.core.enough import FEW
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.load import load_first
 from al_cxr.data.phantom.source import standing
-from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.evaluation.operating import Goal
@@ -60,7 +60,7 @@ def saved(assembled: Bundle, tmp_path: Path) -> Path:
 
 
 def phantom(run: Path) -> Dataset:
-    return sources.load(DataSettings.model_validate(read(run / "experiment.json", ExperimentRecord).settings["data"]))
+    return load_first(DataSettings.model_validate(read(run / "experiment.json", ExperimentRecord).settings["data"]))
 
 
 def resign(bundle: Path) -> None:

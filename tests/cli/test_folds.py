@@ -20,14 +20,15 @@ from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.core.predictions import read_predictions
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
+from al_cxr.data.sources.named import named_source
 from al_cxr.report.folds import write_folds_report
 
 pytestmark = pytest.mark.usefixtures("undrawn_module")
 
 
 def load(**options: object) -> Dataset:
-    return sources.load(DataSettings.model_validate({"sources": [sources.parse("phantom:150")], **options}))
+    return load_first(DataSettings.model_validate({"sources": [named_source("phantom:150")], **options}))
 
 
 @settings(max_examples=8, deadline=None)
@@ -48,10 +49,10 @@ def test_each_image_is_tested_on_once_and_no_patient_is_in_two_splits(folds: int
 
 def test_what_cannot_be_dealt_is_said() -> None:
     with pytest.raises(UserError, match=r"data\.folds: phantom has too few patients of .* for 20 folds"):
-        sources.load(DataSettings.model_validate({"sources": [sources.parse("phantom:30")], "folds": 20, "fold": 3}))
+        load_first(DataSettings.model_validate({"sources": [named_source("phantom:30")], "folds": 20, "fold": 3}))
     for odd in ({"folds": 1}, {"folds": 3, "fold": 3}, {"fold": 1}, {"folds": 3, "test_source": "site-a"}):
         with pytest.raises(ValueError, match="fold"):
-            DataSettings.model_validate({"sources": [sources.parse("phantom:30")], **odd})
+            DataSettings.model_validate({"sources": [named_source("phantom:30")], **odd})
 
 
 @pytest.fixture(scope="module")

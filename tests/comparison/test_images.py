@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 
 from al_cxr.comparison.images import duplicate_groups, read_images, write_images
-from al_cxr.config import PhantomSource
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.phantom.source import load
+from al_cxr.data.sources.phantom import PhantomSource
 from al_cxr.data.store import PixelStore
 
 
@@ -107,7 +106,7 @@ def test_what_is_no_table_of_images_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_phantom_has_patients_and_sources(tmp_path: Path) -> None:
-    phantom = load(PhantomSource(kind="phantom", count=40))
+    phantom = PhantomSource(count=40).read()
     opened = PixelStore.open(phantom.images, 32, tmp_path / "cache", 1, progress=False)
     write_images(tmp_path, phantom, duplicate_groups(opened))
     frame = read_images(tmp_path)

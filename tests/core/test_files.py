@@ -11,9 +11,8 @@ from PIL import Image
 
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.cli.__main__ import main
-from al_cxr.config import ManifestSource
 from al_cxr.core.errors import UserError
-from al_cxr.data.sources import manifest
+from al_cxr.data.sources.manifest import ManifestSource
 
 DICOM = bytes(128) + b"DICM" + bytes(200)
 
@@ -38,7 +37,7 @@ def test_accents_may_be_coded_either_way(on_disk, in_csv, tmp_path: Path) -> Non
         picture(tmp_path / on_disk(name), grey)
     lines = [f"{in_csv(name)},{label}" for name, label in zip(names, ("sick", "normal", "sick"), strict=True)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]), encoding="utf-8")
-    dataset = manifest.read(ManifestSource(kind="manifest", path=str(tmp_path / "list.csv")))
+    dataset = ManifestSource(kind="manifest", path=str(tmp_path / "list.csv")).read()
     assert [int(dataset.images.read(i, 8).pixels[0, 0]) for i in range(3)] == [100, 101, 102]
     assert [dataset.images.name(i) for i in range(3)] == [in_csv(name) for name in names] and dataset.notes == ()
     inputs = find_inputs(tmp_path / "list.csv")
@@ -50,7 +49,7 @@ def test_one_file_named_in_both_ways_stands_there_twice(tmp_path: Path) -> None:
     text = f"path,label\n{composed('é.png')},sick\n{decomposed('é.png')},normal\n"
     (tmp_path / "list.csv").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"row 3: .*the same path as in row 2"):
-        manifest.read(ManifestSource(kind="manifest", path=str(tmp_path / "list.csv")))
+        ManifestSource(kind="manifest", path=str(tmp_path / "list.csv")).read()
 
 
 def test_two_files_that_differ_only_in_that_are_an_error(tmp_path: Path) -> None:
@@ -60,7 +59,7 @@ def test_two_files_that_differ_only_in_that_are_an_error(tmp_path: Path) -> None
         pytest.skip("this disk does not tell them apart")
     (tmp_path / "list.csv").write_text(f"path,label\n{composed('é.png')},sick\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"row 2: .*2 names on the disk that differ only in how accents are coded"):
-        manifest.read(ManifestSource(kind="manifest", path=str(tmp_path / "list.csv")))
+        ManifestSource(kind="manifest", path=str(tmp_path / "list.csv")).read()
     assert "accents" in find_inputs(tmp_path / "list.csv").skipped[0][1]
 
 

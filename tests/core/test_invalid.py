@@ -12,7 +12,7 @@ from al_cxr.config.files import load, parse_override
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint, nearest
 from al_cxr.core.records import RoundRecord, read
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.sources.named import named_source
 from al_cxr.strategies import stopping
 
 MINIMAL = "data: {sources: [{kind: phantom}]}\n"
@@ -39,7 +39,7 @@ MINIMAL = "data: {sources: [{kind: phantom}]}\n"
         ("arms: {A b: {strategy: random, loss: cross_entropy}}", "arms.A b: must be small letters, digits and"),
         ("arms: {a: {strategy: random}}", "arms.a.loss: missing; add this key"),
         ("losses: {f: {kind: focal, alpha: x}}", "must be one of none, balanced, or must be a list, such as [0, 1]"),
-        ("data: {sources: [{kind: foldr, path: x}]}", "kind: must be one of folder, manifest, medmnist, phantom (got"),
+        ("data: {sources: [{kind: foldr, path: x}]}", "must be one of folder, kaggle, manifest, medmnist, phantom (g"),
         ("data: {sources: [{count: 50}]}", "data.sources.0: kind: missing; add this key"),
     ],
 )  # fmt: skip
@@ -114,5 +114,5 @@ def test_a_record_that_cannot_be_used_is_said_without_names_of_code(tmp_path: Pa
 
 def test_a_data_option_is_answered_in_plain_words() -> None:
     for text, said in [("phantom:5", "count: must be 30 or more"), ("phantom:x", "count: must be a whole number")]:
-        with pytest.raises(UserError, match=f"--data {text}: .*{said}"):
-            sources.parse(text)
+        with pytest.raises(UserError, match=f"data source '{text}': .*{said}"):
+            named_source(text)

@@ -16,7 +16,7 @@ from tiny import write_tiny
 
 from al_cxr.config.files import load
 from al_cxr.core.locks import alone
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
 from al_cxr.experiment import fits
 from al_cxr.experiment.workspace import open_workspace
 
@@ -54,7 +54,7 @@ def test_without_locks_the_block_is_entered(tmp_path: Path, monkeypatch: pytest.
 
 def test_two_who_want_the_same_fit_train_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(write_tiny(tmp_path))
-    workspace = open_workspace("tiny", settings, sources.load(settings.data), tmp_path / "runs" / "tiny", "a test")
+    workspace = open_workspace("tiny", settings, load_first(settings.data), tmp_path / "runs" / "tiny", "a test")
     labelled, loss = workspace.train_index[:12], next(iter(settings.losses))
     trained, train = [], fits._train
 

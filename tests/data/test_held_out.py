@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
+from al_cxr.data.sources.named import named_source
 
 SITES = ("site-a", "site-b", "site-c")
 
 
 def load(data: str = "phantom:120", **options: str) -> Dataset:
-    return sources.load(DataSettings.model_validate({"sources": [sources.parse(data)], **options}))
+    return load_first(DataSettings.model_validate({"sources": [named_source(data)], **options}))
 
 
 @settings(max_examples=12, deadline=None)

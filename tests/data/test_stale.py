@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from al_cxr.config import FolderSource, MedmnistSource
 from al_cxr.data import decode
 from al_cxr.data.dataset import Dataset, take
-from al_cxr.data.sources import folder, medmnist
+from al_cxr.data.sources.folder import FolderSource
+from al_cxr.data.sources.medmnist import MedmnistSource
 from al_cxr.data.store import PixelStore, dataset_fingerprint
 
 TIME = 315532800
@@ -30,7 +30,7 @@ def write(root: Path, seed: int, only: str = "", bits: int = 8) -> Dataset:
             if only in str(file):
                 Image.fromarray(pixels).save(file)
                 os.utime(file, (TIME, TIME))
-    return folder.read(FolderSource(kind="folder", path=str(root)))
+    return FolderSource(kind="folder", path=str(root)).read()
 
 
 def test_a_file_replaced_by_one_of_equal_size_and_time_is_noticed(
@@ -74,7 +74,7 @@ def test_an_archive_replaced_by_one_of_equal_size_and_time_is_noticed(tmp_path: 
         arrays |= {f"{split}_labels": labels for split in splits}
         np.savez(file, **arrays)
         os.utime(file, (TIME, TIME))
-        return medmnist.read(MedmnistSource(kind="medmnist", pixels=28, root=str(tmp_path)))
+        return MedmnistSource(kind="medmnist", pixels=28, root=str(tmp_path)).read()
 
     first = written(1)
     before, size = PixelStore.open(first.images, 28, tmp_path / "cache", progress=False), file.stat().st_size

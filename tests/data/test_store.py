@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from al_cxr.config import FolderSource
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode, store
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import Reading
-from al_cxr.data.sources import folder
+from al_cxr.data.sources.folder import FolderSource
 from al_cxr.data.store import PixelStore, data_card, dataset_fingerprint
 
 
@@ -54,7 +53,7 @@ def example(root: Path, seed: int = 0) -> Dataset:
             for i in range(2):
                 pixels = rng.integers(0, 256, (40, 30), dtype=np.uint8)
                 Image.fromarray(pixels).save(root / split / label / f"{i}.png")
-    return folder.read(FolderSource(kind="folder", path=str(root)))
+    return FolderSource(kind="folder", path=str(root)).read()
 
 
 def test_pixels_and_digests_are_those_of_the_images(tmp_path: Path) -> None:
@@ -210,13 +209,13 @@ def test_the_key_follows_the_files_and_reads_none(tmp_path: Path, monkeypatch: p
     source = FolderSource(kind="folder", path=str(root))
     with monkeypatch.context() as patch:
         patch.setattr(decode, "read_file", None)
-        assert folder.read(source).images.key == before
+        assert source.read().images.key == before
     image = root / "val" / "sick" / "1.png"
     os.utime(image, ns=(1, 1))
-    changed = folder.read(source).images.key
+    changed = source.read().images.key
     assert changed != before
     image.rename(image.with_name("2.png"))
-    assert folder.read(source).images.key not in (before, changed)
+    assert source.read().images.key not in (before, changed)
 
 
 def test_fingerprint_is_of_the_data_and_not_of_the_place(tmp_path: Path) -> None:
@@ -229,7 +228,7 @@ def test_fingerprint_is_of_the_data_and_not_of_the_place(tmp_path: Path) -> None
     assert fingerprint(here) == fingerprint(there)
     assert len({fingerprint(here), fingerprint(here, 20), fingerprint(other)}) == 3
     (tmp_path / "there" / "test" / "sick" / "1.png").rename(tmp_path / "there" / "val" / "sick" / "9.png")
-    assert fingerprint(folder.read(FolderSource(kind="folder", path=str(tmp_path / "there")))) != fingerprint(here)
+    assert fingerprint(FolderSource(kind="folder", path=str(tmp_path / "there")).read()) != fingerprint(here)
 
 
 def test_fingerprint_sees_one_label_and_one_split(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from scipy.special import expit
 
 from al_cxr.core import enough
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_for_evaluation
+from al_cxr.data.sources.named import named_source
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
@@ -116,8 +117,8 @@ def test_two_images_of_a_hospital_are_warned_of(cxr_root: Path, tmp_path: Path) 
     def notes(rows: pd.DataFrame) -> list[str]:
         rows.to_csv(tmp_path / "some.csv", index=False)
         source = {"kind": "manifest", "path": str(tmp_path / "some.csv"), "root": str(cxr_root)}
-        kind = type(sources.parse("x.csv"))
-        found = sources.load_for_evaluation(kind.model_validate(source), classes).notes
+        kind = type(named_source("x.csv"))
+        found = load_for_evaluation(kind.model_validate(source), classes).notes
         return [note for note in found if note.startswith((enough.PREFIX, "one patient"))]
 
     assert notes(frame.assign(split="test")) == []

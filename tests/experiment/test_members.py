@@ -17,7 +17,7 @@ from al_cxr.config.files import parse_override
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.core.seeds import member_seed, rng
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.experiment import fits
 from al_cxr.experiment.arm import seed_labels
@@ -53,7 +53,7 @@ OTHERS = 2 + 2 * 2
 
 def opened(folder: Path, *overrides: str, text: str = SMALL) -> Workspace:
     settings = load_settings(write_tiny(folder, text), overrides=[parse_override(text) for text in overrides])
-    return open_workspace("tiny", settings, sources.load(settings.data), folder / "runs" / "tiny", "a test")
+    return open_workspace("tiny", settings, load_first(settings.data), folder / "runs" / "tiny", "a test")
 
 
 @pytest.fixture(scope="module")

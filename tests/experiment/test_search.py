@@ -14,11 +14,11 @@ from PIL import Image
 
 from al_cxr.cli.__main__ import main
 from al_cxr.comparison.search_records import MeasuredRecord, SearchRecord, Trial, best, load_trials, nested
-from al_cxr.config import Dimension, PhantomSource, Settings
+from al_cxr.config import Dimension, Settings
 from al_cxr.config.files import load, parse_override
 from al_cxr.config.layers import read_layer
 from al_cxr.data.loader import Loader
-from al_cxr.data.phantom.source import load as load_phantom
+from al_cxr.data.sources.phantom import PhantomSource
 from al_cxr.experiment import search
 from al_cxr.experiment.workspace import Workspace
 
@@ -169,7 +169,7 @@ def test_the_page_shows_every_trial_its_seeds_and_the_budget(finished: Path) -> 
 
 def manifest(folder: Path, change: Callable[[np.ndarray, str], tuple[np.ndarray, str]]) -> None:
     """A phantom as files; `change` is applied to the pixels and the label of each test image."""
-    dataset = load_phantom(PhantomSource(kind="phantom", count=90))
+    dataset = PhantomSource(count=90).read()
     rows = []
     for i, split in enumerate(dataset.split_N):
         pixels, label = dataset.images.read(i, 28)[0], dataset.classes[dataset.labels_N[i]]
@@ -206,7 +206,7 @@ def test_no_test_image_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Loader, "raw", noting)
     assert run(tmp_path, "--trials", "2") == 0
-    split_N = load_phantom(PhantomSource(kind="phantom", count=90)).split_N
+    split_N = PhantomSource(count=90).read().split_N
     assert {str(split_N[i]) for i in loaded} == {"train", "val"}
     assert set(np.flatnonzero(split_N == "val")) <= loaded
 

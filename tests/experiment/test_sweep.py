@@ -14,7 +14,7 @@ from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config.files import load, parse_override
 from al_cxr.core.seeds import digest, loader_hash, masks_hash, stream
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
 from al_cxr.experiment import seen
 from al_cxr.experiment.external_test import find_models, seen_by
 from al_cxr.experiment.plan import label_counts, phases, plan, steps
@@ -33,7 +33,7 @@ SHORT = TINY.replace("rounds: 2", "rounds: 1").replace("seeds: [0, 1]", "seeds: 
 
 def opened(folder: Path, *overrides: str) -> Workspace:
     settings = load(write_tiny(folder, SHORT), overrides=[parse_override(text) for text in overrides])
-    return open_workspace("tiny", settings, sources.load(settings.data), folder / "runs" / "tiny", "a test")
+    return open_workspace("tiny", settings, load_first(settings.data), folder / "runs" / "tiny", "a test")
 
 
 def play(folder: Path, *more: str) -> int:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from al_cxr.cli.__main__ import main
-from al_cxr.config import FolderSource, PhantomSource
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_apart
+from al_cxr.data.sources.folder import FolderSource
+from al_cxr.data.sources.phantom import PhantomSource
 
 
 @pytest.mark.parametrize("name", ["d", "d/pages", "x/../d/pages", "link/pages"])
@@ -18,12 +19,12 @@ def test_a_page_in_the_folder_of_images_is_refused_under_every_spelling(tmp_path
     (tmp_path / "link").symlink_to("d")
     data = FolderSource(kind="folder", path=str(tmp_path / "d"))
     with pytest.raises(UserError, match=r"lies in the folder of images .*; choose another --out"):
-        must_be_apart(tmp_path / name, data)
+        must_be_apart(tmp_path / name, data.image_folder())
 
 
 def test_a_page_beside_the_images_and_one_of_a_phantom_are_let_pass(tmp_path: Path) -> None:
-    must_be_apart(tmp_path / "d-pages", FolderSource(kind="folder", path=str(tmp_path / "d")))
-    must_be_apart(tmp_path, PhantomSource(kind="phantom"))
+    must_be_apart(tmp_path / "d-pages", FolderSource(path=str(tmp_path / "d")).image_folder())
+    must_be_apart(tmp_path, PhantomSource().image_folder())
 
 
 @pytest.mark.parametrize("action", ["audit", "show"])

@@ -24,8 +24,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.records import QueryRecord, read
 from al_cxr.core.seeds import stream
 from al_cxr.data.augment import augment
+from al_cxr.data.load import load_first
 from al_cxr.data.loader import FeatureLoader, Loader
-from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.experiment.arm import run_arm
 from al_cxr.experiment.external_test import Loaders, evaluate, find_models
@@ -58,7 +58,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> PixelStore:
-    dataset = sources.load(experiment.validate({"data": DATA}, "test").data)
+    dataset = load_first(experiment.validate({"data": DATA}, "test").data)
     return PixelStore.open(dataset.images, 32, tmp_path_factory.mktemp("pixels"), 1)
 
 
@@ -88,7 +88,7 @@ def settings(weights: Path, cache: Path, **changes: Any) -> Settings:
 
 
 def open_run(folder: Path, given: Settings) -> Workspace:
-    return open_workspace("run", given, sources.load(given.data), folder, "a test")
+    return open_workspace("run", given, load_first(given.data), folder, "a test")
 
 
 # ------------------------------------------------------------------------------------------------------------ the cache
@@ -387,7 +387,7 @@ def test_a_head_is_trained_on_the_views(weights: Path, tmp_path: Path) -> None:
 
 # -------------------------------------------------------------------------------------------------- a run on features
 def fits_index(given: Settings) -> np.ndarray:
-    return sources.load(given.data).indices("train")
+    return load_first(given.data).indices("train")
 
 
 def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from al_cxr.config import Machine
 from al_cxr.config.files import load
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first
 from al_cxr.data.store import PixelStore
 from al_cxr.experiment import speeds
 from al_cxr.experiment.speeds import passes_speed
@@ -95,7 +95,7 @@ def buggy(logits: Tensor) -> Tensor:
 
 def measured(monkeypatch: pytest.MonkeyPatch, folder: Path, model: nn.Module, how: Runtime) -> float:
     settings = load(write_tiny(folder, TINY))
-    dataset = sources.load(settings.data)
+    dataset = load_first(settings.data)
     store = PixelStore.open(dataset.images, settings.data.image_size, folder / "cache", 1, progress=False)
     monkeypatch.setattr(speeds, "build_model", lambda *_: model)
     return passes_speed(settings, dataset, store, how, seconds=0)

@@ -13,18 +13,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    from al_cxr.config import DataSettings
     from al_cxr.core import provenance
     from al_cxr.core.outputs import must_be_about, must_be_apart, must_be_free
+    from al_cxr.data.load import load_data
     from al_cxr.data.quality.audit import audit
-    from al_cxr.data.sources import registry as sources
     from al_cxr.report.audit import write_audit
     from al_cxr.report.contact import reader
     from al_cxr.report.kit.page import PAGE
 
     source = source_of(options)
-    must_be_apart(options.out, source)
-    dataset = sources.load(DataSettings(sources=[source]))
+    must_be_apart(options.out, source.image_folder())
+    dataset = load_data(source)
     folder = options.out / dataset.name / "audit"
     must_be_free(folder, PAGE)  # before the work, not after it
     must_be_about(folder, "", provenance.command())

@@ -13,7 +13,6 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from al_cxr.config import PhantomSource
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import Reading
 from al_cxr.data.phantom.findings import draw_findings, fill_fraction
@@ -203,14 +202,14 @@ def _area_mean(grey: np.ndarray, size: int) -> np.ndarray:
     return grey
 
 
-def load(source: PhantomSource) -> Dataset:
+def make_phantom(count: int, seed: int, difficulty: float) -> Dataset:
     """The phantom as a Dataset: 70 / 10 / 20 % train / val / test by patient, within each class."""
-    images = PhantomImages(source.count, source.seed, source.difficulty)
-    shown = [images.patient(i) for i in range(source.count)]
+    images = PhantomImages(count, seed, difficulty)
+    shown = [images.patient(i) for i in range(count)]
     numbers_N = np.array([p.number for p, _ in shown])
     labels_N = np.array([CLASSES.index(p.label) for p, _ in shown], dtype=np.int64)
-    split_N = np.full(source.count, "train", dtype="<U5")
-    rng = _rng(source.seed, 4, source.count)
+    split_N = np.full(count, "train", dtype="<U5")
+    rng = _rng(seed, 4, count)
     for c in range(len(CLASSES)):
         patients = rng.permutation(np.unique(numbers_N[labels_N == c]))
         start = 0
@@ -220,7 +219,7 @@ def load(source: PhantomSource) -> Dataset:
             start = stop
     table = pd.DataFrame(
         {
-            "image": [images.name(i) for i in range(source.count)],
+            "image": [images.name(i) for i in range(count)],
             "label": [p.label for p, _ in shown],
             "split": split_N,
             "patient_id": [f"phantom-p{p.number:05d}" for p, _ in shown],
@@ -228,7 +227,7 @@ def load(source: PhantomSource) -> Dataset:
             "age": [p.age for p, _ in shown],
             "sex": [p.sex for p, _ in shown],
             "view": [p.views[nth] for p, nth in shown],
-            "difficulty": source.difficulty,
+            "difficulty": difficulty,
             "ambiguous": [int(len(p.scenario) > 1) for p, _ in shown],
         }
     )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from al_cxr.config import DataSettings, FolderSource
 from al_cxr.core.errors import UserError
-from al_cxr.data import dicom, splits
+from al_cxr.data import dicom
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.sources.files import FileImages, Root
+from al_cxr.data.sources.source import Source, register
 from al_cxr.data.spelling import spell, split_name
 
 PATIENTS = "where they are patients, say --patient-folders (in an experiment file patient_folders: true of the source)"
@@ -22,17 +24,42 @@ DEEPEST = 8
 """Folders below a patient's."""
 
 
-def exists(source: FolderSource) -> bool:
-    return os.path.lexists(_path(source))
+@register
+class FolderSource(Source):
+    """One folder a class, optionally below train/val/test (the layout of the Kaggle chest X-ray sets)."""
+
+    usage = "FOLDER"
+
+    kind: Literal["folder"] = "folder"
+    path: str = Field(description="folder that holds the class folders or the split folders")
+    follow_links: bool = Field(False, description="read symbolic links that lead out of the folder (DVC, git-annex)")
+    patient_folders: bool = Field(False, description="each class folder holds a folder a patient, named by the id")
+    attribution: str = Field("", description="who made the images and under which terms; printed in every report")
+
+    @classmethod
+    def from_text(cls, text: str) -> FolderSource:
+        if not text:
+            raise ValueError("no folder is named")
+        return cls(path=text)
+
+    def exists(self) -> bool:
+        return os.path.lexists(_path(self))
+
+    def read(self) -> Dataset:
+        return _read(self)
+
+    def describe(self) -> str:
+        return f"folder {self.path}"
+
+    def short_name(self) -> str:
+        return Path(os.path.abspath(self.path)).name  # of "." the folder's own name
+
+    def image_folder(self) -> Path:
+        return Path(self.path)
 
 
-def load(source: FolderSource, settings: DataSettings) -> Dataset:
-    """The folder as a data set with all three splits; class names in lower case, sorted."""
-    return splits.complete(read(source), settings)
-
-
-def read(source: FolderSource) -> Dataset:
-    """The folder as it is: `split_N` is "" everywhere if it has no split folders, and splits may be missing."""
+def _read(source: FolderSource) -> Dataset:
+    """The folder as a data set; class names in lower case, sorted."""
     path = _path(source)
     if not path.is_dir():
         raise UserError(f"{path}: {_what_it_is(path) if os.path.lexists(path) else 'no such folder'}")
@@ -139,7 +166,11 @@ def _images(folder: Path, patient_folders: bool, left_out: Counter[str], notes: 
     if not found and (count := left_out[dicom.KIND] - before):
         raise UserError(f"{folder}: no image that can be read: {dicom.sentence(count)}")
     if not found:
-        others = [_shown(folders)] * bool(folders) + [f"{len(files)} other files"] * bool(files)
+        others = []
+        if folders:
+            others.append(_shown(folders))
+        if files:
+            others.append(f"{len(files)} other files")
         holds = f" (it holds {' and '.join(others)}; images end in {', '.join(SUFFIXES)})" if others else ""
         what_to_do = PATIENTS if folders and not patient_folders else "add images or remove the folder"
         raise UserError(f"{folder}: empty class, no image in this folder{holds}; {what_to_do}")
@@ -165,7 +196,8 @@ def _only_images(folder: Path, files: list[str], left_out: Counter[str]) -> list
 
 def _shown(folders: list[str]) -> str:
     more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
-    return f"the folder{'s' * (len(folders) > 1)} {', '.join(folders[:3])}{more}"
+    noun = "folders" if len(folders) > 1 else "folder"
+    return f"the {noun} {', '.join(folders[:3])}{more}"
 
 
 def _stat(root: Root, image: str) -> os.stat_result:

@@ -1,4 +1,4 @@
-"""Fetching a Kaggle data set, only when asked to, through the optional package kagglehub."""
+"""Data sets of Kaggle with one folder a class, fetched only when asked to through the optional package kagglehub."""
 
 from __future__ import annotations
 
@@ -7,14 +7,63 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from al_cxr.core.drafts import remedy
 from al_cxr.core.errors import CannotWrite, UserError
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.sources.folder import FolderSource
+from al_cxr.data.sources.source import Source, register
 
 DEFAULT_SLUG = "muhammadrehan00/chest-xray-dataset"
 """Normal, pneumonia and tuberculosis in train/val/test."""
 
 _SLUG = re.compile(r"[\w-]+/[\w-]+(/versions/\d+)?", re.ASCII)
+
+
+@register
+class KaggleSource(Source):
+    """A data set of Kaggle with one folder a class, in a folder of this machine."""
+
+    usage = "kaggle[:OWNER/NAME][@FOLDER]"
+    fetchable = True
+
+    kind: Literal["kaggle"] = "kaggle"
+    slug: str = Field(DEFAULT_SLUG, description="OWNER/NAME of the data set on Kaggle")
+    path: str = Field("data/chest-xray", description="folder that holds it, or that it is fetched into")
+    download: bool = Field(False, description="fetch it when the folder is not there")
+    attribution: str = Field("", description="who made the images and under which terms; printed in every report")
+
+    @classmethod
+    def from_text(cls, text: str) -> KaggleSource:
+        slug, _, path = text.partition("@")
+        given = {"slug": slug, "path": path}
+        return cls.model_validate({key: value for key, value in given.items() if value})
+
+    def exists(self) -> bool:
+        return self.download or self._folder().exists()
+
+    def read(self) -> Dataset:
+        if not self._folder().exists() and self.download:
+            fetch(self.slug, Path(self.path))
+        return self._folder().read()
+
+    def describe(self) -> str:
+        return f"Kaggle data set {self.slug} in {self.path}"
+
+    def short_name(self) -> str:
+        return self._folder().short_name()
+
+    def image_folder(self) -> Path:
+        return self._folder().image_folder()
+
+    def fetch(self, folder: Path | None) -> str:
+        return str(fetch(self.slug, folder or Path(self.path)))
+
+    def _folder(self) -> FolderSource:
+        return FolderSource(path=self.path, attribution=self.attribution)
 
 
 def fetch(slug: str, destination: Path) -> Path:

@@ -7,17 +7,20 @@ import os
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from al_cxr.config import DataSettings, ManifestSource
 from al_cxr.core.errors import UserError
-from al_cxr.data import dicom, splits
+from al_cxr.data import dicom
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
+from al_cxr.data.sources.cells import SUFFIXES as SUFFIXES_OF_TABLES
 from al_cxr.data.sources.cells import read_cells
 from al_cxr.data.sources.files import ROOT_OPTION, FileImages, Root
+from al_cxr.data.sources.source import Source, register
 from al_cxr.data.spelling import spell
 from al_cxr.data.unknown import is_empty
 
@@ -37,17 +40,45 @@ MEANT = {
 Column = list[str]
 
 
-def exists(source: ManifestSource) -> bool:
-    return os.path.lexists(_path(source))
+@register
+class ManifestSource(Source):
+    """A CSV with the columns path and label, and optionally split, patient_id, source and any others."""
+
+    usage = "FILE.csv"
+
+    kind: Literal["manifest"] = "manifest"
+    path: str = Field(description="the CSV file")
+    root: str | None = Field(
+        None, description="folder the paths are relative to and lie below; null = the CSV's own folder"
+    )
+    follow_links: bool = Field(False, description="read symbolic links that lead out of that folder (DVC, git-annex)")
+    attribution: str = Field("", description="who made the images and under which terms; printed in every report")
+
+    @classmethod
+    def from_text(cls, text: str) -> ManifestSource:
+        if not text:
+            raise ValueError("no CSV is named")
+        return cls(path=text)
+
+    @classmethod
+    def claims(cls, path: Path) -> bool:
+        return path.name.lower().endswith(SUFFIXES_OF_TABLES) and not path.is_dir()
+
+    def exists(self) -> bool:
+        return os.path.lexists(_path(self))
+
+    def read(self) -> Dataset:
+        return _read(self)
+
+    def describe(self) -> str:
+        return f"manifest {self.path}"
+
+    def short_name(self) -> str:
+        return Path(self.path).stem
 
 
-def load(source: ManifestSource, settings: DataSettings) -> Dataset:
-    """The manifest as a data set with all three splits; labels in lower case, classes sorted."""
-    return splits.complete(read(source), settings)
-
-
-def read(source: ManifestSource) -> Dataset:
-    """The manifest as it is: `split_N` is "" everywhere if it has no splits, and splits may be missing.
+def _read(source: ManifestSource) -> Dataset:
+    """The manifest as a data set; labels in lower case, classes sorted.
 
     Every error names the file and the row as a spreadsheet counts them: the header is row 1.
     """

@@ -2,86 +2,87 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
+import re
 import tempfile
-import threading
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from pydantic import Field
 
-from al_cxr.config import DataSettings, MedmnistSource
-from al_cxr.core.drafts import remedy
+from al_cxr.core.drafts import remedy, writing
 from al_cxr.core.errors import CannotWrite, UserError
 from al_cxr.core.names import class_name
 from al_cxr.core.nearest import hint
-from al_cxr.data import decode, splits
 from al_cxr.data.dataset import SPLITS, Dataset
+from al_cxr.data.sources.npz import ArrayImages, checked_shapes, read_array
+from al_cxr.data.sources.source import Source, register
 
-MAX_BYTES = 16 * 2**30
-"""Of one array: above the largest published one (TissueMNIST at 224 pixels, 8.3 GB)."""
+FETCHED = "data/medmnist"
+"""Folder that a set is downloaded into unless another is named."""
 
-Shapes = dict[str, tuple[int, ...]]
-
-_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, EOFError, OSError)
-"""What reading a .npz that is cut off, damaged or encrypted raises."""
-
-
-class ArrayImages:
-    """Images (see `al_cxr.data.dataset`) from the arrays of one .npz, each unpacked when it is first read."""
-
-    def __init__(self, path: Path, counts: dict[str, int]) -> None:
-        """`counts`: split -> images; the indices run through train, val, test in that order."""
-        self._path = path
-        self._at = [(split, i) for split in SPLITS for i in range(counts[split])]
-        self._arrays: dict[str, np.ndarray] = {}
-        self._lock = threading.Lock()
-        # The archive's own checksums of its arrays belong to it: a file can be replaced by one of equal size and time.
-        text = f"npz\0{path.resolve()}\0{_checksums(path)}"
-        self.key = hashlib.sha256(text.encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def read(self, index: int, size: int) -> decode.Reading:
-        split, i = self._at[index]
-        with self._lock:
-            if split not in self._arrays:
-                self._arrays[split] = _array(self._path, f"{split}_images")
-        pixels = self._arrays[split][i]
-        digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-        grey = np.asarray(Image.fromarray(pixels).convert("L")) if pixels.ndim == 3 else pixels
-        return decode.Reading(decode.resize(grey, size), digest)
-
-    def digest(self, index: int) -> None:
-        return None
-
-    def name(self, index: int) -> str:
-        split, i = self._at[index]
-        return f"{split}-{i:05d}"
+_TEXT = re.compile(r"(?P<flag>[^@]+?)(-(?P<pixels>\d+))?(@(?P<root>.+))?")
 
 
-def exists(source: MedmnistSource) -> bool:
-    """Whether the set is there or may be fetched; UserError for a set that cannot be used at all."""
-    _info(source.flag)
-    return source.download or _path(source).exists()
+@register
+class MedmnistSource(Source):
+    """A 2-D single-label MedMNIST set through the medmnist package."""
+
+    usage = "medmnist:FLAG[-PIXELS][@FOLDER]"
+    fetchable = True
+
+    kind: Literal["medmnist"] = "medmnist"
+    flag: str = Field("pneumoniamnist", description="name of the set, e.g. pneumoniamnist")
+    pixels: Literal[28, 64, 128, 224] = Field(64, description="side of the stored images, in pixels")
+    root: str | None = Field(None, description="folder that holds the .npz files; null = the package's own")
+    download: bool = Field(False, description="fetch the file when it is not there")
+
+    @classmethod
+    def from_text(cls, text: str) -> MedmnistSource:
+        match = _TEXT.fullmatch(text)
+        if match is None:
+            raise ValueError("no MedMNIST set is named")
+        given: dict[str, Any] = {key: value for key, value in match.groupdict().items() if value is not None}
+        if "pixels" in given:
+            given["pixels"] = int(given["pixels"])
+        return cls.model_validate(given)
+
+    def exists(self) -> bool:
+        """Whether the set is there or may be fetched; UserError for a set that cannot be used at all."""
+        _info(self.flag)
+        return self.download or _path(self).exists()
+
+    def read(self) -> Dataset:
+        return _read(self)
+
+    def describe(self) -> str:
+        return f"medmnist {self.flag} at {self.pixels} px in {self.root or 'its own folder'}"
+
+    def short_name(self) -> str:
+        return self.flag
+
+    def warnings(self, image_size: int) -> tuple[str, ...]:
+        if self.pixels < image_size:
+            return (f"stored at {self.pixels} px and enlarged to {image_size} px",)
+        return ()
+
+    def fetch(self, folder: Path | None) -> str:
+        root = folder or Path(self.root or FETCHED)
+        with writing(root):
+            root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.model_copy(update={"root": str(root), "download": True}).read()
+        except UserError:
+            with contextlib.suppress(OSError):  # not empty: there was something before
+                os.removedirs(root)
+            raise
+        return f"medmnist:{self.flag}-{self.pixels}@{root}"
 
 
-def load(source: MedmnistSource, settings: DataSettings) -> Dataset:
-    """The set with its own three splits; classes in the order of its labels, in lower case."""
-    dataset = splits.complete(read(source), settings)
-    if source.pixels < settings.image_size:
-        note = f"stored at {source.pixels} px and enlarged to {settings.image_size} px"
-        dataset = dataset.with_notes(note)
-    return dataset
-
-
-def read(source: MedmnistSource) -> Dataset:
+def _read(source: MedmnistSource) -> Dataset:
     """The set as it is; UserError if the file is not there, is damaged or does not fit its description."""
     info = _info(source.flag)
     path = _path(source)
@@ -91,18 +92,18 @@ def read(source: MedmnistSource) -> Dataset:
                 f"{path}: no such file; fetch {info[_key('url', source)]} and put it there, or set download: true"
             )
         _download(source, path)
-    shapes = _shapes(path)
+    counts = checked_shapes(path, source.pixels)
     classes = tuple(class_name(info["label"][str(c)]) for c in range(len(info["label"])))
     labels: list[int] = []
     split_N: list[str] = []
     for split in SPLITS:
-        n = _check(path, shapes, split, source.pixels)
-        labels_n = _array(path, f"{split}_labels").astype(np.int64).reshape(-1)
+        n = counts[split]
+        labels_n = read_array(path, f"{split}_labels").astype(np.int64).reshape(-1)
         if len(labels_n) != n or labels_n.min(initial=0) < 0 or labels_n.max(initial=0) >= len(classes):
             raise UserError(f"{path}: {split}_labels does not fit {split}_images and the {len(classes)} classes")
         labels += labels_n.tolist()
         split_N += [split] * n
-    images = ArrayImages(path, {split: split_N.count(split) for split in SPLITS})
+    images = ArrayImages(path, counts)
     names = [images.name(i) for i in range(len(images))]
     table = pd.DataFrame(
         {"image": names, "label": [classes[c] for c in labels], "split": split_N, "patient_id": "", "source": ""}
@@ -161,52 +162,3 @@ def _download(source: MedmnistSource, path: Path) -> None:
         raise UserError(f"{path.name}: {lines.replace(draft, str(path.parent))}") from None
     except OSError as error:
         raise CannotWrite(f"{path.parent}: cannot be written: {remedy(error)}") from None
-
-
-def _shapes(path: Path) -> Shapes:
-    """Shape of every array, from its header alone; UserError if it is no .npz of 8-bit arrays."""
-    shapes: Shapes = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                with archive.open(member) as f:
-                    version = np.lib.format.read_magic(f)
-                    header = (
-                        np.lib.format.read_array_header_1_0
-                        if version == (1, 0)
-                        else np.lib.format.read_array_header_2_0
-                    )
-                    shape, _, dtype = header(f)
-                if dtype != np.uint8 or np.prod(shape, dtype=float) > MAX_BYTES:
-                    raise UserError(f"{path}: {member} is {dtype} {shape}, not an array of bytes of a sensible size")
-                shapes[member.removesuffix(".npy")] = shape
-    except _DAMAGE as error:
-        raise UserError(f"{path}: not a whole .npz file ({error}); delete it and fetch it again") from None
-    return shapes
-
-
-def _checksums(path: Path) -> list[tuple[str, int, int]]:
-    """Name, size and CRC-32 of every array of a .npz, from its directory alone; whoever reads an array checks them."""
-    with zipfile.ZipFile(path) as archive:
-        return [(member.filename, member.file_size, member.CRC) for member in archive.infolist()]
-
-
-def _check(path: Path, shapes: Shapes, split: str, pixels: int) -> int:
-    """Number of images of a split, when both its arrays have the right shapes."""
-    images, labels = shapes.get(f"{split}_images"), shapes.get(f"{split}_labels")
-    if images is None or labels is None:
-        raise UserError(f"{path}: has no {split}_images and {split}_labels; it holds {', '.join(shapes)}")
-    n = images[0] if images else 0
-    if n == 0 or images[1:] not in ((pixels, pixels), (pixels, pixels, 3)):
-        raise UserError(f"{path}: {split}_images has shape {images}, expected (N, {pixels}, {pixels}) or (.., 3)")
-    if labels not in ((n,), (n, 1)):
-        raise UserError(f"{path}: {split}_labels has shape {labels}, expected ({n}, 1): one label an image")
-    return n
-
-
-def _array(path: Path, name: str) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return arrays[name]
-    except _DAMAGE as error:
-        raise UserError(f"{path}: {name} is damaged ({error}); delete the file and fetch it again") from None

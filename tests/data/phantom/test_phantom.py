@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from al_cxr.config import PhantomSource
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom.findings import draw_findings, fill_fraction
 from al_cxr.data.phantom.grid import Blobs, Grid, Pose
-from al_cxr.data.phantom.source import CLASSES, PhantomImages, _area_mean, load
+from al_cxr.data.phantom.source import CLASSES, PhantomImages, _area_mean, make_phantom
 from al_cxr.data.phantom.thorax import draw_anatomy, lung_air
 from al_cxr.data.phantom.xray import Technique, attenuation, expose
+from al_cxr.data.sources.phantom import PhantomSource
 
 
 def phantom(count: int = 600, seed: int = 0, difficulty: float = 0.5) -> Dataset:
-    return load(PhantomSource(kind="phantom", count=count, seed=seed, difficulty=difficulty))
+    return make_phantom(count, seed, difficulty)
 
 
 def test_dataset_says_what_it_is() -> None:

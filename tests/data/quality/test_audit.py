@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 from scipy.ndimage import gaussian_filter
 
-from al_cxr.config import DataSettings, ManifestSource, MedmnistSource, PhantomSource
+from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
+from al_cxr.data import splits
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import Reading, decode_bytes, read
 from al_cxr.data.quality import duplicates
@@ -24,7 +25,9 @@ from al_cxr.data.quality.audit import audit, shared_patients
 from al_cxr.data.quality.odd import odd_files
 from al_cxr.data.quality.shortcuts import by_brightness, by_source, cramers_v
 from al_cxr.data.quality.usual import brightness
-from al_cxr.data.sources import manifest, medmnist
+from al_cxr.data.sources.manifest import ManifestSource
+from al_cxr.data.sources.medmnist import MedmnistSource
+from al_cxr.data.sources.phantom import PhantomSource
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import contact_sheet, copies_sheet, reader, show
 
@@ -90,7 +93,7 @@ def made(
 
 
 def real(cxr_root: Path, name: str) -> Dataset:
-    return manifest.load(ManifestSource(kind="manifest", path=str(cxr_root / name), root=None), SETTINGS)
+    return splits.complete(ManifestSource(path=str(cxr_root / name)).read(), SETTINGS)
 
 
 # ------------------------------------------------------------------------------------------------------------- patients
@@ -282,7 +285,7 @@ def test_real_radiographs_are_not_odd_and_identical_ones_are_found(cxr_root: Pat
 
 
 def test_medmnist_has_the_same_copies_as_the_manifest_it_was_made_from(cxr_root: Path, medmnist_root: Path) -> None:
-    packed = medmnist.load(MedmnistSource(kind="medmnist", pixels=64, root=str(medmnist_root)), SETTINGS)
+    packed = splits.complete(MedmnistSource(pixels=64, root=str(medmnist_root)).read(), SETTINGS)
     pixels = np.stack([packed.images.read(i, 64)[0] for i in packed.indices("test")])
     digests = [packed.images.read(int(i), 64)[1] for i in packed.indices("test")]
     dataset = real(cxr_root, "pneumonia.csv")

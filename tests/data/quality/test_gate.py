@@ -12,14 +12,16 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from al_cxr.config import DataSettings, ManifestSource, PhantomSource
+from al_cxr.config import DataSettings
+from al_cxr.data import splits
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import decode_bytes
 from al_cxr.data.phantom.source import PhantomImages
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.odd import framed, look, look_at_file
 from al_cxr.data.quality.usual import features, fit
-from al_cxr.data.sources import manifest
+from al_cxr.data.sources.manifest import ManifestSource
+from al_cxr.data.sources.phantom import PhantomSource
 from al_cxr.data.store import PixelStore
 
 SETTINGS = DataSettings(sources=[PhantomSource(kind="phantom")])
@@ -165,7 +167,7 @@ def test_real_radiographs_raise_no_false_alarm(
     cxr_root: Path, tmp_path: Path, name: str, odd: list[str], leaks: list[str]
 ) -> None:
     """The one that is told lies upside down in its collection."""
-    dataset = manifest.load(ManifestSource(kind="manifest", path=str(cxr_root / name), root=None), SETTINGS)
+    dataset = splits.complete(ManifestSource(path=str(cxr_root / name)).read(), SETTINGS)
     store = PixelStore.open(dataset.images, 64, tmp_path, progress=False)
     usual = gate.reference(dataset, store)
     seen = gate.inspect(dataset, store, usual)

@@ -11,8 +11,9 @@ from PIL import Image
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.load import load_first, load_for_evaluation
 from al_cxr.data.sources.cells import read_cells
+from al_cxr.data.sources.named import named_source
 from al_cxr.data.spelling import patient_key, spell
 
 
@@ -81,7 +82,7 @@ def load(folder: Path, *paths: str) -> Dataset:
     for k, name in enumerate(("a.png", "b.png")):
         Image.fromarray(np.full((8, 8), 40 * k, np.uint8)).save(folder / name)
     (folder / "t.csv").write_text("path,label\n" + "".join(f"{p},{'xy'[k % 2]}\n" for k, p in enumerate(paths)))
-    return sources.load(DataSettings(sources=[sources.parse(str(folder / "t.csv"))]))
+    return load_first(DataSettings(sources=[named_source(str(folder / "t.csv"))]))
 
 
 @pytest.mark.parametrize("path", ["a", "A.PNG", "a.jpg"])
@@ -108,4 +109,4 @@ def test_a_label_that_a_model_does_not_know_is_counted_and_the_class_that_is_mea
         Image.fromarray(np.full((8, 8), k, np.uint8)).save(tmp_path / f"{k}.png")
     (tmp_path / "t.csv").write_text("path,label\n0.png,normal\n1.png,TB\n2.png,tb\n")
     with pytest.raises(UserError, match=load_error):
-        sources.load_for_evaluation(sources.parse(str(tmp_path / "t.csv")), ["normal", "tuberculosis"])
+        load_for_evaluation(named_source(str(tmp_path / "t.csv")), ["normal", "tuberculosis"])

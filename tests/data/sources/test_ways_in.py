@@ -11,11 +11,11 @@ from PIL import Image
 
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.cli.__main__ import main
-from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.load import load_data, load_for_evaluation
 from al_cxr.data.quality.checks import shared_patients
-from al_cxr.data.sources import registry as sources
+from al_cxr.data.sources.named import named_source
 
 CLASSES = ("normal", "tb")
 
@@ -39,7 +39,7 @@ def table(path: Path, names: list[str]) -> str:
 
 
 def load(data: str, root: Path | None = None, follow_links: bool = False, patient_folders: bool = False) -> Dataset:
-    return sources.load(DataSettings(sources=[sources.parse(data, root, follow_links, patient_folders)]))
+    return load_data(data, root=root, follow_links=follow_links, patient_folders=patient_folders)
 
 
 # --------------------------------------------------------------------------------------------------------------- paths
@@ -232,7 +232,7 @@ def test_patients_in_other_spellings_are_one_for_the_splits_made_here(tmp_path: 
 
 def test_evaluation_reads_labels_in_the_spelling_of_the_model(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("path,label\n" + "".join(f"{n},{i % 2}.0\n" for i, n in enumerate(tree(tmp_path))))
-    dataset = sources.load_for_evaluation(sources.parse(str(tmp_path / "a.csv")), ["1", "0"])
+    dataset = load_for_evaluation(named_source(str(tmp_path / "a.csv")), ["1", "0"])
     assert dataset.classes == ("1", "0") and dataset.labels_N.tolist() == [1, 0] * 6
     assert any("the label '0.0' is called 0" in note for note in dataset.notes)
 

@@ -1,0 +1,37 @@
+"""The embedded synthetic radiographs: always there, for tests, tutorials and first steps."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.sources.source import Source, register
+
+
+@register
+class PhantomSource(Source):
+    """The embedded synthetic radiographs, made from a seed."""
+
+    usage = "phantom[:COUNT]"
+
+    kind: Literal["phantom"] = "phantom"
+    count: int = Field(2000, ge=30, le=1_000_000, description="images over all splits")
+    seed: int = Field(0, ge=0, description="which patients are made")
+    difficulty: float = Field(0.5, ge=0, le=1, description="0 = textbook cases, 1 = many truly ambiguous")
+
+    @classmethod
+    def from_text(cls, text: str) -> PhantomSource:
+        return cls.model_validate({"count": text} if text else {})
+
+    def exists(self) -> bool:
+        return True
+
+    def read(self) -> Dataset:
+        from al_cxr.data.phantom.source import make_phantom  # here, so that settings are read without the renderer
+
+        return make_phantom(self.count, self.seed, self.difficulty)
+
+    def describe(self) -> str:
+        return f"phantom of {self.count}"
