@@ -208,7 +208,7 @@ def test_a_run_without_images_says_so_and_labels_given_help(run: Path, tmp_path:
         text = given.write().read_text()
         assert "## Ensemble of seeds" in text and "There are no subgroups" in text
         with pytest.raises(UserError, match="not those that it was measured with"):
-            add_run_evaluation(Page(tmp_path / "c", "t"), load(run), "s", np.roll(labels(), 7))
+            add_run_evaluation(Page(tmp_path / "c", "t"), load(run), np.roll(labels(), 7))
     finally:
         (run / "images.csv").write_bytes(table)
 
