@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from al_cxr import strategies
     from al_cxr.api.experiment import Experiment
-    from al_cxr.bundles.bundle import open_bundle
+    from al_cxr.bundles.opening import open_bundle
     from al_cxr.core.errors import UserError
     from al_cxr.data.load import load_data
     from al_cxr.strategies import select
@@ -30,7 +30,7 @@ _HOMES = {
     "Pool": "al_cxr.strategies.pool",
     "UserError": "al_cxr.core.errors",
     "load_data": "al_cxr.data.load",
-    "open_bundle": "al_cxr.bundles.bundle",
+    "open_bundle": "al_cxr.bundles.opening",
     "select": "al_cxr.strategies",
 }
 """Where each name is defined. It is imported when it is first used, so that `import al_cxr` does not wait for torch."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from al_cxr.bundles import evaluate as bundled
-from al_cxr.bundles.bundle import is_bundle, must_be_outside
-from al_cxr.bundles.bundle_records import UNPROVEN
 from al_cxr.bundles.bundling import usual_of
+from al_cxr.bundles.description import in_one_line
+from al_cxr.bundles.folder import is_bundle, must_be_outside
+from al_cxr.bundles.record import UNPROVEN
 from al_cxr.config import Machine
 from al_cxr.core import enough, provenance
 from al_cxr.core.errors import UserError
@@ -136,7 +137,7 @@ def evaluate(
         "data set": f"{dataset.stamp}, fingerprint {dataset_fingerprint(dataset, store)}",
         "attribution": attribution or dataset.attribution or "none given",
     }
-    facts |= {named.name: bundled.described(named.bundle) for named in models.bundles}
+    facts |= {named.name: in_one_line(named.bundle) for named in models.bundles}
     page = write_evaluation(
         folder,
         judged,
@@ -230,7 +231,7 @@ def _judged(
         if len(models.runs) > 1:
             variants = [[*some, said(external.together(models.single, some, dataset.labels_N))] for some in variants]
         judged = list(dict.fromkeys(one for some in variants for one in some))
-        judged += [said(bundled.evaluate(named, dataset, store, progress.update)) for named in models.bundles]
+        judged += [said(bundled.evaluate_bundle(named, dataset, store, progress.update)) for named in models.bundles]
     return judged
 
 

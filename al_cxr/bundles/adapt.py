@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from al_cxr.bundles.bundle import Bundle, must_be_new, portable, save_bundle
-from al_cxr.bundles.bundle_records import Adapted
+from al_cxr.bundles.answers import BATCH, serving_runtime
+from al_cxr.bundles.bundle import Bundle, portable
 from al_cxr.bundles.decoding import decoded
+from al_cxr.bundles.folder import must_be_new, write_bundle
 from al_cxr.bundles.inputs import Inputs
 from al_cxr.bundles.members import Kind, features, kind
-from al_cxr.bundles.predict import BATCH, serving_runtime
+from al_cxr.bundles.record import Adapted
 from al_cxr.core.checkpoint import save_tensors
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import write
@@ -28,7 +29,7 @@ from al_cxr.models.adaptation import CANNOT, FEWEST, Moments, can_adapt, too_few
 from al_cxr.models.backbone import Backbone
 
 
-def adapt(
+def adapt_bundle(
     bundle: Bundle, inputs: Inputs, out: Path, workers: int, note: Callable[[int], Any]
 ) -> tuple[Adapted, list[str]]:
     """The folder `out` with the bundle adapted to the images; a member without standardised features stays as it is.
@@ -83,5 +84,5 @@ def adapt(
             write(fits[-1].folder / "model.json", portable(fit.card()))
             save_tensors(fits[-1].folder / "model.safetensors", network.state_dict())
         record = bundle.record.model_copy(update={"adapted": made})
-        save_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation, bundle.usual), out)
+        write_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation, bundle.usual), out)
     return made, [*dicom.skipped(skipped), *told(doubts, len(gate.names)), *said]

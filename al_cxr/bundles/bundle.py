@@ -1,69 +1,79 @@
-"""A trained model, or an ensemble, that loads without the experiment it came from; a bundle from outside is hostile.
-
-Nothing of a bundle is used before every file in it was expected, is listed in the manifest and has the hash that stands
-there. The hashes tell a damaged or mixed-up bundle; they cannot tell who made it.
-"""
+"""A trained model, or an ensemble, that needs no experiment to answer."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import shutil
-import stat
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
+import pandas as pd
 from torch import nn
 
 from al_cxr import models
-from al_cxr.bundles.bundle_records import (
-    BUNDLE,
-    CARD,
-    MEMBERS,
-    MOST_MEMBERS,
-    SUMS,
-    VALIDATION,
-    BundleRecord,
-    Network,
-)
-from al_cxr.bundles.model_card import card as page
-from al_cxr.bundles.validation import Validation, read_validation, write_validation
-from al_cxr.config import Machine
-from al_cxr.core.checkpoint import save_tensors
-from al_cxr.core.drafts import write_atomically, writing
-from al_cxr.core.errors import UserError
-from al_cxr.core.records import FitRecord, read, write
+from al_cxr.bundles.answers import Answerer, answerer
+from al_cxr.bundles.predict import Images, predict_images
+from al_cxr.bundles.record import BundleRecord
+from al_cxr.bundles.validation import Validation
 from al_cxr.core.seeds import digest_text
-from al_cxr.data.quality.usual import FILE as USUAL
-from al_cxr.data.quality.usual import Usual, read_usual, write_usual
+from al_cxr.data.quality.usual import Usual
 from al_cxr.experiment.fits import Fit, ModelCard
-from al_cxr.experiment.seen import SEEN, read_seen, write_seen
-from al_cxr.training.runtime import Runtime, plain
-
-MEMBER_FILES = ("fit.json", "model.json", "model.safetensors")
-MAX_TEXT, MAX_SEEN, MAX_WEIGHTS = 16 * 2**20, 256 * 2**20, 2 * 2**30
-"""Bytes of one file: JSON or markdown, four million digests, weights."""
-
-_LINE = re.compile(rf"([0-9a-f]{{64}})  ((?:{MEMBERS}/[1-9][0-9]?/)?[A-Za-z0-9_.]+)")
+from al_cxr.training.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle says, and its networks: a folder each that al_cxr.experiment.fits can read."""
+    """A trained model: its networks, and all that makes an answer of what they say.
+
+    Opened by `al_cxr.open_bundle`.
+
+    Attributes
+    ----------
+    record : BundleRecord
+        What the bundle says of itself: classes, target, image size, temperature, threshold, data.
+    fits : tuple of Fit
+        The networks, a folder each.
+    seen : frozenset of str
+        Digests of the images that the networks were trained on or chosen by.
+    validation : Validation or None
+        What the networks said of the validation images; None of a bundle from before bundles kept it.
+    usual : Usual or None
+        What its training images look like; None of an older bundle, and of one of few images.
+    """
 
     record: BundleRecord
     fits: tuple[Fit, ...]
     seen: frozenset[str] = frozenset()
-    """Digests of the images that the networks were trained on or chosen by (al_cxr.experiment.seen)."""
     validation: Validation | None = None
-    """None of a bundle that was made before bundles kept it."""
     usual: Usual | None = None
-    """What its training images look like (data.quality.usual); None of an older bundle, and of one of few images."""
+
+    def predict(self, images: Images) -> pd.DataFrame:
+        """Answer for images without labels.
+
+        An image that cannot be read is left out, with a warning. Nothing here is for a diagnosis.
+
+        Parameters
+        ----------
+        images : path, array, or list of paths, arrays or Pillow images
+            A folder with all folders below it, a CSV with a column path, or one image file; or grey images of any size
+            as uint8, (N, H, W) or a list of (H, W). They are resized as files are.
+
+        Returns
+        -------
+        DataFrame
+            One row an image with the columns of `al-cxr predict`: path (of an image without one its position), p_CLASS
+            (calibrated probability, 0..1), predicted, entropy and mutual_information (nats), is_TARGET, abstain,
+            decided_by, unlike, note.
+
+        Raises
+        ------
+        UserError
+            Where no image can be read.
+        """
+        return predict_images(self.record, self.fits, self.usual, images)
+
+    def answerer(self) -> Answerer:
+        """A function of pixels, uint8 (N, S, S) at the bundle's size, N >= 1, that gives the bundle's `Answers`."""
+        return answerer(self.record, self.fits)
 
     def networks(self, runtime: Runtime) -> list[nn.Module]:
         """The members with their weights, in eval mode on the device."""
@@ -78,47 +88,6 @@ class Bundle:
         return digest_text("\n".join(parts))
 
 
-def save_bundle(bundle: Bundle, out: Path) -> Path:
-    """Write the folder `out`, whole or not at all; UserError where it is there already."""
-    must_be_new(out)
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        write(draft / BUNDLE, bundle.record)
-        write_atomically(draft / CARD, page(bundle.record).encode())
-        write_seen(draft, bundle.seen)
-        if bundle.validation is not None:
-            write_validation(draft / VALIDATION, bundle.validation)
-        if bundle.usual is not None:
-            write_usual(draft / USUAL, bundle.usual)
-        for number, fit in enumerate(bundle.fits, start=1):
-            _save_member(fit, draft / MEMBERS / str(number))
-        files = sorted(p.relative_to(draft).as_posix() for p in draft.rglob("*") if p.is_file())
-        lines = [f"{file_hash(draft / name)}  {name}\n" for name in files]
-        write_atomically(draft / SUMS, "".join(lines).encode())
-        with writing(out):
-            draft.chmod(0o755)
-            os.rename(draft, out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return out
-
-
-def must_be_new(out: Path) -> None:
-    """UserError where there is something, or where it would lie in a bundle."""
-    if os.path.lexists(out):
-        raise UserError(f"{out}: is there already; name a new folder, or delete it")
-    must_be_outside(out)
-
-
-def must_be_outside(out: Path) -> None:
-    """UserError for an output in a bundle, which would be one no more: it holds nothing but itself."""
-    for folder in (out, *out.resolve().parents):
-        if (folder / SUMS).is_file() and (folder / BUNDLE).is_file():
-            raise UserError(f"{out}: lies in the bundle {folder}, which holds nothing but itself; choose another place")
-
-
 def portable(card: ModelCard) -> ModelCard:
     """The card of a network that holds all its weights, and names no other file to take some from."""
     kept = {key: value for key, value in card.options.items() if not key.startswith("weights")}
@@ -127,120 +96,7 @@ def portable(card: ModelCard) -> ModelCard:
     return card.model_copy(update={"options": kept, "tune": "all", "backbone": ""})
 
 
-def _save_member(fit: Fit, folder: Path) -> None:
-    card = fit.card()
-    write(folder / "model.json", portable(card))
-    write(folder / "fit.json", fit.record)
-    if card.tune == "frozen":  # the fit holds the head alone, on a backbone that the reader may not have
-        save_tensors(folder / "model.safetensors", fit.model(plain(Machine(device="cpu"))).state_dict())
-    else:
-        write_atomically(folder / "model.safetensors", (fit.folder / "model.safetensors").read_bytes())
-
-
-def is_bundle(path: Path) -> bool:
-    """Whether a path claims to be a bundle; whether it is one, `open_bundle` says."""
-    return os.path.lexists(path / SUMS) or os.path.lexists(path / BUNDLE)
-
-
-def open_bundle(path: Path) -> Bundle:
-    """A bundle, after all of it was checked; UserError where anything is missing, changed or not expected."""
-    sums = _sums(path)
-    _check_files(path, sums)
-    record = read(path / BUNDLE, BundleRecord)
-    expected = {BUNDLE, CARD} | {f"{MEMBERS}/{i + 1}/{name}" for i in range(record.members) for name in MEMBER_FILES}
-    if odd := sorted(expected ^ (set(sums) - {SEEN, VALIDATION, USUAL})):  # older bundles lack these
-        raise UserError(f"{path}: {odd[0]}: {'missing' if odd[0] in expected else 'no file of a bundle'}; refused")
-    fits = []
-    for number in range(1, record.members + 1):
-        folder = path / MEMBERS / str(number)
-        fit = Fit(folder, read(folder / "fit.json", FitRecord))
-        _check_network(fit, record, number)
-        fits.append(fit)
-    validation = read_validation(path / VALIDATION, len(record.classes)) if VALIDATION in sums else None
-    usual = read_usual(path / USUAL) if USUAL in sums else None
-    return Bundle(record, tuple(fits), read_seen(path), validation, usual)
-
-
 def file_hash(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def _sums(path: Path) -> dict[str, str]:
-    """Name -> hash, of the manifest; its names can only be those of files in a bundle."""
-    file = path / SUMS
-    _regular(file, MAX_TEXT)
-    try:
-        lines = file.read_text("ascii").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{file}: not a manifest of plain text; refused") from None
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        parsed = _LINE.fullmatch(line)
-        if parsed is None or parsed[2] in found or len(lines) > 3 * MOST_MEMBERS + 5:
-            raise UserError(f"{file}: line {number}: not a hash and the name of a file in a bundle; refused")
-        found[parsed[2]] = parsed[1]
-    return found
-
-
-def _check_files(path: Path, sums: dict[str, str]) -> None:
-    """The folder holds the manifest's files, unchanged, and nothing else."""
-    there: set[str] = set()
-    for folder, names, files in os.walk(path):
-        for name in names:
-            if Path(folder, name).is_symlink():
-                raise UserError(f"{Path(folder, name)}: a symbolic link in a bundle; refused")
-        there |= {Path(folder, name).relative_to(path).as_posix() for name in files}
-        if len(there) > len(sums) + 1:
-            break
-    if odd := sorted((there - {SUMS}) ^ set(sums)):
-        raise UserError(
-            f"{path}: {odd[0]}: {'in the manifest, but missing' if odd[0] in sums else 'not in the manifest'}; refused"
-        )
-    for name, expected in sums.items():
-        limit = MAX_SEEN if name == SEEN else MAX_WEIGHTS if name.endswith(".safetensors") else MAX_TEXT
-        _regular(path / name, limit)
-        if file_hash(path / name) != expected:
-            raise UserError(f"{path}: {name}: changed since the bundle was written (its hash differs); refused")
-
-
-def _regular(file: Path, most: int) -> None:
-    """UserError for what is no regular file (a link, a pipe) and for one of more than `most` bytes."""
-    try:
-        info = os.lstat(file)
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror}); is this a bundle?") from None
-    if not stat.S_ISREG(info.st_mode):
-        raise UserError(f"{file}: not a regular file; refused")
-    if info.st_size > most:
-        raise UserError(f"{file}: {info.st_size:,} bytes, more than {most:,}; refused")
-
-
-def _check_network(fit: Fit, record: BundleRecord, number: int) -> None:
-    """The member's card agrees with the bundle's and its weights fit the network, before memory is taken for either."""
-    c = fit.card()
-    says = Network(arch=c.arch, in_channels=c.in_channels, mean=c.mean, std=c.std)
-    if (says, c.classes, c.image_size) != (record.networks[number - 1], record.classes, record.image_size):
-        raise UserError(f"{fit.folder / 'model.json'}: another network or preparation than {BUNDLE} says; refused")
-    if portable(c) != c:
-        raise UserError(f"{fit.folder / 'model.json'}: wants weights from outside the bundle; refused")
-    weights = fit.folder / "model.safetensors"
-    try:
-        with safe_open(weights, "pt") as f:
-            found = {name: tuple(f.get_slice(name).get_shape()) for name in f.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{weights}: not a safetensors file ({error}); refused") from None
-    shapes = _without_memory(lambda: models.build(c.arch, c.in_channels, len(c.classes), c.image_size, c.options))
-    if found != shapes:
-        odd = sorted(name for name in found.keys() | shapes.keys() if found.get(name) != shapes.get(name))
-        raise UserError(
-            f"{weights}: {odd[0]} is {found.get(odd[0], 'missing')}, the network has "
-            f"{shapes.get(odd[0], 'no such tensor')}; refused"
-        )
-
-
-def _without_memory(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:
-    """Shapes of a network's tensors, by name; none of them is made."""
-    with torch.device("meta"):
-        return {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from al_cxr.bundles.answers import serving_runtime
 from al_cxr.bundles.bundle import Bundle
-from al_cxr.bundles.bundle_records import Abstention, BundleRecord, Decision, Interval, Network, Tested
 from al_cxr.bundles.measured import Split, split
+from al_cxr.bundles.record import Abstention, BundleRecord, Decision, Interval, Network, Tested
 from al_cxr.bundles.validation import Validation
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
@@ -28,13 +29,12 @@ from al_cxr.experiment.fits import Fit
 from al_cxr.experiment.seen import of_run
 from al_cxr.sampling.operators import NoRandomSite
 from al_cxr.sampling.stochastic import find_sites
-from al_cxr.training.runtime import Runtime
 
 GOAL = Goal("sensitivity", 0.90)
 COVERAGE = 0.90
 
 
-def assemble(paths: Sequence[Path], runtime: Runtime, goal: Goal = GOAL, coverage: float = COVERAGE) -> Bundle:
+def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAGE) -> Bundle:
     """The bundle of a fit, of one arm's seed, of several seeds of an arm or baseline (an ensemble), or of several of
     these, trained on the same data set.
 
@@ -62,7 +62,7 @@ def assemble(paths: Sequence[Path], runtime: Runtime, goal: Goal = GOAL, coverag
         val_specificity=_known(threshold.specificity),
     )
     abstention = abstain(probs_NC, val.labels_N, coverage)
-    sites = _sites(fits, runtime)
+    sites = _sites(fits)
     record = BundleRecord(
         version=2,
         name=_name(found, runs),
@@ -198,8 +198,9 @@ def discrimination(probs_NC: np.ndarray, labels_N: np.ndarray, target: int) -> S
     return statistics
 
 
-def _sites(fits: Sequence[Fit], runtime: Runtime) -> list[str]:
+def _sites(fits: Sequence[Fit]) -> list[str]:
     """The random sites of the networks; none where nothing in them is random."""
+    runtime = serving_runtime()
     found: list[str] = []
     for fit in {fit.card().model_dump_json(): fit for fit in fits}.values():  # one of each card
         size = fit.card().image_size

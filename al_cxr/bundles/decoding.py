@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +48,8 @@ def decoded(inputs: Inputs, size: int, workers: int, start: int) -> Generator[Ch
     series = Series(len(inputs.names), lambda i: _safe(root, inputs.names[i]))
 
     def one(name: str) -> _Good | _Bad:
-        try:
-            data = decode.read_file(_safe(root, name), name)
-            return _Good(decode.read(data, size, name, series.bits), look_at_file(data))
-        except FileNotFoundError:
-            return _Bad("no such file", "")
-        except UserError as error:
-            return _Bad(str(error).removeprefix(f"{name}: "), digest_of(root, name))
+        result = _result(name, lambda: decode.read_file(_safe(root, name), name), size, series)
+        return _Bad(result.reason, digest_of(root, name)) if isinstance(result, _Bad) else result
 
     def submit(at: int) -> list[tuple[str, Future[_Good | _Bad]]]:
         return [(name, pool.submit(one, name)) for name in inputs.names[at : at + CHUNK]]
@@ -68,6 +63,20 @@ def decoded(inputs: Inputs, size: int, workers: int, start: int) -> Generator[Ch
         finally:
             for _, future in ahead:
                 future.cancel()
+
+
+def decoded_one_by_one(
+    names: Sequence[str], files: Sequence[Path | None], read: Callable[[int], bytes], size: int, workers: int
+) -> Iterator[Chunk]:
+    """Chunks of images that were named one by one: `read(i)` gives the bytes of image i, whose path is in `files` where
+    it has one."""
+    known = [path for path in files if path is not None]
+    series = Series(len(known), lambda i: known[i])
+    with ThreadPoolExecutor(workers) as pool:
+        for at in range(0, len(names), CHUNK):
+            some = range(at, min(at + CHUNK, len(names)))
+            results = pool.map(lambda i: _result(names[i], lambda: read(i), size, series), some)
+            yield _chunk([(names[i], result) for i, result in zip(some, results, strict=True)], size)
 
 
 def unchanged(inputs: Inputs, digests: list[str], workers: int) -> int:
@@ -111,7 +120,18 @@ class _Good:
 @dataclass(frozen=True)
 class _Bad:
     reason: str
-    digest: str
+    digest: str = ""
+
+
+def _result(name: str, data: Callable[[], bytes], size: int, series: Series) -> _Good | _Bad:
+    """One image, decoded, or why it cannot be."""
+    try:
+        content = data()
+        return _Good(decode.read(content, size, name, series.bits), look_at_file(content))
+    except FileNotFoundError:
+        return _Bad("no such file")
+    except UserError as error:
+        return _Bad(str(error).removeprefix(f"{name}: "))
 
 
 def _chunk(results: list[tuple[str, _Good | _Bad]], size: int) -> Chunk:

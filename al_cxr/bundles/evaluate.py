@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from al_cxr.bundles.bundle import Bundle, open_bundle
-from al_cxr.bundles.predict import BATCH, answerer, serving_runtime
+from al_cxr.bundles.answers import BATCH
+from al_cxr.bundles.bundle import Bundle
+from al_cxr.bundles.folder import read_bundle
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.data.dataset import Dataset
@@ -35,16 +36,7 @@ def find_bundles(paths: Sequence[Path]) -> list[NamedBundle]:
         raise UserError(f"{', '.join(map(str, paths))}: some of these are the same bundle; name each once")
     short = [path.resolve().name for path in paths]
     names = short if len(set(short)) == len(short) else [str(path) for path in paths]
-    return [NamedBundle(f"bundle {name}", open_bundle(path)) for name, path in zip(names, paths, strict=True)]
-
-
-def described(bundle: Bundle) -> str:
-    """What a page has to say of a bundle: its networks, and what was done to their answers."""
-    r = bundle.record
-    said = f"{r.members} network{'s' * (r.members != 1)} ({r.archs})"
-    if r.adapted:
-        said += f", {r.adapted.members} of them adapted to {r.adapted.images:,} images without labels"
-    return f"{said}, {bundle.identity()[:12]}; probabilities are calibrated, with its temperature {r.temperature:.3f}"
+    return [NamedBundle(f"bundle {name}", read_bundle(path)) for name, path in zip(names, paths, strict=True)]
 
 
 def look(dataset: Dataset, store: PixelStore, usual: Mapping[str, Usual | None]) -> tuple[Gate, list[str]]:
@@ -65,12 +57,14 @@ def look(dataset: Dataset, store: PixelStore, usual: Mapping[str, Usual | None])
     ]
 
 
-def evaluate(model: NamedBundle, dataset: Dataset, store: PixelStore, note: Callable[[int], Any]) -> EvaluatedModel:
+def evaluate_bundle(
+    model: NamedBundle, dataset: Dataset, store: PixelStore, note: Callable[[int], Any]
+) -> EvaluatedModel:
     """A bundle's calibrated probabilities of all images of a data set with the bundle's classes, whose `store` holds
     them at its size, beside those of its validation images. `note(n)` is told how many images are done.
     """
     bundle = model.bundle
-    answer = answerer(bundle, serving_runtime())
+    answer = bundle.answerer()
     some: list[np.ndarray] = []
     for start in range(0, len(dataset), BATCH):
         pixels_NSS = np.asarray(store.pixels[start : start + BATCH])

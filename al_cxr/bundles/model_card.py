@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from al_cxr.bundles.bundle_records import UNPROVEN, BundleRecord, Interval, columns
+from al_cxr.bundles.record import UNPROVEN, BundleRecord, Interval, columns
 from al_cxr.report.classes import per_class
 from al_cxr.report.evaluation_tables import BY_LARGEST
 from al_cxr.report.kit.numbers import MISSING, Kind, number
@@ -31,7 +31,7 @@ _UNCERTAINTY = {
 }
 
 
-def card(record: BundleRecord) -> str:
+def model_card(record: BundleRecord) -> str:
     """The page, as markdown."""
     r = record
     warnings = ["**Not a medical device**, not for diagnosis. Research software."]

@@ -22,21 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    from al_cxr.api.models import DISCLAIMER, description, open_model
-    from al_cxr.bundles.adapt import adapt
-    from al_cxr.bundles.bundle_records import CARD, UNPROVEN
+    from al_cxr.bundles.adapt import adapt_bundle
+    from al_cxr.bundles.description import DISCLAIMER, terminal_lines
     from al_cxr.bundles.inputs import find_inputs
+    from al_cxr.bundles.opening import open_bundle
+    from al_cxr.bundles.record import CARD, UNPROVEN
     from al_cxr.core.progress import Progress
     from al_cxr.data.store import cores
 
-    loaded = open_model(options.model)
-    print("\n".join(description(loaded.record)))
+    loaded = open_bundle(options.model)
+    print("\n".join(terminal_lines(loaded.record)))
     inputs = find_inputs(options.images, options.root, options.follow_links)
     print(f"images    {len(inputs.names):,} in {options.images}")
     print(f"warning   {loaded.record.mix}")
     print(f"warning   {UNPROVEN}")
     with Progress(len(inputs.names), "adapting") as bar:
-        done, warnings = adapt(loaded, inputs, options.out, cores(), bar.update)
+        done, warnings = adapt_bundle(loaded, inputs, options.out, cores(), bar.update)
     if done.skipped:
         print(f"warning   {done.skipped:,} images could not be read and were skipped")
     for warning in warnings:

@@ -31,15 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    from al_cxr.api.models import description
-    from al_cxr.bundles.bundle import must_be_new, save_bundle
-    from al_cxr.bundles.bundle_records import CARD
     from al_cxr.bundles.bundling import GOAL, assemble
-    from al_cxr.bundles.predict import serving_runtime
+    from al_cxr.bundles.description import terminal_lines
+    from al_cxr.bundles.folder import must_be_new, write_bundle
+    from al_cxr.bundles.record import CARD
 
     out = options.out
     must_be_new(out)  # before the work, not after it
-    made = assemble(options.models, serving_runtime(), goal_of(options) or GOAL, options.coverage)
-    save_bundle(made, out)
-    print("\n".join(description(made.record)))
+    made = assemble(options.models, goal_of(options) or GOAL, options.coverage)
+    write_bundle(made, out)
+    print("\n".join(terminal_lines(made.record)))
     print(f"bundle    {out}, with its card {out / CARD}")

@@ -19,6 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    from al_cxr.api.models import explain
+    from al_cxr.api.explain import explain_images
 
-    explain(options.model, options.images, options.out, options.label)
+    explain_images(options.model, options.images, options.out, options.label)

@@ -23,14 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    from al_cxr.api.models import DISCLAIMER, description, open_model
+    from al_cxr.bundles.description import DISCLAIMER, terminal_lines
     from al_cxr.bundles.inputs import find_inputs
-    from al_cxr.bundles.predict import predict, skipped_file
+    from al_cxr.bundles.opening import open_bundle
+    from al_cxr.bundles.stream import skipped_file, write_predictions
     from al_cxr.core.progress import Progress
     from al_cxr.data.store import cores
 
-    loaded = open_model(options.model)
-    print("\n".join(description(loaded.record)))
+    loaded = open_bundle(options.model)
+    print("\n".join(terminal_lines(loaded.record)))
     if loaded.record.uncertainty == "none":
         print("note      one network with nothing random in it: the column mutual_information stays empty")
     if loaded.usual is None:
@@ -42,7 +43,7 @@ def call(options: argparse.Namespace) -> None:
     others = f", and {inputs.others:,} files that are no images" if inputs.others else ""
     print(f"images    {len(inputs.names):,} in {options.images}{others}")
     with Progress(len(inputs.names), "predicting") as bar:
-        done = predict(loaded, inputs, options.out, cores(), bar.update, bar.resume)
+        done = write_predictions(loaded, inputs, options.out, cores(), bar.update, bar.resume)
     if done.reused:
         print(f"reused    {done.reused:,} rows of an earlier start")
     if done.skipped:

@@ -20,10 +20,11 @@ from small_run import SMALL, small_run
 from tiny import write_tiny
 
 from al_cxr import models
-from al_cxr.bundles import members, predict
-from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
+from al_cxr.bundles import answers, members
+from al_cxr.bundles.answers import serving_runtime
+from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import abstain, assemble, discrimination
-from al_cxr.bundles.predict import answerer, serving_runtime
+from al_cxr.bundles.folder import read_bundle, write_bundle
 from al_cxr.cli.__main__ import main
 from al_cxr.comparison.images import duplicate_groups, write_images
 from al_cxr.config import DataSettings
@@ -51,12 +52,12 @@ def fit(run: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def assembled(fit: Path) -> Bundle:
-    return assemble([fit], serving_runtime())
+    return assemble([fit])
 
 
 @pytest.fixture
 def saved(assembled: Bundle, tmp_path: Path) -> Path:
-    return save_bundle(assembled, tmp_path / "bundle")
+    return write_bundle(assembled, tmp_path / "bundle")
 
 
 def phantom(run: Path) -> Dataset:
@@ -73,11 +74,11 @@ def resign(bundle: Path) -> None:
 def test_a_bundle_is_the_same_after_a_journey(assembled: Bundle, saved: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere" / "b"
     shutil.copytree(saved, elsewhere)
-    opened = open_bundle(elsewhere)
+    opened = read_bundle(elsewhere)
     assert opened.record == assembled.record and opened.identity() == assembled.identity()
     ours, theirs = (b.networks(serving_runtime())[0].state_dict() for b in (assembled, opened))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours) and ours.keys() == theirs.keys()
-    again = save_bundle(opened, tmp_path / "again")
+    again = write_bundle(opened, tmp_path / "again")
     for path in sorted(p for p in saved.rglob("*") if p.is_file()):
         assert (again / path.relative_to(saved)).read_bytes() == path.read_bytes()
 
@@ -106,7 +107,7 @@ def test_a_bundle_of_few_validation_images_says_so(
 ) -> None:
     assert main(["bundle", str(run / "baseline"), str(tmp_path / "b")]) == 0
     out, card = capsys.readouterr().out, (tmp_path / "b" / "README.md").read_text()
-    record = open_bundle(tmp_path / "b").record
+    record = read_bundle(tmp_path / "b").record
     ill, n = record.data.counts["val"]["tuberculosis"], record.val_images
     assert n < FEW and ill < FEW, "else this tests nothing"
     for said in (
@@ -145,8 +146,8 @@ def test_abstention_answers_the_share_that_was_asked_for() -> None:
 
 
 def test_several_seeds_are_an_ensemble(run: Path, tmp_path: Path) -> None:
-    made = assemble([run / "baseline"], serving_runtime(), Goal("sensitivity", 0.8))
-    opened = open_bundle(save_bundle(made, tmp_path / "ensemble"))
+    made = assemble([run / "baseline"], Goal("sensitivity", 0.8))
+    opened = read_bundle(write_bundle(made, tmp_path / "ensemble"))
     assert opened.record.members == len(opened.fits) == 2 and opened.record.uncertainty == "members"
     assert sorted(p.name for p in (tmp_path / "ensemble" / "members").iterdir()) == ["1", "2"]
     assert "80 %" in opened.record.decision.goal
@@ -160,11 +161,11 @@ def test_a_frozen_backbone_travels_with_its_head(tmp_path: Path) -> None:
     options = ["--arch", "efficientnet_lite0", "--set", "model.tune=frozen", "--set", "model.in_channels=3"]
     folders = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     assert main(["baseline", str(yaml), *options, *folders]) == 0
-    made = assemble([tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline"], serving_runtime())
-    opened = open_bundle(save_bundle(made, tmp_path / "bundle"))
+    made = assemble([tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline"])
+    opened = read_bundle(write_bundle(made, tmp_path / "bundle"))
     assert opened.fits[0].card().options == {"weights": "none"} and opened.fits[0].card().tune == "all"
     pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
-    answers = [answerer(bundle, serving_runtime())(pixels).probs_NC for bundle in (made, opened)]
+    answers = [bundle.answerer()(pixels).probs_NC for bundle in (made, opened)]
     np.testing.assert_array_equal(*answers)
 
 
@@ -180,15 +181,15 @@ def test_members_on_one_backbone_answer_as_each_whole_network_would(
     arguments = [part for setting in settings for part in ("--set", setting)]
     folders = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     assert main(["baseline", str(yaml), "--arch", "efficientnet_lite0", *arguments, *folders]) == 0
-    bundle = assemble([tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline"], serving_runtime())
+    bundle = assemble([tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline"])
     pixels = np.stack([np.asarray(Image.fromarray(p).resize((28, 28))) for p in standing(3)])
     computed: list[int] = []
     features = Backbone.features
     monkeypatch.setattr(Backbone, "features", lambda self, x: (computed.append(len(x)), features(self, x))[1])
-    shared = answerer(bundle, serving_runtime())(pixels)
-    assert sum(computed) == predict.BATCH
-    monkeypatch.setattr(predict, "kind", lambda network, sites: None)
-    apart = answerer(bundle, serving_runtime())(pixels)
+    shared = bundle.answerer()(pixels)
+    assert sum(computed) == answers.BATCH
+    monkeypatch.setattr(answers, "kind", lambda network, sites: None)
+    apart = bundle.answerer()(pixels)
     np.testing.assert_allclose(shared.probs_NC, apart.probs_NC, atol=1e-5)
     assert shared.mutual_information_N is not None and apart.mutual_information_N is not None
     np.testing.assert_allclose(shared.mutual_information_N, apart.mutual_information_N, atol=1e-5)
@@ -203,18 +204,18 @@ def test_different_networks_answer_as_one(tmp_path: Path, capsys: pytest.Capture
     one, other = (tmp_path / "runs/baseline-tiny" / arch / "baseline" for arch in ("cnn", "mlp"))
     out = tmp_path / "both"
     assert main(["bundle", str(one), str(other / "seed-1"), str(out)]) == 0
-    opened = open_bundle(out)
+    opened = read_bundle(out)
     assert [n.arch for n in opened.record.networks] == ["cnn", "cnn", "mlp"] and opened.record.archs == "cnn, mlp"
     text = (out / "README.md").read_text()
     assert "input of cnn" in text and "input of mlp" in text and "an ensemble of 3 networks" in text
     pixels = np.stack([np.asarray(Image.fromarray(p).resize((28, 28))) for p in standing(3)])
     alone = []
     for path in (one / "seed-0", one / "seed-1", other / "seed-1"):
-        single = assemble([path], serving_runtime())
-        calibrated = answerer(single, serving_runtime())(pixels).probs_NC
+        single = assemble([path])
+        calibrated = single.answerer()(pixels).probs_NC
         alone.append(apply_temperature(calibrated, 1 / single.record.temperature))
     mean = np.mean(alone, axis=0)
-    together = answerer(opened, serving_runtime())(pixels).probs_NC
+    together = opened.answerer()(pixels).probs_NC
     np.testing.assert_allclose(together, apply_temperature(mean, opened.record.temperature), atol=1e-6)
 
     capsys.readouterr()
@@ -249,13 +250,13 @@ def test_labels_that_were_changed_since_are_noticed(run: Path, fit: Path, tmp_pa
     dataset = phantom(run)
     store = PixelStore.open(dataset.images, 28, tmp_path / "cache")
     file = write_images(tmp_path / "run", dataset, duplicate_groups(store))
-    assemble([tmp_path / "run" / "fits" / fit.name], serving_runtime())
+    assemble([tmp_path / "run" / "fits" / fit.name])
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], *(line.replace(",normal,", ",pneumonia,") for line in lines[1:])]) + "\n")
     with pytest.raises(UserError, match="labels of the val split are not those"):
-        assemble([tmp_path / "run" / "fits" / fit.name], serving_runtime())
+        assemble([tmp_path / "run" / "fits" / fit.name])
     file.unlink()  # the labels then come from the data set itself
-    assert assemble([tmp_path / "run" / "fits" / fit.name], serving_runtime()).record.val_images > 0
+    assert assemble([tmp_path / "run" / "fits" / fit.name]).record.val_images > 0
 
 
 def _pickle(bundle: Path) -> None:
@@ -376,12 +377,12 @@ def _cut_validation(bundle: Path) -> None:
     ],
 )
 def test_a_hostile_bundle_is_refused(saved: Path, attack: Callable[[Path], None], signed: bool, message: str) -> None:
-    open_bundle(saved)
+    read_bundle(saved)
     attack(saved)
     if signed:
         resign(saved)
     with pytest.raises(UserError, match=message):
-        open_bundle(saved)
+        read_bundle(saved)
 
 
 def test_mistakes_are_told(run: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

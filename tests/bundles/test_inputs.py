@@ -13,10 +13,10 @@ from small_run import small_run, write_images
 from test_predict import _Stopped, quietly, table
 
 from al_cxr.bundles import decoding
-from al_cxr.bundles.bundle import open_bundle, save_bundle
 from al_cxr.bundles.bundling import assemble
+from al_cxr.bundles.folder import read_bundle, write_bundle
 from al_cxr.bundles.inputs import find_inputs
-from al_cxr.bundles.predict import predict, serving_runtime
+from al_cxr.bundles.stream import write_predictions
 from al_cxr.cli.__main__ import main
 
 DICOM = bytes(128) + b"DICM" + b"\2\0\0\0UL\4\0" + bytes(500)
@@ -25,7 +25,7 @@ DICOM = bytes(128) + b"DICM" + b"\2\0\0\0UL\4\0" + bytes(500)
 @pytest.fixture(scope="session")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit = sorted((small_run(tmp_path_factory.getbasetemp()) / "fits").iterdir())[0]
-    return save_bundle(assemble([fit], serving_runtime()), tmp_path_factory.mktemp("bundles") / "single")
+    return write_bundle(assemble([fit]), tmp_path_factory.mktemp("bundles") / "single")
 
 
 def deep(path: Path, *bright: int) -> None:
@@ -91,7 +91,7 @@ def test_a_stopped_prediction_notices_files_of_equal_size_and_time_with_other_pi
     for i in range(12):
         write(i, i)
     (folder / "02.bmp").write_bytes(b"bad")
-    bundle, inputs, out, chunks = open_bundle(single), find_inputs(folder), tmp_path / "p.csv", []
+    bundle, inputs, out, chunks = read_bundle(single), find_inputs(folder), tmp_path / "p.csv", []
 
     def stop(done: int) -> None:
         chunks.append(done)
@@ -101,13 +101,13 @@ def test_a_stopped_prediction_notices_files_of_equal_size_and_time_with_other_pi
     for replaced, reused in ((None, 11), (5, 3), (1, 0)):
         chunks.clear()
         with pytest.raises(_Stopped):
-            predict(bundle, inputs, out, 2, stop)
+            write_predictions(bundle, inputs, out, 2, stop)
         if replaced is not None:
             write(replaced, 100 + replaced)
         assert find_inputs(folder).fingerprint == inputs.fingerprint
-        assert predict(bundle, find_inputs(folder), out, 2, quietly).reused == reused
+        assert write_predictions(bundle, find_inputs(folder), out, 2, quietly).reused == reused
         again = out.read_bytes()
-        predict(bundle, inputs, out, 2, quietly)
+        write_predictions(bundle, inputs, out, 2, quietly)
         assert out.read_bytes() == again
 
 
@@ -118,7 +118,7 @@ def test_what_was_guessed_is_still_said_by_the_start_that_finishes(
     (tmp_path / "in").mkdir()
     deep(tmp_path / "in" / "a.png", 65535)
     deep(tmp_path / "in" / "b.png")
-    bundle, inputs, out, seen = open_bundle(single), find_inputs(tmp_path / "in"), tmp_path / "p.csv", []
+    bundle, inputs, out, seen = read_bundle(single), find_inputs(tmp_path / "in"), tmp_path / "p.csv", []
 
     def stop(done: int) -> None:
         seen.append(done)
@@ -126,7 +126,7 @@ def test_what_was_guessed_is_still_said_by_the_start_that_finishes(
             raise _Stopped
 
     with pytest.raises(_Stopped):
-        predict(bundle, inputs, out, 1, stop)
-    done = predict(bundle, inputs, out, 1, quietly)
+        write_predictions(bundle, inputs, out, 1, stop)
+    done = write_predictions(bundle, inputs, out, 1, quietly)
     guessed = [said for said in done.warnings if "above 12 bits" in said]
     assert done.reused == 1 and len(guessed) == 1 and "(a.png)" in guessed[0]

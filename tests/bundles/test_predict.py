@@ -19,10 +19,12 @@ import torch
 from small_run import small_run, write_images
 
 from al_cxr.bundles import decoding
-from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
+from al_cxr.bundles.answers import serving_runtime
+from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import assemble
+from al_cxr.bundles.folder import read_bundle, write_bundle
 from al_cxr.bundles.inputs import find_inputs
-from al_cxr.bundles.predict import answerer, predict, serving_runtime
+from al_cxr.bundles.stream import write_predictions
 from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
@@ -39,12 +41,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def single(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit = sorted((run / "fits").iterdir())[0]
-    return save_bundle(assemble([fit], serving_runtime()), tmp_path_factory.mktemp("bundles") / "single")
+    return write_bundle(assemble([fit]), tmp_path_factory.mktemp("bundles") / "single")
 
 
 @pytest.fixture(scope="session")
 def ensemble(run: Path) -> Bundle:
-    return assemble([run / "baseline"], serving_runtime())
+    return assemble([run / "baseline"])
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +64,7 @@ def quietly(done: int) -> None:
 
 
 def test_a_row_says_what_the_bundle_and_its_rules_say(single: Path, images: Path, tmp_path: Path) -> None:
-    bundle = open_bundle(single)
+    bundle = read_bundle(single)
     assert main(["predict", str(single), str(images), "--out", str(tmp_path / "p.csv")]) == 0
     rows, record, fit = table(tmp_path / "p.csv"), bundle.record, bundle.fits[0]
     # plain path order, folder by folder, as os.walk gives it
@@ -95,7 +97,7 @@ def test_a_row_says_what_the_bundle_and_its_rules_say(single: Path, images: Path
 
 def test_an_ensemble_averages_its_members(ensemble: Bundle, images: Path) -> None:
     pixels = np.stack([decode.decode(images / name, ensemble.record.image_size) for name in find_inputs(images).names])
-    answers = answerer(ensemble, serving_runtime())(pixels)
+    answers = ensemble.answerer()(pixels)
     singles = []
     for fit in ensemble.fits:
         with torch.inference_mode():
@@ -113,19 +115,19 @@ def test_an_ensemble_averages_its_members(ensemble: Bundle, images: Path) -> Non
 def test_the_same_bytes_for_any_threads_and_chunks(
     single: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle, inputs = open_bundle(single), find_inputs(images)
+    bundle, inputs = read_bundle(single), find_inputs(images)
     made = []
     for workers, chunk, threads in ((1, 256, 1), (5, 32, 3), (3, 64, 2)):
         monkeypatch.setattr(decoding, "CHUNK", chunk)
         torch.set_num_threads(threads)
         out = tmp_path / f"{workers}.csv"
-        predict(bundle, inputs, out, workers, quietly)
+        write_predictions(bundle, inputs, out, workers, quietly)
         made.append(out.read_bytes())
     assert made[0] == made[1] == made[2]
 
 
 def test_an_answer_does_not_depend_on_the_company(single: Path, images: Path, tmp_path: Path) -> None:
-    answer, size = answerer(open_bundle(single), serving_runtime()), open_bundle(single).record.image_size
+    answer, size = read_bundle(single).answerer(), read_bundle(single).record.image_size
     pixels = np.stack([decode.decode(images / name, size) for name in find_inputs(images).names])
     order = np.random.default_rng(0).permutation(40)
     whole, shuffled = answer(pixels), answer(pixels[order])
@@ -207,8 +209,8 @@ def test_a_prediction_goes_on_where_it_was_stopped(
     folder = tmp_path / "i"
     shutil.copytree(images, folder)
     (folder / "bad.png").write_bytes(b"x")
-    bundle, inputs, out = open_bundle(single), find_inputs(folder), tmp_path / "p.csv"
-    predict(bundle, inputs, tmp_path / "whole.csv", 2, quietly)
+    bundle, inputs, out = read_bundle(single), find_inputs(folder), tmp_path / "p.csv"
+    write_predictions(bundle, inputs, tmp_path / "whole.csv", 2, quietly)
     steps: list[int] = []
 
     def stop(done: int) -> None:
@@ -217,11 +219,11 @@ def test_a_prediction_goes_on_where_it_was_stopped(
             raise _Stopped
 
     with pytest.raises(_Stopped):
-        predict(bundle, inputs, out, 2, stop)
+        write_predictions(bundle, inputs, out, 2, stop)
     assert not out.exists()
     with open(tmp_path / "p.csv.partial", "ab") as f:
         f.write(b'{"rows": [["half a li')
-    done = predict(bundle, inputs, out, 2, quietly)
+    done = write_predictions(bundle, inputs, out, 2, quietly)
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert (tmp_path / "p.skipped.csv").read_bytes() == (tmp_path / "whole.skipped.csv").read_bytes()
     assert done.reused in (23, 24) and done.rows == 40 and done.skipped == 1
@@ -229,9 +231,9 @@ def test_a_prediction_goes_on_where_it_was_stopped(
     # other files under the same names: nothing of the stopped start may be used
     steps.clear()
     with pytest.raises(_Stopped):
-        predict(bundle, inputs, out, 2, stop)
+        write_predictions(bundle, inputs, out, 2, stop)
     os.utime(folder / inputs.names[0], (1, 1))
-    assert predict(bundle, find_inputs(folder), out, 2, quietly).reused == 0
+    assert write_predictions(bundle, find_inputs(folder), out, 2, quietly).reused == 0
 
 
 def test_sigkill_leaves_no_half_csv(single: Path, images: Path, tmp_path: Path) -> None:
@@ -269,7 +271,7 @@ def test_memory_is_bounded_by_the_chunk(
             counts["now"] -= done
 
     monkeypatch.setattr(decode, "read", counted)
-    predict(open_bundle(single), find_inputs(images), tmp_path / "p.csv", 8, answered)
+    write_predictions(read_bundle(single), find_inputs(images), tmp_path / "p.csv", 8, answered)
     assert counts["now"] == 0 and 4 <= counts["most"] <= 8
 
 

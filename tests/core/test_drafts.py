@@ -22,7 +22,7 @@ WRITERS = {
     "core/streams.py": "standard streams",
     "bundles/adapt.py": "a temporary folder",
     "bundles/bundle.py": "a whole folder, put in its place when it is finished",
-    "bundles/predict.py": "grows by chunks, from which a later start goes on",
+    "bundles/stream.py": "grows by chunks, from which a later start goes on",
     "data/sources/kaggle.py": "a whole folder",
     "data/sources/medmnist.py": "another package writes the file",
     "data/store.py": "a cache of more than fits into memory",

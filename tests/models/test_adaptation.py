@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny import write_tiny
 
-from al_cxr.bundles.bundle import open_bundle
-from al_cxr.bundles.bundle_records import UNPROVEN
-from al_cxr.bundles.predict import answerer, serving_runtime
+from al_cxr.bundles.answers import serving_runtime
+from al_cxr.bundles.folder import read_bundle
+from al_cxr.bundles.record import UNPROVEN
 from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
 from al_cxr.data.decode import decode
@@ -123,7 +123,7 @@ def test_a_bundle_for_another_hospital(here: Path, capsys: pytest.CaptureFixture
     card = (here / "there/README.md").read_text()
     assert "2 of its 2 networks were adapted to 80 images of another place" in card
 
-    opened = open_bundle(here / "there")
+    opened = read_bundle(here / "there")
     train = opened.record.data.counts["train"]
     share = round(100 * train["tuberculosis"] / sum(train.values()))
     assert UNPROVEN in out and UNPROVEN in card
@@ -135,7 +135,7 @@ def test_a_bundle_for_another_hospital(here: Path, capsys: pytest.CaptureFixture
         varied = features.std(0) > 1e-6  # of a map of one pixel the deviation is 0
         standard = network.head.standardise(features)[:, varied]  # type: ignore[union-attr, operator]
         assert standard.mean(0).abs().max() < 0.01 and (standard.std(0, correction=0) - 1).abs().max() < 0.01
-    assert answerer(opened, serving_runtime())(pixels).probs_NC.shape == (80, 3)
+    assert opened.answerer()(pixels).probs_NC.shape == (80, 3)
     assert main(["predict", "there", "other", "--out", "answers.csv"]) == 0
     assert "adapted   2 of 2 networks, to 80 images" in capsys.readouterr().out
     assert len(pd.read_csv(here / "answers.csv")) == 80
@@ -192,7 +192,7 @@ def test_what_has_nothing_on_it_and_copies_are_left_out_and_what_is_left_must_be
     assert "70 of 151 images have nothing on them to see: blank-0.png (blank: one grey (0) all over)" in out
     assert "1 of 151 images is an identical copy of another" in out and "networks to 80 images" in out
     assert main(["adapt", model, "other", "of-other"]) == 0
-    for one, two in zip(open_bundle(here / "of-mixed").fits, open_bundle(here / "of-other").fits, strict=True):
+    for one, two in zip(read_bundle(here / "of-mixed").fits, read_bundle(here / "of-other").fits, strict=True):
         first, second = ((fit.folder / "model.safetensors").read_bytes() for fit in (one, two))
         assert first == second  # blank images and copies have had no part in it
     capsys.readouterr()

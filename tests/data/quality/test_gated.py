@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from small_run import small_run, write_images
 
-from al_cxr.bundles.bundle import Bundle, open_bundle, save_bundle
+from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import assemble
-from al_cxr.bundles.predict import serving_runtime
+from al_cxr.bundles.folder import read_bundle, write_bundle
 from al_cxr.cli.__main__ import main
 
 
@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(run: Path) -> Bundle:
-    return assemble([sorted((run / "fits").iterdir())[0]], serving_runtime())
+    return assemble([sorted((run / "fits").iterdir())[0]])
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_a_bundle_of_a_run_carries_its_summary_and_its_answers_say_how_unlike_an
     bundle: Bundle, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bundle.usual is not None
-    saved = save_bundle(bundle, tmp_path / "b")
-    opened = open_bundle(saved)
+    saved = write_bundle(bundle, tmp_path / "b")
+    opened = read_bundle(saved)
     assert opened.usual is not None and opened.identity() == bundle.identity()
     assert main(["predict", str(saved), str(images), "--out", str(tmp_path / "p.csv")]) == 0
     out, rows = capsys.readouterr().out, table(tmp_path / "p.csv")
@@ -72,8 +72,8 @@ def test_a_bundle_of_a_run_carries_its_summary_and_its_answers_say_how_unlike_an
 def test_a_bundle_without_a_summary_still_abstains_from_blank_images_and_says_what_it_cannot(
     bundle: Bundle, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    saved = save_bundle(replace(bundle, usual=None), tmp_path / "old")
-    assert open_bundle(saved).usual is None
+    saved = write_bundle(replace(bundle, usual=None), tmp_path / "old")
+    assert read_bundle(saved).usual is None
     assert main(["predict", str(saved), str(images), "--out", str(tmp_path / "p.csv")]) == 0
     rows = table(tmp_path / "p.csv")
     assert {name for name, row in rows.items() if row["note"]} == {"black.png", "white.png", "tiny.png"}
@@ -88,7 +88,7 @@ def test_a_photograph_without_colours_among_radiographs_is_named(
     y, x = np.mgrid[0:1:200j, 0:1:200j]
     hills = 210 - 40 * y - 120 * (y > 0.55 + 0.15 * np.sin(9 * x)) + 8 * np.random.default_rng(0).normal(size=y.shape)
     Image.fromarray(hills.clip(0, 255).astype(np.uint8)).save(folder / "landscape.png")
-    saved = save_bundle(bundle, tmp_path / "b")
+    saved = write_bundle(bundle, tmp_path / "b")
     assert main(["predict", str(saved), str(folder), "--out", str(tmp_path / "p.csv")]) == 0
     row = table(tmp_path / "p.csv")["landscape.png"]
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
@@ -101,7 +101,7 @@ def test_a_set_of_another_kind_is_said_to_be_unlike(
     folder = write_images(tmp_path / "negatives", 20)
     for path in folder.rglob("*.png"):
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    saved = save_bundle(bundle, tmp_path / "b")
+    saved = write_bundle(bundle, tmp_path / "b")
     assert main(["predict", str(saved), str(folder), "--out", str(tmp_path / "p.csv")]) == 0
     assert "20 of 20 images (100 %) are more unlike the training images" in capsys.readouterr().out
 
