@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from al_cxr.bundles.opening import open_bundle
     from al_cxr.core.errors import UserError
     from al_cxr.data.load import load_data
+    from al_cxr.sampling.pool_scores import score_pool
     from al_cxr.strategies import select
     from al_cxr.strategies.pool import Pool
 
@@ -21,6 +22,7 @@ __all__ = [
     "UserError",
     "load_data",
     "open_bundle",
+    "score_pool",
     "select",
     "strategies",
 ]
@@ -31,6 +33,7 @@ _HOMES = {
     "UserError": "al_cxr.core.errors",
     "load_data": "al_cxr.data.load",
     "open_bundle": "al_cxr.bundles.opening",
+    "score_pool": "al_cxr.sampling.pool_scores",
     "select": "al_cxr.strategies",
 }
 """Where each name is defined. It is imported when it is first used, so that `import al_cxr` does not wait for torch."""

@@ -236,7 +236,23 @@ class Experiment:
         return per_round(finished, finished.target)
 
     def regimes(self, asked: str) -> list[str]:
-        """The label regimes that a text names: names with commas between them, or "all"; UserError for others."""
+        """Names of label regimes of the file.
+
+        Parameters
+        ----------
+        asked : str
+            Names with commas between them, or "all".
+
+        Returns
+        -------
+        list of str
+            Each once.
+
+        Raises
+        ------
+        UserError
+            Where the file has no regime of a name.
+        """
         known = self.settings.regimes
         names = list(known) if asked == "all" else [name.strip() for name in asked.split(",")]
         for name in names or [asked]:
@@ -245,7 +261,13 @@ class Experiment:
         return list(dict.fromkeys(names))
 
     def compare_regimes(self) -> Path | None:
-        """Write the page of all label regimes that were begun beside each other; None where there are not two."""
+        """Write one page of all label regimes that were begun, beside each other.
+
+        Returns
+        -------
+        Path or None
+            The page; None where fewer than two were begun.
+        """
         folder = self.runs / self.name
         begun = [folder / regime for regime in self.settings.regimes]
         begun = [path for path in begun if (path / "experiment.json").exists()]
@@ -254,7 +276,22 @@ class Experiment:
         return write_regimes([load_finished(path) for path in begun], self.results / self.name)
 
     def results_of(self, name: str) -> Path:
-        """The folder of a page; UserError where it holds a page that is not al-cxr's, or the experiment file."""
+        """The folder of a report.
+
+        Parameters
+        ----------
+        name : str
+            Of the folder, inside `results`.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        UserError
+            Where it holds a page that al-cxr did not write, or the experiment file.
+        """
         folder = self.results / name
         must_be_free(folder, (*PAGE, "settings.yaml", "environment.json"), [self.file])
         return folder

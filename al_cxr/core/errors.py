@@ -6,6 +6,15 @@ class UserError(Exception):
 
     The message says what is wrong, where (file, key or row) and what to do. The command line prints it without a
     traceback and ends with exit code 2; everything else that goes wrong is a bug and keeps its traceback.
+
+    Examples
+    --------
+    >>> import al_cxr
+    >>> try:
+    ...     al_cxr.open_bundle("no/such/model")
+    ... except al_cxr.UserError as error:
+    ...     print(error)
+    no/such/model: no such folder; give a bundle, or what `al-cxr run` or `baseline` wrote
     """
 
 

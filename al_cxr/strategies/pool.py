@@ -16,10 +16,35 @@ from al_cxr.core.errors import UserError
 
 
 class Pool:
-    """The training set of a data set of `size` images, as two masks: in the training set, and labelled.
+    """Which images of a data set are labelled: ask which to label next, tell their labels.
 
-    `classes` bounds the labels (0..classes-1) where it is given. Raises ValueError for indices outside the data set
-    or given twice.
+    Images keep their positions in the data set. The pool knows only the labels that it was told.
+
+    Parameters
+    ----------
+    size : int
+        Images of the data set.
+    train_indices : array of int
+        Positions of those that may be labelled, each once.
+    classes : int, optional
+        Number of classes; labels are then 0 to classes - 1.
+
+    Raises
+    ------
+    ValueError
+        Where an index is outside the data set or given twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from al_cxr import Pool
+    >>> pool = Pool(6, np.array([0, 1, 2, 3]), classes=2)
+    >>> asked = pool.ask(2, lambda candidates, n: candidates[-n:])
+    >>> asked.tolist()
+    [2, 3]
+    >>> pool.tell(asked, np.array([0, 1]))
+    >>> pool.labelled.tolist(), pool.labels.tolist(), pool.unlabelled.tolist()
+    ([2, 3], [0, 1], [0, 1])
     """
 
     def __init__(self, size: int, train_indices: np.ndarray, classes: int | None = None) -> None:
@@ -47,10 +72,25 @@ class Pool:
         return self._labels[self._labelled]
 
     def ask(self, n: int, chooser: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
-        """The next min(n, remaining) radiographs to label, in the chooser's order; nothing is asked for twice.
+        """Choose the next images to label; no image is asked for twice.
 
-        `chooser(candidates, count)` gets the unlabelled indices that were not asked for yet, ascending. Raises
-        ValueError where it returns another count, an image twice or one that is no candidate.
+        Parameters
+        ----------
+        n : int
+            How many; fewer where fewer are left.
+        chooser : function
+            `chooser(candidates, count)` gets the unlabelled indices that were not asked for yet, ascending, and
+            returns so many of them.
+
+        Returns
+        -------
+        array of int64
+            Their positions in the data set, in the chooser's order.
+
+        Raises
+        ------
+        ValueError
+            Where the chooser returns another count, an image twice or one that is no candidate.
         """
         if n < 0:
             raise ValueError(f"cannot ask for {n} images")
@@ -65,7 +105,20 @@ class Pool:
         return chosen
 
     def tell(self, indices: np.ndarray, labels: np.ndarray) -> None:
-        """Labels of some unlabelled images of the training set; all are taken or, with a ValueError, none."""
+        """Take the labels of some images: all of them or, with an error, none.
+
+        Parameters
+        ----------
+        indices : array of int
+            Positions of unlabelled images of the training set, each once.
+        labels : array of int
+            Their classes, in the same order.
+
+        Raises
+        ------
+        ValueError
+            Where an image is labelled already or not in the training set, or a label is no class.
+        """
         indices = _indices(indices, len(self._train))
         labels = np.asarray(labels)
         if labels.shape != indices.shape:
