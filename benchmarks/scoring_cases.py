@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from al_cxr import models
 from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSettings
 from al_cxr.core.seeds import rng
+from al_cxr.data import sources
 from al_cxr.data.loader import Loader
-from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.runtime import Runtime

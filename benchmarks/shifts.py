@@ -28,15 +28,15 @@ from PIL import Image, ImageDraw, ImageFilter
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from al_cxr.bundles.answers import BATCH, serving_runtime
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.members import Kind, features, kind
-from al_cxr.bundles.predict import BATCH, serving_runtime
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import write_atomically
+from al_cxr.data import sources
 from al_cxr.data.loader import FeatureLoader, Loader
-from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.evaluation.ensemble import mean_probs

@@ -26,14 +26,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from al_cxr.config import Settings
+from al_cxr.config import Settings, shipped
 from al_cxr.config import files as experiment
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import write_atomically
 from al_cxr.core.seeds import rng
-from al_cxr.data.sources import registry as sources
+from al_cxr.data import sources
 from al_cxr.experiment.workspace import Workspace, open_workspace, reopen
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.length import images_trained
@@ -167,7 +167,7 @@ def page(frame: pd.DataFrame, workspace: Workspace) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("experiment", type=Path)
+    parser.add_argument("experiment")
     parser.add_argument("--steps", default="300,600,1200,2400", help="numbers of steps, each twice the one before")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--processes", type=int, default=2)
@@ -178,8 +178,9 @@ def main() -> None:
         tried = [int(n) for n in options.steps.split(",")]
         # The experiment's own number is what is asked for, so it must not decide which trainings are kept.
         given.append({"train": {"steps": max(tried), "epochs": None, "monitor": "none", "patience": 0}})
-        settings = experiment.load(options.experiment, None, given).model_copy(update={"arms": {}})
-        name = f"steps-{options.experiment.stem}"
+        file = shipped.find(options.experiment)
+        settings = experiment.load(file, None, given).model_copy(update={"arms": {}})
+        name = f"steps-{file.stem}"
         dataset = sources.load(settings.data)
         workspace = open_workspace(name, settings, dataset, Path("runs") / name, provenance.command())
         cells = [(share, steps, seed) for steps in tried for share in LABELS for seed in SEEDS]

@@ -32,8 +32,8 @@ from al_cxr import models
 from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSettings
 from al_cxr.core import provenance
 from al_cxr.core.records import write_atomically
+from al_cxr.data import sources
 from al_cxr.data.loader import Loader
-from al_cxr.data.sources import registry as sources
 from al_cxr.data.store import PixelStore
 from al_cxr.training.length import part_steps
 from al_cxr.training.losses import build as build_loss
