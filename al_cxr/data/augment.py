@@ -65,7 +65,7 @@ def _changed(images: Tensor, settings: AugmentSettings, draws_BK: Tensor, aspect
 
     out = images
     if settings.rotation or settings.translation or settings.crop_scale != (1.0, 1.0) or aspect_B is not None:
-        out = _sample(images, packed_B8[:, :6].unflatten(1, (2, 3)))
+        out = _sample(images, packed_B8[:, :6].reshape(len(images), 2, 3))
     elif settings.horizontal_flip:
         # A mirror alone needs no interpolation; the sign of the map says who is flipped.
         out = torch.where(packed_B8[:, 0].view(-1, 1, 1, 1) < 0, images.flip(-1), images)

@@ -79,7 +79,7 @@ def flattened(image_HW: np.ndarray) -> np.ndarray:
     """Grey values (0..1) against their neighbourhood: (value - local mean) / (local standard deviation + 0.03)."""
     mean = ndimage.gaussian_filter(image_HW, LOCAL, mode="nearest", truncate=2.5)
     variance = ndimage.gaussian_filter((image_HW - mean) ** 2, LOCAL, mode="nearest", truncate=2.5)
-    return (image_HW - mean) / (np.sqrt(variance) + 0.03)
+    return np.asarray((image_HW - mean) / (np.sqrt(variance) + 0.03))
 
 
 def draw_template(count: int = 120) -> np.ndarray:
@@ -87,7 +87,7 @@ def draw_template(count: int = 120) -> np.ndarray:
     from al_cxr.data.phantom.source import standing
 
     drawn = [np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BOX)) for p in standing(count)]
-    return np.mean([flattened(p.astype(np.float32) / 255) for p in drawn], axis=0).astype(np.float16)
+    return np.asarray(np.mean([flattened(p.astype(np.float32) / 255) for p in drawn], axis=0).astype(np.float16))
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _best(bank: _Bank, plain: np.ndarray, squared: np.ndarray, numbers_M: np.nda
 def _near(spectra_KFF: np.ndarray) -> np.ndarray:
     """Correlations (K, 2 REACH + 1, 2 REACH + 1) at the shifts within reach."""
     cyclic = fft.irfft2(spectra_KFF, (LENGTH, LENGTH))
-    return np.roll(cyclic, (REACH, REACH), axis=(1, 2))[:, : 2 * REACH + 1, : 2 * REACH + 1]
+    return np.asarray(np.roll(cyclic, (REACH, REACH), axis=(1, 2))[:, : 2 * REACH + 1, : 2 * REACH + 1])
 
 
 @lru_cache(maxsize=1)
@@ -140,4 +140,4 @@ def _scaled(image_HW: np.ndarray, width: float, height: float) -> np.ndarray:
     """The image about its middle at a share of its width and height, bilinear, 0 beyond."""
     middle = (SIDE - 1) / 2
     matrix, offset = np.array([1 / height, 1 / width]), middle - middle / np.array([height, width])
-    return ndimage.affine_transform(image_HW, matrix, offset, order=1, mode="grid-constant")
+    return np.asarray(ndimage.affine_transform(image_HW, matrix, offset, order=1, mode="grid-constant"))

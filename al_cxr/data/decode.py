@@ -33,6 +33,7 @@ from PIL import (  # the plugins of FORMATS are registered here, once, and not b
     JpegImagePlugin,
     PngImagePlugin,  # noqa: F401
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
 
@@ -128,7 +129,7 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(name, "too large") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         if dicom.is_dicom(data, name):
             raise UserError(f"{name}: {dicom.REASON}") from None
         raise UserError(f"{name}: not an image in one of the formats {', '.join(FORMATS)}") from None
@@ -199,5 +200,5 @@ def _grey(
 def _is_deep(image: ImageFile.ImageFile, data: bytes) -> bool:
     """Whether a file of more than 8 bits a channel was read as its upper 8."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8
+        return bool(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8)
     return image.format == "PNG" and data[24] > 8

@@ -117,7 +117,7 @@ def empty(upper_HW: np.ndarray) -> bool:
 
 
 def _white(bits: int) -> int:
-    return 2**bits - 1
+    return (1 << bits) - 1
 
 
 def _sampled(pixels_HW: np.ndarray) -> np.ndarray:
@@ -135,7 +135,7 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 
 
 def _inner(values: np.ndarray) -> np.ndarray:
-    return values[(values > values.min()) & (values < values.max())]
+    return np.asarray(values[(values > values.min()) & (values < values.max())])
 
 
 def _torn(values: np.ndarray) -> bool:

@@ -103,7 +103,7 @@ class FeatureLoader(Loader):
     @property
     def width(self) -> int:
         """K."""
-        return self.features_NK.shape[1]
+        return int(self.features_NK.shape[1])
 
     def moments(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each feature over some images and their varied copies, float32 (K,).
@@ -137,7 +137,7 @@ class FeatureLoader(Loader):
         rows = self._row_N[index]
         if len(self._views_VMK) and (rows < 0).any():
             raise ValueError("these images have no varied copies")
-        return rows
+        return np.asarray(rows)
 
     def _as_float(self, stored: Tensor) -> Tensor:
         return stored

@@ -51,7 +51,7 @@ class PixelStore:
 
     @property
     def size(self) -> int:
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
     def __len__(self) -> int:
         return len(self.pixels)

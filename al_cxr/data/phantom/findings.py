@@ -19,7 +19,7 @@ Rng = np.random.Generator
 def fill_fraction(grid: Grid, findings: Blobs) -> np.ndarray:
     """Share of the air replaced, float32 (size, size), below 1; down to -0.3 where a cavity holds more air."""
     s = grid.blobs(findings)
-    return np.where(s > 0, 1 - np.exp(-np.maximum(s, 0)), 0.3 * np.tanh(s))
+    return np.asarray(np.where(s > 0, 1 - np.exp(-np.maximum(s, 0)), 0.3 * np.tanh(s)))
 
 
 def draw_findings(rng: Rng, body: Anatomy, scenario: tuple[str, ...], difficulty: float) -> Blobs:

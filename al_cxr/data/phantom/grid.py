@@ -109,4 +109,4 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def dome(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
     """Path through an ellipsoid with the half axes a and b, 1 in its middle, 0 outside."""
-    return np.sqrt(np.maximum(0, 1 - np.square(x / a) - np.square(y / b)))
+    return np.asarray(np.sqrt(np.maximum(0, 1 - np.square(x / a) - np.square(y / b))))

@@ -152,4 +152,6 @@ def lung_air(grid: Grid, body: Anatomy) -> np.ndarray:
     atrium = dome(x - 0.02, y - hy - 0.06, 0.8 * short, 1.2 * short)
     knob = dome(x - body.mediastinum - 0.015, y + 0.27, body.knob, 1.15 * body.knob)
     pulmonary = dome(x - body.mediastinum + 0.03, y + 0.08, 0.1, 0.17)
-    return depth * (1 - np.minimum(0.9, 1.1 * np.maximum(np.maximum(heart, atrium), np.maximum(knob, pulmonary))))
+    return np.asarray(
+        depth * (1 - np.minimum(0.9, 1.1 * np.maximum(np.maximum(heart, atrium), np.maximum(knob, pulmonary))))
+    )

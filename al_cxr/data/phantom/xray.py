@@ -52,7 +52,7 @@ def _body(grid: Grid, body: Anatomy) -> np.ndarray:
     arm = 0.62 * np.sqrt(np.maximum(0, 1 - from_axis / np.square(radius)))
     breast = body.breast * dome(r - 0.4, y - 0.28, 0.36, 0.33) if body.breast else 0.0
     jaw = 0.7 * dome(r, y - body.chin + 0.45, 0.36, 0.45)
-    return np.sqrt(np.square(trunk) + np.square(arm)) + breast + jaw
+    return np.asarray(np.sqrt(np.square(trunk) + np.square(arm)) + breast + jaw)
 
 
 def _spine(grid: Grid, body: Anatomy) -> np.ndarray:
@@ -63,7 +63,7 @@ def _spine(grid: Grid, body: Anatomy) -> np.ndarray:
     column = np.sqrt(np.maximum(0, 1 - np.square(np.square(r / width)))) * (0.5 - 0.2 * disc)
     process = np.exp(-np.square(r / 0.016)) * 0.2 * sigmoid((np.cos(phase + 2.2) - 0.1) / 0.2)
     transverse = np.exp(-np.square((r - 0.1) / 0.04)) * 0.16 * sigmoid((np.cos(phase + 0.9) - 0.6) / 0.1)
-    return column + process + transverse
+    return np.asarray(column + process + transverse)
 
 
 def _ribs(grid: Grid, body: Anatomy) -> np.ndarray:
@@ -113,7 +113,9 @@ def _girdle(grid: Grid, body: Anatomy) -> np.ndarray:
     blade = sigmoid((r - 0.70 * w - 0.28 * (y + 0.75)) / 0.012) * sigmoid((w + 0.05 - r - 0.14 * (y + 0.7)) / 0.015)
     blade = blade * sigmoid((y + 0.72) / 0.02) * sigmoid((-0.08 - y) / 0.03)
     spine = np.exp(-np.square((y + 0.66 + 0.25 * (r - w)) / 0.022)) * sigmoid((r - 0.72 * w) / 0.02)
-    return out + 0.8 * head + 0.7 * np.sqrt(np.maximum(0, 1 - shaft)) + 0.22 * blade + 0.3 * spine * (r < w + 0.12)
+    return np.asarray(
+        out + 0.8 * head + 0.7 * np.sqrt(np.maximum(0, 1 - shaft)) + 0.22 * blade + 0.3 * spine * (r < w + 0.12)
+    )
 
 
 def attenuation(grid: Grid, body: Anatomy, fill: np.ndarray | float = 0.0) -> np.ndarray:
@@ -130,7 +132,7 @@ def attenuation(grid: Grid, body: Anatomy, fill: np.ndarray | float = 0.0) -> np
         gas = gas + 0.36 * np.sqrt(dome(x - bx, grid.y - by, bw, bh)) * sigmoid((by + 0.5 * bh - grid.y) / 0.01)
     tissue -= 0.12 * windpipe + np.minimum(gas, 0.5)
     bone = 0.68 * _ribs(grid, body) + 1.5 * _spine(grid, body) + 1.15 * _girdle(grid, body)
-    return np.maximum(0, TISSUE * tissue) + body.bone * bone
+    return np.asarray(np.maximum(0, TISSUE * tissue) + body.bone * bone)
 
 
 _STROKES: dict[str, list[list[tuple[float, float]]]] = {
@@ -144,7 +146,9 @@ def _letter(grid: Grid, marker: tuple[str, float, float, float]) -> np.ndarray:
     text, left, top, height = marker
     flat = Grid(grid.size, Pose())
     lines = [np.array(s) * height + (left, top) for s in _STROKES[text]]
-    return np.minimum(1, flat.blobs(Blobs.of(*(Blobs.chain(p[:, 0], p[:, 1], 0.055 * height, 1.3) for p in lines))))
+    return np.asarray(
+        np.minimum(1, flat.blobs(Blobs.of(*(Blobs.chain(p[:, 0], p[:, 1], 0.055 * height, 1.3) for p in lines))))
+    )
 
 
 def expose(depth: np.ndarray, grid: Grid, technique: Technique, rng: np.random.Generator) -> np.ndarray:
@@ -174,4 +178,4 @@ def expose(depth: np.ndarray, grid: Grid, technique: Technique, rng: np.random.G
         * sigmoid((v - top) * edge)
         * sigmoid((bottom - v) * edge)
     )
-    return np.clip(t.margin + (grey - t.margin) * window, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(t.margin + (grey - t.margin) * window, 0, 1).astype(np.float32))

@@ -160,11 +160,11 @@ def _glances(images_NSS: np.ndarray) -> np.ndarray:
 
 
 def _halved(images_NSS: np.ndarray) -> np.ndarray:
-    return images_NSS.reshape(-1, SIZE // 2, 2, SIZE // 2, 2).mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray(images_NSS.reshape(-1, SIZE // 2, 2, SIZE // 2, 2).mean(axis=(2, 4), dtype=np.float32))
 
 
 def _roughness(images_NSS: np.ndarray) -> np.ndarray:
-    return _detail(images_NSS).std(axis=(1, 2))
+    return np.asarray(_detail(images_NSS).std(axis=(1, 2)))
 
 
 def _details(images_NSS: np.ndarray) -> np.ndarray:
@@ -172,13 +172,13 @@ def _details(images_NSS: np.ndarray) -> np.ndarray:
     detail_N2P = np.stack([_detail(images_NSS), _detail(_ranks(images_NSS))], axis=1)
     detail_N2P = detail_N2P.reshape(len(images_NSS), 2, images_NSS.shape[1] * images_NSS.shape[2])
     detail_N2P -= detail_N2P.mean(axis=2, keepdims=True)
-    return detail_N2P / np.maximum(np.linalg.norm(detail_N2P, axis=2, keepdims=True), 1e-6)
+    return np.asarray(detail_N2P / np.maximum(np.linalg.norm(detail_N2P, axis=2, keepdims=True), 1e-6))
 
 
 def _correlation(a_N2P: np.ndarray, b_N2P: np.ndarray) -> np.ndarray:
     """Of grey levels or of ranks, whichever is larger in size."""
     plain_N, ranks_N = np.einsum("nkp,nkp->kn", a_N2P, b_N2P)
-    return np.where(np.abs(plain_N) >= np.abs(ranks_N), plain_N, ranks_N)
+    return np.asarray(np.where(np.abs(plain_N) >= np.abs(ranks_N), plain_N, ranks_N))
 
 
 def _detail(images_NSS: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ def _detail(images_NSS: np.ndarray) -> np.ndarray:
     side = images_NSS.shape[1]
     blur = gaussian_filter1d(np.eye(side, dtype=np.float32), DETAIL * side / SIZE, axis=0)
     values_NSS = images_NSS.astype(np.float32)
-    return values_NSS - blur @ values_NSS @ blur.T
+    return np.asarray(values_NSS - blur @ values_NSS @ blur.T)
 
 
 def _ranks(images_NSS: np.ndarray) -> np.ndarray:

@@ -78,12 +78,12 @@ class Gate:
     @property
     def copy_N(self) -> np.ndarray:
         """Images with something on them whose pixels are those of an earlier one."""
-        return ~self.unusable_N & repeats(self.keys)
+        return np.asarray(~self.unusable_N & repeats(self.keys))
 
     @property
     def first_N(self) -> np.ndarray:
         """Images with something on them, each where it stands first."""
-        return ~self.unusable_N & ~self.copy_N
+        return np.asarray(~self.unusable_N & ~self.copy_N)
 
     @property
     def different(self) -> int:

@@ -65,7 +65,7 @@ class Usual:
 
     def _distances(self, features_NK: np.ndarray) -> np.ndarray:
         z_NK = (features_NK - self.mean_K) / self.scale_K
-        return np.sqrt(np.maximum(((z_NK @ self.precision_KK) * z_NK).sum(axis=1), 0))
+        return np.asarray(np.sqrt(np.maximum(((z_NK @ self.precision_KK) * z_NK).sum(axis=1), 0)))
 
 
 def fit(train_NK: np.ndarray, val_MK: np.ndarray) -> Usual | None:
@@ -145,4 +145,4 @@ def _fields(values_NSS: np.ndarray) -> np.ndarray:
 
 def _centred(values_NP: np.ndarray) -> np.ndarray:
     values_NP = values_NP - values_NP.mean(axis=1, keepdims=True)
-    return values_NP / np.maximum(np.linalg.norm(values_NP, axis=1, keepdims=True), 1e-6)
+    return np.asarray(values_NP / np.maximum(np.linalg.norm(values_NP, axis=1, keepdims=True), 1e-6))

@@ -123,7 +123,7 @@ def _info(flag: str) -> dict[str, Any]:
     """What the package knows of a set; UserError for unknown, 3-D and multi-label ones."""
     import medmnist  # here, because it imports torch and makes a folder in the user's home
 
-    info = medmnist.INFO.get(flag)
+    info: dict[str, Any] | None = medmnist.INFO.get(flag)
     if info is None:
         raise UserError(f"no MedMNIST set {flag!r}{hint(flag, medmnist.INFO)}")
     if info["python_class"].endswith("3D"):

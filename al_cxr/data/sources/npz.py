@@ -108,6 +108,6 @@ def _check(path: Path, shapes: Shapes, split: str, pixels: int) -> int:
 def read_array(path: Path, name: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays[name]
+            return np.asarray(arrays[name])
     except _DAMAGE as error:
         raise UserError(f"{path}: {name} is damaged ({error}); delete the file and fetch it again") from None
