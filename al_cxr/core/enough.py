@@ -27,7 +27,7 @@ def of_split(split: str, counts: Mapping[str, int], name: str = "") -> list[str]
     if not rare or not any(counts.values()):
         return []
     each = ", ".join(f"{n} of {name}" for name, n in rare.items())
-    smallest = min(n for n in rare.values() if n) if any(rare.values()) else 0
+    smallest = min((n for n in rare.values() if n), default=0)
     what = _SHAKY.get(split)
     if what is None:
         what = f"one image more or less right moves a percentage by {100 / smallest:.0f} points" if smallest else ""

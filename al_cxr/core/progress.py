@@ -135,7 +135,9 @@ class Progress:
     @property
     def noted_every(self) -> float:
         """Seconds after which another note would be read."""
-        return math.inf if not self._shown else 0.5 if self._bar is not None else 10.0
+        if not self._shown:
+            return math.inf
+        return 10.0 if self._bar is None else 0.5
 
     @property
     def elapsed(self) -> float:

@@ -175,14 +175,16 @@ def _grey(
         inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0  # Pillow inverts these at 8 bits only
         return Image.fromarray(255 - made.pixels_HW if inverted else made.pixels_HW), made.depth, made.doubts
     try:
-        if image.mode in ("P", "PA") and max(colours := tags.get(TiffImagePlugin.COLORMAP, (256,))) < 256:
+        colours = tags.get(TiffImagePlugin.COLORMAP, (256,))
+        if image.mode in ("P", "PA") and max(colours) < 256:
             image.putpalette(bytes(colours), "RGB;L")  # written with 8 bits instead of 16: Pillow makes it black
         grey: Image.Image = image
         alpha: Image.Image | None = None
         if image.has_transparency_data:
             grey, alpha = image.convert("RGBA").convert("LA").split()
         elif image.mode != "L":
-            grey = (image.convert("RGB") if image.mode in ("CMYK", "P") else image).convert("L")
+            coloured = image.convert("RGB") if image.mode in ("CMYK", "P") else image
+            grey = coloured.convert("L")
     except ValueError:
         raise UserError(f"{name}: colour mode {image.mode} cannot be made grey; save it as 8-bit grey") from None
     if _is_deep(image, data) and depth.empty(np.asarray(grey)):

@@ -17,6 +17,8 @@ from itertools import combinations
 from al_cxr.core.errors import UserError
 from al_cxr.core.names import class_name, plain
 from al_cxr.core.nearest import hint, same_meaning
+from al_cxr.data import persons
+from al_cxr.data.persons import Where
 from al_cxr.data.unknown import is_empty, is_undecided, is_unknown
 
 _SPLITS = {
@@ -31,27 +33,17 @@ _SPLITS = {
 }
 """What splits are called -> their names here."""
 
-OLDEST = 120
 MUCH = 1 / 3
 """Share of all images from which on it is said that they are of one patient."""
 ALIKE = 0.88
 """Likeness of two words from which on one may be a slip of the other: pneumonia and pnuemonia have 0.89."""
 
-_SEXES = {"m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "w": "F"}
-_AGE = re.compile(r"[>≥]?=?\s*(\d{1,3})(?:[.,](\d+))?\s*\+?\s*([a-z]*)\.?(?: old)?", re.ASCII)
-_IN_A_YEAR = {"": 1, "y": 1, "m": 12, "w": 52, "d": 365}
-_UNITS = {
-    *("", "y", "yo", "yr", "yrs", "year", "years"),
-    *("m", "mo", "month", "months", "w", "week", "weeks", "d", "day", "days"),
-}
 _LISTED_ONE = re.compile(r"\[\s*(['\"]?)([^,|;\[\]]*?)\1\s*\]")
 """A list of one label, as Python prints it."""
 _AND = re.compile(r"\s*[,/+&]\s*| and ")
 _SCIENTIFIC = re.compile(r"\d([.,]\d+)?e\+?\d+", re.ASCII | re.IGNORECASE)
 
 Columns = dict[str, list[str]]
-Where = Callable[[int], str]
-"""Position of an image -> how an error begins that is about it: the file and the row, or the folder."""
 
 
 def spell(columns: Mapping[str, list[str]], where: Where) -> tuple[Columns, list[str]]:
@@ -73,7 +65,7 @@ def spell(columns: Mapping[str, list[str]], where: Where) -> tuple[Columns, list
             out[name] = _merged(name, columns[name], key, notes)
     if "patient_id" in columns:
         notes += _doubtful_patients(out["patient_id"])
-    for name, read in (("age", _age), ("sex", _sex), ("view", _view)):
+    for name, read in (("age", persons.ages), ("sex", persons.sexes), ("view", persons.views)):
         if name in columns:
             out[name] = read(out[name], where, notes)
     return out, notes
@@ -184,7 +176,11 @@ def _merged(column: str, raw_N: list[str], key: Callable[[str], str], notes: lis
     if several:
         examples = "; ".join(_listed(written) for written in list(several.values())[:3])
         notes.append(f"{len(several)} {what} are written in more than one way and taken for one each: {examples}")
-    return ["" if not k else k if k in several else text for k, text in zip(keys_N, texts_N, strict=True)]
+    out = []
+    for k, text in zip(keys_N, texts_N, strict=True):
+        written = k if k in several else text
+        out.append(written if k else "")
+    return out
 
 
 def _spellings(raw_N: list[str], keys_N: list[str]) -> dict[str, Counter[str]]:
@@ -214,40 +210,3 @@ def _doubtful_patients(ids_N: list[str]) -> list[str]:
             "these cells empty"
         )
     return found
-
-
-def _age(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
-    """Years as they were written; in another unit, as years. Numbers that are no age of a person are unknown."""
-    out, odd = [], []
-    for i, text in enumerate(texts_N):
-        if is_unknown(text):
-            out.append("")
-            continue
-        match = _AGE.fullmatch(text.lower())
-        if not match and re.fullmatch(r"[+-]?\d+([.,]\d+)?", text):
-            odd.append(text)
-            out.append("")
-            continue
-        if match is None or match[3] not in _UNITS:
-            raise UserError(f"{where(i)}: age {text!r} is none; write years, such as 45 or 0.5, or leave it empty")
-        number = float(f"{match[1]}.{match[2] or 0}")
-        years = number / _IN_A_YEAR[match[3][:1]]
-        if years > OLDEST:
-            odd.append(text)
-        plainly = re.fullmatch(r"\d+(\.\d+)?", text) is not None
-        out.append("" if years > OLDEST else text if plainly else f"{round(years, 2):g}")
-    if odd:
-        notes.append(f"{len(odd)} ages are not those of a person and count as unknown: {', '.join(odd[:3])}")
-    return out
-
-
-def _sex(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
-    odd = Counter(t for t in texts_N if not is_unknown(t) and t.lower() not in _SEXES)
-    if odd:
-        written = ", ".join(repr(text) for text, _ in odd.most_common(3))
-        notes.append(f"{odd.total()} cells of sex are neither M nor F and count as unknown: {written}")
-    return [_SEXES.get(text.lower(), "") for text in texts_N]
-
-
-def _view(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
-    return ["" if is_unknown(text) else text.upper() for text in texts_N]

@@ -92,13 +92,11 @@ def _cut(dataset: Dataset, fractions: Mapping[str, float], seed: int) -> Dataset
     split_N = dataset.split_N.astype("<U5")
     split_N[rows] = assign(dataset.labels_N[rows], patients, fractions, seed)
     unknown = sum(p.startswith("\t") for p in patients)
-    how = (
-        "by patient"
-        if unknown == 0
-        else "by image (patients unknown)"
-        if unknown == len(patients)
-        else "by patient where known"
-    )
+    how = "by patient where known"
+    if unknown == 0:
+        how = "by patient"
+    elif unknown == len(patients):
+        how = "by image (patients unknown)"
     shares = " and ".join(f"{split} ({fraction:g})" for split, fraction in fractions.items())
     note = f"the source has no {shares} split: drawn from its images {how}, stratified by class, seed {seed}"
     dataset = dataclasses.replace(dataset, split_N=split_N, table=dataset.table.assign(split=split_N))

@@ -23,6 +23,7 @@ def changed(images: Images, digests: list[str], workers: int, progress: bool) ->
     with bar, ThreadPoolExecutor(workers) as pool:
         names = []
         for index, is_same in enumerate(pool.map(same, range(len(images)))):
-            names += [] if is_same else [images.name(index)]
+            if not is_same:
+                names.append(images.name(index))
             bar.update()
     return listed(names, len(images)) if names else ""

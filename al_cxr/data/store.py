@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +24,7 @@ from al_cxr.data import decode
 from al_cxr.data.dataset import Dataset, Images
 from al_cxr.data.decode import Reading
 from al_cxr.data.doubts import told
+from al_cxr.data.shared_folder import publish, remove, sweep
 from al_cxr.data.splits import class_counts
 from al_cxr.data.stale import changed
 
@@ -104,12 +102,13 @@ class PixelStore:
                 store = cls._read(folder, images, size)
                 if store is None:
                     cls._build(folder, images, size, workers, progress)
-                elif verify and (found := changed(images, store.digests, workers, progress)):
-                    if progress:
-                        print(f"warning   files replaced by others of equal size and time are decoded anew: {found}")
-                    _remove(folder)
-                else:
+                    continue
+                found = changed(images, store.digests, workers, progress) if verify else ""
+                if not found:
                     return store
+                if progress:
+                    print(f"warning   files replaced by others of equal size and time are decoded anew: {found}")
+                remove(folder)
         except OSError as error:
             where = "machine.cache or AL_CXR_CACHE says where it lies"
             raise CannotWrite(f"{cache}: the pixel cache cannot be used: {remedy(error)} ({where})") from error
@@ -137,7 +136,7 @@ class PixelStore:
     @staticmethod
     def _build(folder: Path, images: Images, size: int, workers: int, progress: bool) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        sweep(folder)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             index: dict[str, Any] = {"size": size, "digests": [], "depths": {}, "doubts": []}
@@ -149,14 +148,15 @@ class PixelStore:
                         continue
                     f.write(result.pixels.tobytes())
                     index["digests"].append(result.digest)
-                    index["depths"] |= {number: result.depth} if result.depth else {}
+                    if result.depth:
+                        index["depths"][number] = result.depth
                     index["doubts"] += [(number, doubt) for doubt in result.doubts]
                 f.flush()
                 os.fsync(f.fileno())
             if bad:
                 raise _unusable(bad, len(images))
             write_atomically(draft / INDEX, json.dumps(index).encode())
-            _publish(draft, folder, images, size)
+            publish(draft, folder, lambda: PixelStore._read(folder, images, size) is not None)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -170,7 +170,9 @@ def default_cache() -> Path:
 
 def cores() -> int:
     """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def dataset_fingerprint(dataset: Dataset, store: PixelStore) -> str:
@@ -222,35 +224,3 @@ def _unusable(bad: list[str], count: int) -> UserError:
     if len(bad) > 10:
         lines.append(f"and {len(bad) - 10} more")
     return UserError("\n  ".join(lines) + "\nRepair them, or remove them from the data set.")
-
-
-def _publish(draft: Path, folder: Path, images: Images, size: int) -> None:
-    """Puts a finished draft in its place, unless another process has put a whole one there meanwhile."""
-    for _ in range(100):
-        try:
-            os.rename(draft, folder)
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
-        if PixelStore._read(folder, images, size) is not None:
-            return
-        _remove(folder)
-    raise OSError(f"{folder} cannot be replaced")
-
-
-def _remove(folder: Path) -> None:
-    """A damaged or old store out of the way in one step: nobody sees half of it; whoever has it mapped keeps it."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(folder, aside / "old")
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Removes drafts of this store that a killed process left more than a day ago."""
-    for draft in folder.parent.glob(f".{folder.name}.*"):
-        with contextlib.suppress(FileNotFoundError):
-            newest = max((p.stat().st_mtime for p in [draft, *draft.iterdir()]), default=0.0)
-            if time.time() - newest > 86_400:
-                shutil.rmtree(draft, ignore_errors=True)

@@ -68,12 +68,13 @@ def find(pixels_NSS: np.ndarray, digests_N: Sequence[str]) -> list[Link]:
         raise ValueError(f"pixels {pixels_NSS.dtype} {pixels_NSS.shape}, expected uint8 {len(digests_N), SIZE, SIZE}")
     forest = _Forest(len(digests_N))
     links = []
-    for kind, keys_N in (("file", digests_N), ("pixels", [image.tobytes() for image in pixels_NSS])):
-        first: dict[str | bytes, int] = {}
+    identical: dict[Kind, list[object]] = {"file": list(digests_N), "pixels": [image.tobytes() for image in pixels_NSS]}
+    for kind, keys_N in identical.items():
+        first: dict[object, int] = {}
         for i, key in enumerate(keys_N):
             a = first.setdefault(key, i)
             if forest.join(a, i):
-                links.append(Link(a, i, kind, 1.0))  # type: ignore[arg-type]  # the tuples' kinds are literals
+                links.append(Link(a, i, kind, 1.0))
     index_M = np.array(sorted({forest.root(i) for i in range(len(digests_N))}), dtype=np.int64)
     index_M = index_M[_each(_roughness, pixels_NSS[index_M]) >= _FLAT]
     for link in sorted(_near(pixels_NSS[index_M]), key=lambda link: -link.likeness):
@@ -145,7 +146,9 @@ def _near(pixels_NSS: np.ndarray) -> Iterator[Link]:
                 i_B, j_B = i_B[hopeful_B], j_B[hopeful_B]
                 like_B = likeness(pixels_NSS[i_B], other_NSS[j_B])
                 for k in np.flatnonzero(np.abs(like_B) >= LIKENESS):
-                    kind: Kind = "negative" if like_B[k] < 0 else "mirrored" if mirrored else "near"
+                    kind: Kind = "mirrored" if mirrored else "near"
+                    if like_B[k] < 0:
+                        kind = "negative"
                     yield Link(int(i_B[k]), int(j_B[k]), kind, float(min(1.0, abs(like_B[k]))))
 
 

@@ -94,10 +94,12 @@ class Gate:
         """Sentences about images with nothing on them, which end with what is `done` with these, and about doubtful
         ones."""
         found = []
-        if n := np.count_nonzero(self.unusable_N):
+        n = np.count_nonzero(self.unusable_N)
+        if n:
             what = f"{n:,} of {len(self.looks):,} images {'has' if n == 1 else 'have'} nothing on them to see"
             found.append(f"{what}{self._where(self.unusable_N, split_N)}: {self._named(self.unusable_N)}; {done}")
-        if n := np.count_nonzero(self.doubtful_N):
+        n = np.count_nonzero(self.doubtful_N)
+        if n:
             does = "does" if n == 1 else "do"
             what = f"{n:,} of {len(self.looks):,} images {does} not look like an upright frontal chest radiograph"
             found.append(f"{what}{self._where(self.doubtful_N, split_N)}: {self._named(self.doubtful_N)}")
@@ -200,7 +202,11 @@ def leaks(dataset: Dataset, store: PixelStore, gate: Gate, group_N: Sequence[obj
         same = [i for i in here if (store.digests[i] in known or gate.keys[i] in known) and not gate.looks[i].unusable]
         near = [i for i in here if near_N[i] in groups and i not in set(same) and not gate.looks[i].unusable]
         if same or near:
-            kinds = [f"{len(same):,} identical"] * bool(same) + [f"{len(near):,} nearly so"] * bool(near)
+            kinds = []
+            if same:
+                kinds.append(f"{len(same):,} identical")
+            if near:
+                kinds.append(f"{len(near):,} nearly so")
             names = _first([gate.names[i] for i in same + near])
             consequence = "measured on them is memory" if split == "test" else "chosen by them is flattered"
             n = len(same) + len(near)
@@ -226,7 +232,11 @@ def near_copies(pixels_NSS: np.ndarray) -> int:
 def repeats(keys: Sequence[str]) -> np.ndarray:
     """Which of N keys stood there before, bool (N,)."""
     known: set[str] = set()
-    return np.array([k in known or bool(known.add(k)) for k in keys], bool)  # type: ignore[func-returns-value]
+    repeated_N = np.zeros(len(keys), bool)
+    for i, k in enumerate(keys):
+        repeated_N[i] = k in known
+        known.add(k)
+    return repeated_N
 
 
 def _graver(file: Look, pixels: Look) -> bool:

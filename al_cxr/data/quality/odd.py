@@ -114,8 +114,11 @@ def original(file: Path) -> str:
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         short, long = sorted((width, height))
-        said = [f"only {width} x {height} pixels"] * (short < SMALL)
-        said += [f"{width} x {height} pixels, squashed to a square by {long / short:.1f}"] * (long > LONG * short)
+        said = []
+        if short < SMALL:
+            said.append(f"only {width} x {height} pixels")
+        if long > LONG * short:
+            said.append(f"{width} x {height} pixels, squashed to a square by {long / short:.1f}")
         return "; ".join([*said, *_coloured(image)])
 
 
@@ -133,7 +136,7 @@ def _coloured(image: ImageFile.ImageFile) -> list[str]:
     image.draft("RGB", (SMALL, SMALL))
     rgb_SSC = np.asarray(image.convert("RGB").resize((SMALL, SMALL)), dtype=np.float32)
     colour = float(np.ptp(rgb_SSC, axis=2).mean())
-    return [f"coloured (channels differ by {colour:.0f} grey levels)"] * (colour > COLOUR)
+    return [f"coloured (channels differ by {colour:.0f} grey levels)"] if colour > COLOUR else []
 
 
 def _nothing(image_SS: np.ndarray, span: float) -> str:
@@ -144,9 +147,11 @@ def _nothing(image_SS: np.ndarray, span: float) -> str:
     if span < CONTRAST:
         return f"almost without contrast ({span:.0f} grey levels)"
     share_G = np.bincount(image_SS.ravel(), minlength=256) / image_SS.size
-    if (ends := share_G[:3].sum() + share_G[-3:].sum()) >= SATURATED:
+    ends = share_G[:3].sum() + share_G[-3:].sum()
+    if ends >= SATURATED:
         return f"saturated: {100 * ends:.0f} % of its pixels are black or white, hardly any grey"
-    if (two := _two_greys(share_G)) >= TWO_GREYS:
+    two = _two_greys(share_G)
+    if two >= TWO_GREYS:
         return f"almost without contrast: {100 * two:.0f} % of its pixels have one of two greys"
     power_SS = dctn(image_SS.astype(np.float32), norm="ortho") ** 2
     power_SS[0, 0] = 0

@@ -64,24 +64,25 @@ def _read(source: FolderSource) -> Dataset:
     if not path.is_dir():
         raise UserError(f"{path}: {_what_it_is(path) if os.path.lexists(path) else 'no such folder'}")
     name = path.resolve().name
-    while not source.patient_folders and len(folders := _listing(path)[0]) == 1 and _is_wrapper(path / folders[0]):
-        path = path / folders[0]  # such as archive/chest_xray/train: the only folder, with folders in it
+    if not source.patient_folders:
+        path = _inside_wrappers(path)
     root = Root(path, source.follow_links)
     notes: list[str] = []
     left_out: Counter[str] = Counter()
     rows: list[tuple[str, str, str, str]] = []
     for split, below in _splits(path, notes):
-        classes = _listing(path / below)[0]
-        if not classes and (count := sum(dicom.is_dicom_file(path / below / f) for f in _listing(path / below)[1])):
-            raise UserError(f"{path / below}: no class folders and no image: {dicom.sentence(count)}")
+        classes, beside = _listing(path / below)
         if not classes:
+            skipped = sum(dicom.is_dicom_file(path / below / file) for file in beside)
+            if skipped:
+                raise UserError(f"{path / below}: no class folders and no image: {dicom.sentence(skipped)}")
             raise UserError(f"{path / below}: no class folders; put the images of each class into a folder of its name")
         for folder in classes:
             found = _images(path / below / folder, source.patient_folders, left_out, notes)
             rows += [(root.tidy(os.path.join(below, folder, im)), folder, split, patient) for im, patient in found]
-    if count := left_out[dicom.KIND]:
-        notes.append(dicom.sentence(count))
-        del left_out[dicom.KIND]
+    skipped = left_out.pop(dicom.KIND, 0)
+    if skipped:
+        notes.append(dicom.sentence(skipped))
     if left_out:
         kinds = ", ".join(f"{n} {suffix or 'without extension'}" for suffix, n in sorted(left_out.items()))
         notes.append(f"{left_out.total()} files left out that are no {'/'.join(s[1:] for s in SUFFIXES)}: {kinds}")
@@ -119,9 +120,13 @@ def _what_it_is(path: Path) -> str:
     )
 
 
-def _is_wrapper(folder: Path) -> bool:
-    """Whether it is no class and no split, but holds them."""
-    return split_name(folder.name) is None and bool(_listing(folder)[0])
+def _inside_wrappers(path: Path) -> Path:
+    """The folder itself, or the only folder in it that is no class and no split but holds them, such as
+    archive/chest_xray of archive."""
+    folders = _listing(path)[0]
+    if len(folders) == 1 and split_name(folders[0]) is None and _listing(path / folders[0])[0]:
+        return _inside_wrappers(path / folders[0])
+    return path
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:
@@ -163,8 +168,9 @@ def _images(folder: Path, patient_folders: bool, left_out: Counter[str], notes: 
     if patient_folders:
         for patient in folders:
             found += [(image, patient) for image in _below(folder, patient, left_out)]
-    if not found and (count := left_out[dicom.KIND] - before):
-        raise UserError(f"{folder}: no image that can be read: {dicom.sentence(count)}")
+    skipped = left_out[dicom.KIND] - before
+    if not found and skipped:
+        raise UserError(f"{folder}: no image that can be read: {dicom.sentence(skipped)}")
     if not found:
         others = []
         if folders:
