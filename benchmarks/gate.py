@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.phantom.source import PhantomImages
+from al_cxr.data.phantom.radiographs import PhantomImages
 from al_cxr.data.quality import gate
 from al_cxr.data.store import PixelStore
 

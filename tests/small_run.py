@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import do_not_draw, write_tiny
 
 from al_cxr.cli.__main__ import main
-from al_cxr.data.phantom.source import PhantomImages
+from al_cxr.data.phantom.radiographs import PhantomImages
 
 SMALL = """\
 data: {sources: [{kind: phantom, count: 200, seed: 0, difficulty: 0.0}], image_size: 28}

@@ -84,7 +84,7 @@ def flattened(image_HW: np.ndarray) -> np.ndarray:
 
 def draw_template(count: int = 120) -> np.ndarray:
     """The mean of flattened phantoms of adults in the standard pose, float16 (SIDE, SIDE): what `TEMPLATE` holds."""
-    from al_cxr.data.phantom.source import standing
+    from al_cxr.data.phantom.radiographs import standing
 
     drawn = [np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BOX)) for p in standing(count)]
     return np.asarray(np.mean([flattened(p.astype(np.float32) / 255) for p in drawn], axis=0).astype(np.float16))

@@ -33,7 +33,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.load import load_first
-from al_cxr.data.phantom.source import standing
+from al_cxr.data.phantom.radiographs import standing
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.evaluation.operating import Goal

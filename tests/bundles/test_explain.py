@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from al_cxr import models
 from al_cxr.bundles.explain import attention_rollout, explain, grad_cam
 from al_cxr.core.errors import UserError
-from al_cxr.data.phantom.source import PhantomImages
+from al_cxr.data.phantom.radiographs import PhantomImages
 from al_cxr.report.overlay import MAP, OPACITY, overlay, save_overlay
 
 SIDE = 64

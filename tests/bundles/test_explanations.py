@@ -19,7 +19,7 @@ from al_cxr.core.checkpoint import save_tensors
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import FitRecord, write
-from al_cxr.data.phantom.source import PhantomImages
+from al_cxr.data.phantom.radiographs import PhantomImages
 from al_cxr.experiment.fits import Fit, ModelCard
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.runtime import plain

@@ -19,7 +19,7 @@ from al_cxr.bundles.record import UNPROVEN
 from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
 from al_cxr.data.decode import decode
-from al_cxr.data.phantom.source import PhantomImages
+from al_cxr.data.phantom.radiographs import PhantomImages
 from al_cxr.models import build
 from al_cxr.models.adaptation import FEWEST, Moments, can_adapt
 from al_cxr.models.backbone import Head

@@ -1,1 +1,1 @@
-"""Synthetic radiographs: the source `phantom` and its renderer."""
+"""Synthetic radiographs: patients, their anatomy and findings, the sites that image them, and the rendering."""

@@ -29,7 +29,7 @@ class PhantomSource(Source):
         return True
 
     def read(self) -> Dataset:
-        from al_cxr.data.phantom.source import make_phantom  # here, so that settings are read without the renderer
+        from al_cxr.data.phantom.radiographs import make_phantom  # here, so that settings are read without the renderer
 
         return make_phantom(self.count, self.seed, self.difficulty)
 

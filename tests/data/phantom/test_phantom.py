@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.phantom.findings import draw_findings, fill_fraction
 from al_cxr.data.phantom.grid import Blobs, Grid, Pose
-from al_cxr.data.phantom.source import CLASSES, PhantomImages, _area_mean, make_phantom
+from al_cxr.data.phantom.radiographs import CLASSES, PhantomImages, _area_mean, make_phantom
 from al_cxr.data.phantom.thorax import draw_anatomy, lung_air
 from al_cxr.data.phantom.xray import Technique, attenuation, expose
 from al_cxr.data.sources.phantom import PhantomSource

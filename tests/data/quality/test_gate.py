@@ -16,7 +16,7 @@ from al_cxr.config import DataSettings
 from al_cxr.data import splits
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import decode_bytes
-from al_cxr.data.phantom.source import PhantomImages
+from al_cxr.data.phantom.radiographs import PhantomImages
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.odd import framed, look, look_at_file
 from al_cxr.data.quality.usual import features, fit
