@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from al_cxr import models
 from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSettings
 from al_cxr.core.seeds import rng
-from al_cxr.data import sources
+from al_cxr.data.load import load_first
 from al_cxr.data.loader import Loader
+from al_cxr.data.sources.named import named_source
 from al_cxr.data.store import PixelStore
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.runtime import Runtime
@@ -100,7 +101,7 @@ def weights(
     arch: str, options: tuple[tuple[str, Any], ...], size: int, epochs: int, lr: float, data: str
 ) -> tuple[dict[str, Any], np.ndarray, Loader, float, str]:
     """Weights and number of classes, the pool, the loader, validation accuracy, the data's name; on all threads."""
-    dataset = sources.load(DataSettings(sources=[sources.parse(data)], image_size=size))
+    dataset = load_first(DataSettings(sources=[named_source(data)], image_size=size))
     store = PixelStore.open(dataset.images, size)
     runtime = Runtime("cpu", "bf16", True, os.cpu_count() or 1, 256, 1e9).activate()
     loader = Loader(store.pixels, memory_format=runtime.memory_format)

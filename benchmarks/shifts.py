@@ -35,8 +35,9 @@ from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import write_atomically
-from al_cxr.data import sources
+from al_cxr.data.load import load_for_evaluation
 from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.sources.named import named_source
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.evaluation.ensemble import mean_probs
@@ -123,9 +124,9 @@ def main() -> None:
     options = parser.parse_args()
     runtime = serving_runtime()
     try:
-        bundles = [assemble([Path(path) for path in paths.split("+")], runtime) for paths in options.models]
+        bundles = [assemble([Path(path) for path in paths.split("+")]) for paths in options.models]
         first = bundles[0].record
-        dataset = sources.load_for_evaluation(sources.parse(options.data), first.classes)
+        dataset = load_for_evaluation(named_source(options.data), first.classes)
     except UserError as error:
         parser.error(str(error))
     pixels = {size: PixelStore.open(dataset.images, size).pixels for size in {b.record.image_size for b in bundles}}

@@ -33,7 +33,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import write_atomically
 from al_cxr.core.seeds import rng
-from al_cxr.data import sources
+from al_cxr.data.load import load_first
 from al_cxr.experiment.workspace import Workspace, open_workspace, reopen
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.length import images_trained
@@ -181,7 +181,7 @@ def main() -> None:
         file = shipped.find(options.experiment)
         settings = experiment.load(file, None, given).model_copy(update={"arms": {}})
         name = f"steps-{file.stem}"
-        dataset = sources.load(settings.data)
+        dataset = load_first(settings.data)
         workspace = open_workspace(name, settings, dataset, Path("runs") / name, provenance.command())
         cells = [(share, steps, seed) for steps in tried for share in LABELS for seed in SEEDS]
         text = page(trained(workspace, cells, options.processes), workspace)

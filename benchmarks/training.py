@@ -32,8 +32,9 @@ from al_cxr import models
 from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSettings
 from al_cxr.core import provenance
 from al_cxr.core.records import write_atomically
-from al_cxr.data import sources
+from al_cxr.data.load import load_first
 from al_cxr.data.loader import Loader
+from al_cxr.data.sources.named import named_source
 from al_cxr.data.store import PixelStore
 from al_cxr.training.length import part_steps
 from al_cxr.training.losses import build as build_loss
@@ -91,8 +92,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table there, as markdown")
     options = parser.parse_args()
 
-    source = sources.parse(options.data)
-    dataset = sources.load(DataSettings(sources=[source], image_size=options.size))
+    source = named_source(options.data)
+    dataset = load_first(DataSettings(sources=[source], image_size=options.size))
     store = PixelStore.open(dataset.images, options.size)
     runtime = Runtime("cpu", options.precision, True, torch.get_num_threads(), 256, 1e9).activate()
     loader = Loader(store.pixels, memory_format=runtime.memory_format)
