@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from shown import al_cxr_commands, blocks
+from small_run import write_images
 from tiny import do_not_draw
 
 from al_cxr.cli.__main__ import main
@@ -55,6 +57,23 @@ def test_the_summary_has_the_columns_that_the_tutorial_explains(followed: Path) 
     )
     assert all(column in head for column in columns)
     assert "predict the source" in page and "always tuberculosis" in page
+
+
+def test_a_model_of_the_tutorial_answers_from_python_as_the_how_to_shows(
+    followed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(followed)
+    assert main(["bundle", "runs/first/baseline", "models/tb"]) == 0
+    write_images(followed / "new", 2)
+    images = sorted((followed / "new").rglob("*.png"))
+    for image, name in zip(images, ("one.png", "two.png"), strict=True):
+        image.rename(followed / name)
+    (block,) = (block for block in blocks("python") if block.page == "docs/howto/use-a-model.md")
+    names: dict[str, object] = {}
+    exec(block.text, names)
+    answers = names["answers"]
+    assert isinstance(answers, pd.DataFrame) and len(answers) == 2
+    assert {"predicted", "entropy", "mutual_information", "decided_by", "abstain", "note", "unlike"} <= set(answers)
 
 
 def test_everything_that_the_tutorial_says_is_written_is_there(followed: Path) -> None:
