@@ -86,7 +86,10 @@ def strategies_page() -> str:
         found = strategies.get(name)
         needs = ", ".join(words[need] for need in words if need in found.needs) or "nothing"
         rows.append((f"`{name}`", needs, _first_paragraph(found.function), _options(found.function)))
-    rules = [(f"`{name}`", _first_paragraph(rule), _options(rule)) for name, rule in sorted(stopping._REGISTRY.items())]
+    rules = [
+        (f"`{name}`", _first_paragraph(rule), _options(rule))
+        for name, rule in ((name, stopping.RULES.get(name)) for name in stopping.names())
+    ]
     lines = [
         "# Strategies and stopping rules",
         "",
