@@ -9,7 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-_BLOCK = re.compile(r"^(?P<said><!--.*?-->\n)?```(?: \{ \.)?(?P<language>\w+)(?P<title>[^\n]*)\n(?P<text>.*?)^```$", re.S | re.M)
+_BLOCK = re.compile(
+    r"^(?P<said><!--.*?-->\n)?```(?: \{ \.)?(?P<language>\w+)(?P<title>[^\n]*)\n(?P<text>.*?)^```$", re.S | re.M
+)
 _SNIPPET = re.compile(r'^--8<-- "(?P<file>[^"]+)"$', re.M)
 
 
