@@ -60,7 +60,7 @@ def write_evaluation(
     tested = [_group(name, models, labels_N) for name, models in groups.items()]
     page.table(performance_table(tested, study, "models", "All models"))
     if number is None:
-        page.add("No class was named as the target, so there are no thresholds, slices and calibration here.")
+        page.add("No class was named as the target, so there are no thresholds, subgroups and calibration here.")
     else:
         add_sections(
             page,

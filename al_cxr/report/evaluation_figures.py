@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from al_cxr.core.enough import FEW
 from al_cxr.evaluation.calibration import apply_temperature
-from al_cxr.evaluation.calibration_error import reliability
+from al_cxr.evaluation.calibration_error import ReliabilityBins, reliability
 from al_cxr.evaluation.predicted import Predicted
 from al_cxr.report.kit.figures import BLUE, GREY, INK, ORANGE, STYLE, legend_below, new_figure
 from al_cxr.report.kit.text import plain
@@ -22,43 +23,58 @@ BINS = 15
 def reliability_diagram(models: Sequence[Predicted], title: str) -> Figure:
     """Accuracy against confidence of the predicted class in bins of equal width, as given and, where there is
     one, with each model's temperature, all models' predictions together; below, how many predictions a bin holds."""
-    variants = (False, True)[: 1 + any(m.temperature.matters for m in models)]
+    variants = {"as given": [m.probs_NC for m in models]}
+    if any(m.temperature.matters for m in models):
+        mean = np.mean([m.temperature.value for m in models])
+        variants[f"temperature {mean:.2f}"] = [apply_temperature(m.probs_NC, m.temperature.value) for m in models]
+    labels_N = np.concatenate([m.labels_N for m in models])
     with mpl.rc_context(STYLE):
         figure = new_figure(9.0 if len(variants) > 1 else 6.5, 5.2, 1)
         ratios = {"height_ratios": (3, 1)}
         grid = figure.subplots(2, len(variants), sharex=True, sharey="row", squeeze=False, gridspec_kw=ratios)
-        temperature = np.mean([m.temperature.value for m in models])
         highest = 0
-        for column, hot in enumerate(variants):
-            probs = [apply_temperature(m.probs_NC, m.temperature.value) if hot else m.probs_NC for m in models]
-            bins = reliability(np.concatenate(probs), np.concatenate([m.labels_N for m in models]), BINS, False)
-            above, below = grid[:, column]
-            full = bins.count_B > 0
-            middles, width = (bins.edges[:-1] + bins.edges[1:]) / 2, 1 / BINS
-            above.plot([0, 1], [0, 1], color=GREY, lw=1.2, ls=(0, (5, 2)), label="confidence = accuracy")
-            for at, confidence, accuracy in zip(
-                middles[full], bins.confidence_B[full], bins.accuracy_B[full], strict=True
-            ):
-                above.bar(at, accuracy, width * 0.92, color=BLUE, lw=0)
-                above.plot([at - width * 0.46, at + width * 0.46], [confidence] * 2, color=ORANGE, lw=2.4)
-            above.plot([], [], color=BLUE, lw=6, label="accuracy")
-            above.plot([], [], color=ORANGE, lw=2.4, label="mean confidence")
-            above.set_ylim(0, 1)
-            above.set_xlim(0, 1)
-            above.set_title(f"temperature {temperature:.2f}" if hot else "as given")
-            below.bar(middles, bins.count_B, width * 0.92, color=GREY, lw=0)
-            top = bins.count_B.max()
-            for at, count in zip(middles[full], bins.count_B[full], strict=True):
-                below.text(at, count + 0.04 * top, f"{count:,}", ha="center", fontsize=7.5, color=INK)
-            highest = max(highest, int(top))
-            below.grid(visible=False)
-            below.set_xlabel("highest probability")
+        for (above, below), (name, probs) in zip(grid.T, variants.items(), strict=True):
+            bins = reliability(np.concatenate(probs), labels_N, BINS, equal_mass=False)
+            _draw_reliability(above, bins)
+            above.set_title(name)
+            _draw_counts(below, bins)
+            highest = max(highest, int(bins.count_B.max()))
         grid[1, 0].set_ylim(0, 1.3 * highest)
         grid[0, 0].set_ylabel("accuracy")
         grid[1, 0].set_ylabel("predictions")
         legend_below(figure, grid[0, 0], 3)
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
     return figure
+
+
+def _draw_reliability(axes: Axes, bins: ReliabilityBins) -> None:
+    """A bar as high as the accuracy and a mark at the mean confidence, bin by bin."""
+    width, full = 1 / BINS, bins.count_B > 0
+    axes.plot([0, 1], [0, 1], color=GREY, lw=1.2, ls=(0, (5, 2)), label="confidence = accuracy")
+    for at, confidence, accuracy in zip(
+        _middles(bins)[full], bins.confidence_B[full], bins.accuracy_B[full], strict=True
+    ):
+        axes.bar(at, accuracy, width * 0.92, color=BLUE, lw=0)
+        axes.plot([at - width * 0.46, at + width * 0.46], [confidence] * 2, color=ORANGE, lw=2.4)
+    axes.plot([], [], color=BLUE, lw=6, label="accuracy")
+    axes.plot([], [], color=ORANGE, lw=2.4, label="mean confidence")
+    axes.set_ylim(0, 1)
+    axes.set_xlim(0, 1)
+
+
+def _draw_counts(axes: Axes, bins: ReliabilityBins) -> None:
+    """A bar as high as the number of predictions, with that number, bin by bin."""
+    full, middles_B = bins.count_B > 0, _middles(bins)
+    axes.bar(middles_B, bins.count_B, 0.92 / BINS, color=GREY, lw=0)
+    for at, count in zip(middles_B[full], bins.count_B[full], strict=True):
+        axes.text(at, count + 0.04 * bins.count_B.max(), f"{count:,}", ha="center", fontsize=7.5, color=INK)
+    axes.grid(visible=False)
+    axes.set_xlabel("highest probability")
+
+
+def _middles(bins: ReliabilityBins) -> np.ndarray:
+    middles_B: np.ndarray = (bins.edges[:-1] + bins.edges[1:]) / 2
+    return middles_B
 
 
 def subgroups_figure(frame: pd.DataFrame, target: str, title: str) -> Figure:

@@ -13,18 +13,31 @@ from al_cxr.evaluation.operating import GOALS, per_thousand
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
 from al_cxr.evaluation.subgroups import Subgroup
-from al_cxr.report.kit.numbers import MISSING
+from al_cxr.report.kit.numbers import MISSING, Kind
+from al_cxr.report.kit.prose import notes, paragraph
 from al_cxr.report.kit.tables import Column, Table
-from al_cxr.report.kit.text import escape
 
 SMALL = "†"
 AT, BY_LARGEST = "at the threshold", "by the largest probability"
 """The two decisions there are; where both stand in one table, each column is called after its own."""
-INTERVALS = (
-    "In brackets 95 % intervals for other seeds and other images: the variance of a bootstrap over test images plus "
-    "that of the seeds, with Student's t (few seeds make it wide; benchmarks/coverage.py says how often it holds); of "
-    "one model over images alone; exact (Clopper-Pearson) of the shares of one model, and of 0 or 100 % in all seeds."
-)
+
+
+def estimate(title: str, value: str, kind: Kind = "percent") -> Column:
+    """A column that prints an estimate with its interval."""
+    return Column(title, value, kind, "interval")
+
+
+def intervals(study: StudyDesign, exact: bool = True) -> str:
+    """What the brackets of a table are; `exact` where shares may have exact intervals."""
+    return paragraph("evaluation", "intervals", exact=exact, patients=study.clusters_N is not None)
+
+
+def with_ensemble(group: Group) -> list[tuple[str, list[Predicted]]]:
+    """The group under its label, and its ensemble, where it has one, under its own."""
+    found = [(group.label, list(group.models))]
+    if group.ensemble is not None:
+        found.append((group.ensemble.name, [group.ensemble]))
+    return found
 
 
 def performance_table(groups: Sequence[Group], study: StudyDesign, name: str, title: str) -> Table:
@@ -32,113 +45,98 @@ def performance_table(groups: Sequence[Group], study: StudyDesign, name: str, ti
     sensitivity and specificity at the threshold from validation."""
     rows: list[dict[str, object]] = []
     for group in groups:
-        rows.append({"model": group.label, "seeds": len(group.models)} | columns(study.estimates(group.models)))
-        if group.ensemble:
-            rows.append({"model": group.ensemble.name, "seeds": 1} | columns(study.estimates([group.ensemble])))
+        for label, models in with_ensemble(group):
+            rows.append({"model": label, "seeds": len(models)} | columns(study.estimates(models)))
     labels_N = groups[0].labels_N
     counts_C = np.bincount(labels_N, minlength=len(study.classes))
     answer = int(counts_C.argmax())
     constant = Predicted("always", np.tile(np.eye(len(study.classes))[answer], (len(labels_N), 1)), labels_N)
-    always = columns(study.estimates([constant]))
-    always = {name: np.nan if name.endswith(("_low", "_high")) else value for name, value in always.items()}
+    always = {name: estimate.value for name, estimate in study.estimates([constant]).items()}
     rows.append({"model": f"always {study.classes[answer]}", "seeds": np.nan} | always)
-    by = f" {BY_LARGEST}" if study.target is not None else ""
-    shown = (
+    by = "" if study.target is None else f" {BY_LARGEST}"
+    tested = [i for i in range(len(study.classes)) if counts_C[i]]
+    shown = [
         Column("model", "model"),
-        Column(f"accuracy{by}, %", "accuracy", "percent", "interval"),
-        Column(f"macro F1{by}, %", "macro_f1", "percent", "interval"),
-        *(
-            Column(f"{c} F1{by}, %", f"f1_{i}", "percent", "interval")
-            for i, c in enumerate(study.classes)
-            if counts_C[i]
-        ),
-        Column("ROC-AUC", "roc_auc", "area", "interval"),
-        *(_about_target(study) if study.target is not None else ()),
-        Column("seeds", "seeds", "count"),
-    )
-    notes = [
-        "Mean over seeds. An *ensemble* is one model: the mean of the seeds' probabilities, with its own threshold.",
-        INTERVALS + patients_drawn(study),
+        estimate(f"accuracy{by}, %", "accuracy"),
+        estimate(f"macro F1{by}, %", "macro_f1"),
+        *(estimate(f"{study.classes[i]} F1{by}, %", f"f1_{i}") for i in tested),
+        estimate("ROC-AUC", "roc_auc", "area"),
     ]
     if study.target is not None:
-        notes.append(
-            f"*{BY_LARGEST[0].upper()}{BY_LARGEST[1:]}*: each image counts as its most probable class. *{AT[0].upper()}"
-            f"{AT[1:]}*: as {escape(study.target_name)} where its probability reaches the threshold for {study.goal} "
-            "on validation. These are two decisions, and `predict` takes the second."
-        )
-    if absent := [escape(c) for i, c in enumerate(study.classes) if not counts_C[i]]:
-        notes.append(f"Without an image here, and therefore not in macro F1: {', '.join(absent)}.")
-    return Table(name, title, pd.DataFrame(rows), shown, tuple(notes))
-
-
-def _about_target(study: StudyDesign) -> tuple[Column, ...]:
-    return (
-        Column(f"{study.target_name} AUC", f"auc_{study.target}", "area", "interval"),
-        Column(f"{study.target_name} sensitivity {AT}, %", "sensitivity", "percent", "interval"),
-        Column(f"specificity {AT}, %", "specificity", "percent", "interval"),
+        shown += [
+            estimate(f"{study.target_name} AUC", f"auc_{study.target}", "area"),
+            estimate(f"{study.target_name} sensitivity {AT}, %", "sensitivity"),
+            estimate(f"specificity {AT}, %", "specificity"),
+        ]
+    absent = [name for i, name in enumerate(study.classes) if i not in tested]
+    said = notes(
+        "evaluation",
+        "performance",
+        intervals=intervals(study),
+        target=study.target_name,
+        goal=str(study.goal),
+        absent=absent,
     )
+    return Table(name, title, pd.DataFrame(rows), (*shown, Column("seeds", "seeds", "count")), said)
 
 
 def operating_table(group: Group, study: StudyDesign, name: str, title: str) -> Table:
     """The threshold of each seed, chosen on validation, and its test figures; their mean; the ensemble."""
+    shares = ("sensitivity", "specificity", "ppv", "npv", f"auc_{study.target}")
+    models = [(model.name, [model]) for model in group.models]
+    if len(group.models) > 1:
+        models.append(("mean of the seeds", list(group.models)))
     rows = []
-    models = [(m.name, [m]) for m in group.models]
-    mean = [("mean of the seeds", list(group.models))] if len(models) > 1 else []
-    for label, some in [*models, *mean, *with_ensemble(group)[1:]]:
-        chosen = study.threshold(some[0]) if len(some) == 1 else None
-        row: dict[str, object] = {"model": label}
-        row |= dict.fromkeys(("threshold", "val_sensitivity", "val_specificity"), np.nan)
-        if chosen and chosen.value is not None:
+    for label, some in [*models, *with_ensemble(group)[1:]]:
+        row: dict[str, object] = {"model": label, "threshold": np.nan}
+        row |= {"val_sensitivity": np.nan, "val_specificity": np.nan}
+        chosen = study.threshold(some[0])
+        if len(some) == 1 and chosen.value is not None:
             row |= {"threshold": chosen.value}
             row |= {"val_sensitivity": chosen.sensitivity, "val_specificity": chosen.specificity}
-        found = columns(study.estimates(some), ("sensitivity", "specificity", "ppv", "npv", f"auc_{study.target}"))
-        rows.append(row | found)
+        rows.append(row | columns(study.estimates(some), shares))
     shown = (
         Column("model", "model"),
         Column("threshold", "threshold", "area"),
         Column("validation sensitivity, %", "val_sensitivity", "percent"),
         Column("validation specificity, %", "val_specificity", "percent"),
-        Column("test sensitivity, %", "sensitivity", "percent", "interval"),
-        Column("test specificity, %", "specificity", "percent", "interval"),
-        Column("PPV, %", "ppv", "percent", "interval"),
-        Column("NPV, %", "npv", "percent", "interval"),
-        Column("AUC", f"auc_{study.target}", "area", "interval"),
+        estimate("test sensitivity, %", "sensitivity"),
+        estimate("test specificity, %", "specificity"),
+        estimate("PPV, %", "ppv"),
+        estimate("NPV, %", "npv"),
+        estimate("AUC", f"auc_{study.target}", "area"),
     )
-    positives = int((group.labels_N == study.target).sum())
-    share, target = 100 * positives / len(group.labels_N), escape(study.target_name)
-    notes = (
-        f"Flagged: P({target}) ≥ threshold. Of all thresholds that reach {study.goal} on validation the one that gives "
-        f"least of the other figure away; {MISSING} where none does without flagging everybody or finding nobody. The "
-        "test images had no part in it.",
-        f"PPV and NPV hold where, as here, {positives:,} of {len(group.labels_N):,} ({share:.1f} %) have {target}.",
-        INTERVALS + patients_drawn(study),
+    said = notes(
+        "evaluation",
+        "operating",
+        target=study.target_name,
+        goal=str(study.goal),
+        missing=MISSING,
+        positives=int((group.labels_N == study.target).sum()),
+        images=len(group.labels_N),
+        intervals=intervals(study),
     )
-    return Table(name, title, pd.DataFrame(rows), shown, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, said)
 
 
 def goals_table(group: Group, study: StudyDesign, name: str, title: str) -> Table:
     """What thresholds for each of the usual goals give on the test images: the mean of the seeds, and the ensemble."""
-    rows = []
-    for goal in dict.fromkeys((study.goal, *GOALS)):
-        for label, models in with_ensemble(group):
-            row = {"goal": str(goal), "model": label}
-            names = ("sensitivity", "specificity", "flagged_f1", "flagged_accuracy")
-            rows.append(row | columns(study.estimates_for(models, goal), names))
+    shares = ("sensitivity", "specificity", "flagged_f1", "flagged_accuracy")
+    rows = [
+        {"goal": str(goal), "model": label} | columns(study.estimates_for(models, goal), shares)
+        for goal in dict.fromkeys((study.goal, *GOALS))
+        for label, models in with_ensemble(group)
+    ]
     shown = (
         Column("validation was asked for", "goal"),
         Column("model", "model"),
-        Column("test sensitivity, %", "sensitivity", "percent", "interval"),
-        Column("test specificity, %", "specificity", "percent", "interval"),
-        Column(f"{study.target_name} F1, %", "flagged_f1", "percent", "interval"),
-        Column("accuracy, %", "flagged_accuracy", "percent", "interval"),
+        estimate("test sensitivity, %", "sensitivity"),
+        estimate("test specificity, %", "specificity"),
+        estimate(f"{study.target_name} F1, %", "flagged_f1"),
+        estimate("accuracy, %", "flagged_accuracy"),
     )
-    target = escape(study.target_name)
-    notes = (
-        f"Each threshold on P({target}) was chosen on validation. F1 and accuracy are those of its two answers, "
-        f"{target} or not, whichever class is the most probable. To choose among these rows by their test figures is "
-        "to choose on the test.",
-    )
-    return Table(name, title, pd.DataFrame(rows), shown, notes)
+    said = notes("evaluation", "goals", target=study.target_name)
+    return Table(name, title, pd.DataFrame(rows), shown, said)
 
 
 def screening_table(group: Group, study: StudyDesign, name: str, title: str) -> Table:
@@ -148,35 +146,29 @@ def screening_table(group: Group, study: StudyDesign, name: str, title: str) -> 
         found = study.estimates(models)
         se, sp = found["sensitivity"], found["specificity"]
         for prevalence in study.prevalences:
-            at, low, high = (
-                per_thousand(a, b, prevalence) for a, b in ((se.value, sp.value), (se.low, sp.high), (se.high, sp.low))
-            )
+            at = per_thousand(se.value, sp.value, prevalence)
+            low, high = per_thousand(se.low, sp.high, prevalence), per_thousand(se.high, sp.low, prevalence)
             row = {"model": label, "prevalence": f"{100 * prevalence:g} %", "ill": 1000 * prevalence}
-            for key in ("found", "false_alarms"):
-                row |= {key: getattr(at, key), f"{key}_low": getattr(low, key), f"{key}_high": getattr(high, key)}
+            row |= {"found": at.found, "found_low": low.found, "found_high": high.found}
             row |= {"missed": at.missed, "missed_low": high.missed, "missed_high": low.missed}
+            row |= {"false_alarms": at.false_alarms}
+            row |= {"false_alarms_low": low.false_alarms, "false_alarms_high": high.false_alarms}
             rows.append(row | {"per_found": at.per_found if np.isfinite(at.per_found) else np.nan})
     shown = (
         Column("model", "model"),
         Column("prevalence", "prevalence"),
         Column("ill", "ill", "count"),
-        Column("found", "found", "seconds", "interval"),
-        Column("missed", "missed", "seconds", "interval"),
-        Column("false alarms", "false_alarms", "seconds", "interval"),
+        estimate("found", "found", "seconds"),
+        estimate("missed", "missed", "seconds"),
+        estimate("false alarms", "false_alarms", "seconds"),
         Column("recalled for each one found", "per_found", "seconds"),
     )
-    notes = (
-        f"Of 1,000 people screened, at the threshold for {study.goal} on validation, if its test sensitivity and "
-        "specificity held there. They rarely do: people who are screened are less ill than those in a data set, and "
-        "another hospital's images differ. Brackets come from the 95 % intervals of sensitivity and specificity alone.",
-    )
-    return Table(name, title, pd.DataFrame(rows), shown, notes)
+    return Table(name, title, pd.DataFrame(rows), shown, notes("evaluation", "screening", goal=str(study.goal)))
 
 
 def subgroups_table(group: Group, found: Sequence[Subgroup], study: StudyDesign, name: str, title: str) -> Table:
     """A row for all images and one a subgroup, all by one decision: at the threshold, or where a model has none, by the
     largest probability. Subgroups of few images are marked, and those of fewer have no figures."""
-    everybody = np.ones(len(group.labels_N), bool)
     flagged = all(study.threshold(model).value is not None for model in group.models)
     decision = AT if flagged else BY_LARGEST
     names = {
@@ -186,42 +178,33 @@ def subgroups_table(group: Group, found: Sequence[Subgroup], study: StudyDesign,
         "specificity": "specificity",
         "auc": f"auc_{study.target}",
     }
+    everybody = np.ones(len(group.labels_N), bool)
     rows = []
-    for label, mask_N in [("all", everybody), *((str(s), s.mask_N) for s in found)]:
-        small = mask_N.sum() < FEW
-        row: dict[str, object] = {"subgroup": f"{label} {SMALL}" if small else label, "images": int(mask_N.sum())}
+    for label, mask_N in [("all", everybody), *((str(subgroup), subgroup.mask_N) for subgroup in found)]:
+        images = int(mask_N.sum())
+        row: dict[str, object] = {"subgroup": f"{label} {SMALL}" if images < FEW else label, "images": images}
         row |= {"ill": int((group.labels_N[mask_N] == study.target).sum()), "decision": decision}
         measured = study.estimates(group.models, None if mask_N is everybody else mask_N)
         cells = columns({name: measured[of] for name, of in names.items()})
-        rows.append(row | (dict.fromkeys(cells, np.nan) if mask_N.sum() < LEAST else cells))
-    shown = (
+        rows.append(row | (cells if images >= LEAST else dict.fromkeys(cells, np.nan)))
+    shown = [
         Column("subgroup", "subgroup"),
         Column("images", "images", "count"),
         Column(study.target_name, "ill", "count"),
-        Column(f"accuracy {decision}, %", "accuracy", "percent", "interval"),
-        *(Column(f"{name} {AT}, %", name, "percent", "interval") for name in ("sensitivity", "specificity") if flagged),
-        Column(f"F1 {decision}, %", "f1", "percent", "interval"),
-        Column("AUC", "auc", "area", "interval"),
+        estimate(f"accuracy {decision}, %", "accuracy"),
+    ]
+    if flagged:
+        shown += [estimate(f"{name} {AT}, %", name) for name in ("sensitivity", "specificity")]
+    shown += [estimate(f"F1 {decision}, %", "f1"), estimate("AUC", "auc", "area")]
+    said = notes(
+        "evaluation",
+        "subgroups",
+        target=study.target_name,
+        missing=MISSING,
+        mark=SMALL,
+        few=FEW,
+        least=LEAST,
+        count=len(found),
+        intervals=intervals(study),
     )
-    notes = (
-        f"Sensitivity, specificity, F1 and AUC are those of {escape(study.target_name)}; {MISSING} where a subgroup "
-        f"lacks it, or everything else. {SMALL}: fewer than {FEW} images, too few to say much; of fewer than {LEAST} "
-        "nothing is said.",
-        f"{len(found)} subgroups were looked at, each with a 95 % interval: even if all were alike, about one in "
-        "twenty would lie outside. Subgroups also differ in their mix of classes and sources, which alone "
-        "moves every figure.",
-        INTERVALS + patients_drawn(study),
-    )
-    return Table(name, title, pd.DataFrame(rows), shown, notes)
-
-
-def with_ensemble(group: Group) -> list[tuple[str, list[Predicted]]]:
-    """The group under its label, and its ensemble, where it has one, under its own."""
-    return [(group.label, list(group.models)), *([(group.ensemble.name, [group.ensemble])] if group.ensemble else [])]
-
-
-def patients_drawn(study: StudyDesign) -> str:
-    """What to add to INTERVALS where patients have several images."""
-    return (
-        "" if study.clusters_N is None else " Here patients with several images are drawn whole, for single models too."
-    )
+    return Table(name, title, pd.DataFrame(rows), tuple(shown), said)

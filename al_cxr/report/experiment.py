@@ -14,7 +14,6 @@ from al_cxr.core.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
-from al_cxr.report.evaluation_sections import add_run_evaluation
 from al_cxr.report.evidence import add_evidence, few, headline
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
@@ -22,6 +21,7 @@ from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.text import escape, file_name
 from al_cxr.report.origin import LIMITS, add_provenance, machine, stamp_of, warnings
 from al_cxr.report.rounds import experiment_tables
+from al_cxr.report.run_evaluation import add_run_evaluation
 from al_cxr.report.training import training_table, training_warnings
 from al_cxr.report.trivial import by_source
 

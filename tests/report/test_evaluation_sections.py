@@ -22,10 +22,11 @@ from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
 from al_cxr.evaluation.subgroups import subgroups
 from al_cxr.evaluation.truth import checked_predictions, labels_of
-from al_cxr.report.evaluation_sections import add_run_evaluation, worst
+from al_cxr.report.evaluation_sections import worst
 from al_cxr.report.evaluation_tables import screening_table, subgroups_table
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.tables import Column
+from al_cxr.report.run_evaluation import add_run_evaluation
 
 TWO = {n: ARMS[n] for n in ("ce+random", "ce+mc_entropy")}
 
