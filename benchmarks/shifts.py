@@ -41,7 +41,7 @@ from al_cxr.data.sources.named import named_source
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.evaluation.ensemble import mean_probs
-from al_cxr.models.adaptation import Moments, can_adapt
+from al_cxr.models.adaptation import FeatureMoments, can_adapt
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.runtime import Runtime
@@ -109,7 +109,7 @@ def probabilities(
         plain.append(predict(part, loader.batches(order, BATCH)))
         adapted.append(plain[-1])
         if isinstance(part, Head) and isinstance(loader, FeatureLoader) and can_adapt(network):
-            moments = Moments()
+            moments = FeatureMoments()
             moments.add(loader.features_NK)
             adapted[-1] = predict(moments.fit(part), loader.batches(order, BATCH))
     some = [plain, adapted] if any(map(can_adapt, networks)) else [plain]

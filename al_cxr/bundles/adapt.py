@@ -25,7 +25,7 @@ from al_cxr.data.doubts import told
 from al_cxr.data.quality.gate import Gate, near_copies
 from al_cxr.data.quality.odd import framed
 from al_cxr.experiment.fits import Fit
-from al_cxr.models.adaptation import CANNOT, FEWEST, Moments, can_adapt, too_few
+from al_cxr.models.adaptation import CANNOT, FEWEST, FeatureMoments, can_adapt, too_few
 from al_cxr.models.backbone import Backbone
 
 
@@ -50,7 +50,7 @@ def adapt_bundle(
     if not chosen:
         raise UserError(f"{bundle.record.name}: {CANNOT}")
 
-    moments = {what: Moments() for what in chosen}
+    moments = {what: FeatureMoments() for what in chosen}
     gate, small = Gate(bundle.usual), list[np.ndarray]()
     skipped, doubts = [reason for _, reason in inputs.skipped], list[tuple[str, str]]()
     with closing(decoded(inputs, bundle.record.image_size, workers, 0)) as stream:

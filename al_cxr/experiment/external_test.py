@@ -25,7 +25,7 @@ from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.evaluation.truth import checked_predictions, labels_of
 from al_cxr.experiment import seen
 from al_cxr.experiment.fits import Fit, ModelCard
-from al_cxr.models.adaptation import CANNOT, Moments
+from al_cxr.models.adaptation import CANNOT, FeatureMoments
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.sampling.engine import Batch
 from al_cxr.sampling.scoring import predict
@@ -166,7 +166,7 @@ def evaluate(
     if adapt:
         if not isinstance(part, Head) or not isinstance(loader, FeatureLoader):
             raise UserError(f"{model.name}: {CANNOT}")
-        moments = Moments()
+        moments = FeatureMoments()
         for _, features in loader.batches(np.arange(len(dataset)), runtime.score_batch):
             moments.add(features.cpu().numpy())
         part = moments.fit(part)

@@ -46,7 +46,7 @@ def require_enough(images: int) -> None:
         raise UserError(too_few(images))
 
 
-class Moments:
+class FeatureMoments:
     """Mean and standard deviation of features that come in batches, in float64."""
 
     def __init__(self) -> None:

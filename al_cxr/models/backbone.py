@@ -52,6 +52,8 @@ class Head(nn.Sequential):
 class Backbone(nn.Module):
     """Radiographs (B, 1 or 3, S, S) in 0..1 -> logits (B, classes).
 
+    With `chest` the network sees two crops of an image, the whole and its chest, and the head the features of both.
+
     Grey is repeated to RGB, then each channel is normalised as in the pretraining, and only then does the network pad
     with zeros. So `train.mean` and `train.std` do not count here.
     """
@@ -83,11 +85,12 @@ class Backbone(nn.Module):
         The network's own features, then those of its inner `layers`; and with `chest` the same of the image's chest.
         """
         if not self.chest:
-            return self._looked_at(images)
-        both_2BK = self._looked_at(torch.cat([images, chests(images)]))
+            return self._crop_features(images)
+        both_2BK = self._crop_features(torch.cat([images, chests(images)]))
         return torch.cat(both_2BK.chunk(2), dim=1)
 
-    def _looked_at(self, images: Tensor) -> Tensor:
+    def _crop_features(self, images: Tensor) -> Tensor:
+        """Of one crop of each image, (B, K): the network's own features, then those of the inner layers."""
         own, maps = self._maps(images)
         return torch.cat([own, *(summary(maps[name]) for name in self.layers)], dim=1) if self.layers else own
 
@@ -102,14 +105,15 @@ class Backbone(nn.Module):
             for name in self.layers
         ]
         try:
-            return self.body(scaled), maps
+            own: Tensor = self.body(scaled)
+            return own, maps
         finally:
             for hook in hooks:
                 hook.remove()
 
     def _width(self, image_size: int) -> int:
         """Features an image; NoGrid where one of the layers has no grid to sum up."""
-        own = getattr(self.body, "head_hidden_size", self.body.num_features)
+        own = int(getattr(self.body, "head_hidden_size", self.body.num_features))
         if self.layers:
             self.body.eval()  # so that no statistics are taken from an empty image
             with torch.no_grad():
@@ -120,10 +124,12 @@ class Backbone(nn.Module):
                     gives = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
                     raise NoGrid(f"{name} gives {gives} and no map (images, channels, height, width)")
             own += sum(SUMMARIES * output.shape[1] for output in maps.values())
-        return own * (2 if self.chest else 1)
+        crops = 2 if self.chest else 1
+        return own * crops
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x))
+        logits: Tensor = self.head(self.features(x))
+        return logits
 
     def train(self, mode: bool = True) -> Backbone:
         """As ever, but a layer whose parameters are all frozen stays in eval mode: batch-norm keeps its statistics."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from al_cxr.models.base import Probability, Width, register
+from al_cxr.models.base import Probability, Width, architecture
 from al_cxr.models.layers import kaiming, scaled
 
 CHANNELS = (64, 128, 256, 512, 512)
@@ -19,7 +19,7 @@ Repeats = Annotated[int, Field(ge=1, le=4)]
 Scale = Annotated[float, Field(ge=0, le=3)]
 
 
-@register("cnn")
+@architecture("cnn")
 def cnn(
     in_channels: int,
     classes: int,
@@ -37,9 +37,35 @@ def cnn(
     first fully connected layer (25,088 x 4,096); the "~40 M" that the source report states cannot be right.
     Below 193 px the map that reaches the pooling is smaller than 7x7 and is left at its own size (2x2 at 64 px).
 
-    `width` scales channels and FC sizes. `dropout` scales the blocks' .25 .25 .3 .3 .3 (True = 1, False = 0) and
-    `channel_dropout` drops whole feature maps (Tompson 2015) rather than single values: neighbouring values of a map
-    are so alike that dropping single ones hardly changes it. Kaiming initialisation (He 2015).
+    Kaiming initialisation (He 2015).
+
+    Parameters
+    ----------
+    width : float
+        Scales the channels and units of all layers.
+    convs_per_block : int
+        Convolutions before each pooling.
+    dropout : bool or float
+        Scales the blocks' .25 .25 .3 .3 .3; True is 1, False 0.
+    channel_dropout : bool
+        Drop whole feature maps rather than single values: neighbouring values of a map are so alike that dropping
+        single ones hardly changes it.
+    head_dropout : float
+        After each of the two hidden fully connected layers.
+
+    References
+    ----------
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks" (2015), for dropped maps,
+    https://arxiv.org/abs/1411.4280; He et al. 2015, https://arxiv.org/abs/1502.01852.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from al_cxr import models
+    >>> with torch.device("meta"):  # sizes without memory
+    ...     network = models.build("cnn", 3, 3, 224, {})
+    >>> models.parameters(network)
+    115075075
     """
     drop = nn.Dropout2d if channel_dropout else nn.Dropout
     features: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""A small residual network with squeeze-and-excitation (Hu 2018)."""
+"""A small residual network with squeeze-and-excitation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from al_cxr.models.base import Probability, Width, register
+from al_cxr.models.base import Probability, Width, architecture
 from al_cxr.models.layers import kaiming, scaled
 
 CHANNELS = (32, 64, 128, 256)
@@ -26,7 +26,8 @@ class SqueezeExcitation(nn.Module):
         self.gate = nn.Sequential(nn.Linear(channels, squeezed), nn.ReLU(), nn.Linear(squeezed, channels), nn.Sigmoid())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.gate(x.mean(dim=(2, 3)))[:, :, None, None]
+        gates_BC: torch.Tensor = self.gate(x.mean(dim=(2, 3)))
+        return x * gates_BC[:, :, None, None]
 
 
 class Block(nn.Module):
@@ -51,7 +52,7 @@ class Block(nn.Module):
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
-@register("cnn_se")
+@architecture("cnn_se")
 def cnn_se(
     in_channels: int,
     classes: int,
@@ -63,7 +64,29 @@ def cnn_se(
 ) -> nn.Sequential:
     """Conv stem of stride 2, four blocks 32-64-128-256 (all but the first halve the side), mean, dropout, linear.
 
-    `width` scales the channels, `reduction` is the squeeze of the gates' hidden layer. All randomness is in the head.
+    All randomness is in the head.
+
+    Parameters
+    ----------
+    width : float
+        Scales the channels.
+    reduction : int
+        Channels by units in the hidden layer of a gate.
+    dropout : float
+        Before the last layer.
+
+    References
+    ----------
+    Hu, Shen and Sun, "Squeeze-and-Excitation Networks" (2018), https://arxiv.org/abs/1709.01507.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from al_cxr import models
+    >>> with torch.device("meta"):  # sizes without memory
+    ...     network = models.build("cnn_se", 1, 3, 224, {})
+    >>> models.parameters(network)
+    1239073
     """
     channels = scaled(CHANNELS[0], width)
     stem = nn.Sequential(

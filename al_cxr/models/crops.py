@@ -1,4 +1,4 @@
-"""More of what a pretrained network sees in a radiograph: its inner layers, and a second look at the chest alone.
+"""More of what a pretrained network sees in a radiograph: its inner layers, and a second crop of the chest alone.
 
 The last features of a network trained on photographs are about dogs and cups; textures are in the layers before. And
 where a finding is matters: tuberculosis prefers the upper lobes. So a map is summed up by the mean and the standard

@@ -11,11 +11,11 @@ import torchvision
 from torch import nn
 
 from al_cxr.core.errors import Unavailable
-from al_cxr.models.base import Probability, register
+from al_cxr.models.base import Probability, architecture
 from al_cxr.models.weights import Hash, Weights, load_strictly, read_weights
 
 
-@register("resnet18")
+@architecture("resnet18")
 def resnet18(
     in_channels: int,
     classes: int,
@@ -25,12 +25,40 @@ def resnet18(
     weights_sha256: Hash = "",
     head_dropout: Probability = 0.0,
 ) -> nn.Module:
-    """ResNet-18; 11,689,512 parameters with 3 channels and 1,000 classes. Options as in `_resnet`."""
+    """ResNet-18 of torchvision; 11,689,512 parameters with 3 channels and 1,000 classes.
+
+    Parameter names stay torchvision's. The last layer is taken from a file of weights only if it has the same number of
+    classes, and is fresh otherwise. Grey input gets the first convolution summed over RGB, which is the network applied
+    to the grey image repeated three times.
+
+    Parameters
+    ----------
+    weights : str
+        'none' (from scratch), 'imagenet' (torchvision's IMAGENET1K_V1, downloaded once) or the path of a .pth, .pt or
+        .safetensors file, seen from the current folder.
+    weights_sha256 : str
+        First hex digits of the file's SHA-256; empty: those in its name, if there are some.
+    head_dropout : float
+        Before the last layer, the only random site.
+
+    References
+    ----------
+    He et al., "Deep Residual Learning for Image Recognition" (2016), https://arxiv.org/abs/1512.03385.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from al_cxr import models
+    >>> with torch.device("meta"):  # sizes without memory
+    ...     network = models.build("resnet18", 3, 3, 224, {})
+    >>> models.parameters(network)
+    11178051
+    """
     source = _weights_file("resnet18", weights, torchvision.models.ResNet18_Weights.IMAGENET1K_V1)
     return _resnet("resnet18", torchvision.models.resnet18, in_channels, classes, source, weights_sha256, head_dropout)
 
 
-@register("resnet50")
+@architecture("resnet50")
 def resnet50(
     in_channels: int,
     classes: int,
@@ -40,7 +68,35 @@ def resnet50(
     weights_sha256: Hash = "",
     head_dropout: Probability = 0.0,
 ) -> nn.Module:
-    """ResNet-50; 25,557,032 parameters with 3 channels and 1,000 classes. Options as in `_resnet`."""
+    """ResNet-50 of torchvision; 25,557,032 parameters with 3 channels and 1,000 classes.
+
+    Parameter names stay torchvision's. The last layer is taken from a file of weights only if it has the same number of
+    classes, and is fresh otherwise. Grey input gets the first convolution summed over RGB, which is the network applied
+    to the grey image repeated three times.
+
+    Parameters
+    ----------
+    weights : str
+        'none' (from scratch), 'imagenet' (torchvision's IMAGENET1K_V1, downloaded once) or the path of a .pth, .pt or
+        .safetensors file, seen from the current folder.
+    weights_sha256 : str
+        First hex digits of the file's SHA-256; empty: those in its name, if there are some.
+    head_dropout : float
+        Before the last layer, the only random site.
+
+    References
+    ----------
+    He et al., "Deep Residual Learning for Image Recognition" (2016), https://arxiv.org/abs/1512.03385.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from al_cxr import models
+    >>> with torch.device("meta"):  # sizes without memory
+    ...     network = models.build("resnet50", 3, 3, 224, {})
+    >>> models.parameters(network)
+    23514179
+    """
     source = _weights_file("resnet50", weights, torchvision.models.ResNet50_Weights.IMAGENET1K_V1)
     return _resnet("resnet50", torchvision.models.resnet50, in_channels, classes, source, weights_sha256, head_dropout)
 
@@ -54,15 +110,8 @@ def _resnet(
     sha256: str,
     head_dropout: float,
 ) -> nn.Module:
-    """Torchvision's network for these channels and classes; parameter names stay torchvision's.
-
-    `weights` is 'none' (from scratch), 'imagenet' (torchvision's IMAGENET1K_V1, downloaded once) or the path of a .pth,
-    .pt or .safetensors file, seen from the current folder and checked against `weights_sha256` or the digits in its
-    name. The last layer is taken from it only if it has the same number of classes, and is fresh otherwise. Grey input
-    gets the first convolution summed over RGB, which is the network applied to the grey image repeated three times.
-    `head_dropout` stands before the last layer, the only random site; it is 0 unless set.
-    """
-    net = constructor(weights=None, num_classes=classes)
+    """Torchvision's network for these channels and classes, with the weights of a file; None from scratch."""
+    net: Any = constructor(weights=None, num_classes=classes)
     if in_channels != 3:
         net.conv1 = nn.Conv2d(in_channels, net.conv1.out_channels, 7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
@@ -71,7 +120,8 @@ def _resnet(
         _load(net, read_weights(weights, sha256, key), f"{key}: {weights}")
     # Beside the pooling rather than around fc: no parameter is renamed.
     net.avgpool = nn.Sequential(net.avgpool, nn.Dropout(head_dropout))
-    return net
+    network: nn.Module = net
+    return network
 
 
 def _load(net: Any, state: dict[str, torch.Tensor], where: str) -> None:

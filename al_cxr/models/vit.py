@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from al_cxr.core.errors import UserError
-from al_cxr.models.base import Probability, Units, register
+from al_cxr.models.base import Probability, Units, architecture
 from al_cxr.models.layers import outputs_of
 
 Patch = Annotated[int, Field(ge=2, le=256, description="side of a patch, pixels")]
@@ -35,7 +35,8 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, N, dim/heads)
         weights = self.softmax(q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1))  # (B, heads, N, N), rows sum to 1
-        return self.project((self.dropout(weights) @ v).transpose(1, 2).flatten(2))
+        attended: torch.Tensor = self.project((self.dropout(weights) @ v).transpose(1, 2).flatten(2))
+        return attended
 
 
 class Block(nn.Module):
@@ -53,15 +54,41 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.dropout(self.attention(self.norm1(x)))
-        return x + self.mlp(self.norm2(x))
+        more: torch.Tensor = self.mlp(self.norm2(x))
+        return x + more
 
 
-@register("vit")
+@architecture("vit")
 class VisionTransformer(nn.Module):
     """Patches of 16 px, 512 dimensions, 6 layers of 8 heads, MLP 2,048, learned positions, class token, dropout 0.1.
 
-    19,411,971 parameters at 224 px with 3 channels and 3 classes (197 tokens). `dim` must be a multiple of `heads`;
-    the MLP is 4 `dim` wide. An image whose side is no multiple of `patch` is padded with zeros at the right and bottom.
+    19,411,971 parameters at 224 px with 3 channels and 3 classes (197 tokens).
+
+    Parameters
+    ----------
+    patch : int
+        Side in pixels. An image whose side is no multiple of it is padded with zeros at the right and bottom.
+    dim : int
+        Of a token, a multiple of `heads`; the MLP is four times as wide.
+    depth : int
+        Layers.
+    heads : int
+        Of the attention in each layer.
+    dropout : float
+        Of tokens, attention weights and the MLP.
+
+    References
+    ----------
+    Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021), https://arxiv.org/abs/2010.11929.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from al_cxr import models
+    >>> with torch.device("meta"):  # sizes without memory
+    ...     network = models.build("vit", 3, 3, 224, {})
+    >>> models.parameters(network)
+    19411971
     """
 
     def __init__(
@@ -108,7 +135,8 @@ class VisionTransformer(nn.Module):
         x = F.pad(x, (0, self.padding, 0, self.padding))
         patches = self.embed(x).flatten(2).transpose(1, 2)  # (B, N - 1, dim), row by row
         tokens = torch.cat([self.cls.expand(x.shape[0], -1, -1), patches], dim=1) + self.positions
-        return self.head(self.norm(self.blocks(self.dropout(tokens))[:, 0]))
+        logits: torch.Tensor = self.head(self.norm(self.blocks(self.dropout(tokens))[:, 0]))
+        return logits
 
     def attention(self, x: torch.Tensor) -> torch.Tensor:
         """Weights (B, layers, heads, tokens, tokens) in forward(x), before their dropout; the last axis sums to 1.

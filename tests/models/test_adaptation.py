@@ -21,7 +21,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.data.decode import decode
 from al_cxr.data.phantom.radiographs import PhantomImages
 from al_cxr.models import build
-from al_cxr.models.adaptation import FEWEST, Moments, can_adapt
+from al_cxr.models.adaptation import FEWEST, FeatureMoments, can_adapt
 from al_cxr.models.backbone import Head
 
 FROZEN = """\
@@ -42,7 +42,7 @@ machine: {threads: 1, precision: fp32}
 def test_moments_of_parts_are_those_of_the_whole(seed: int, parts: int) -> None:
     r = np.random.default_rng(seed)
     features = r.normal(1000, 3, (FEWEST + 20, 4)).astype(np.float32)
-    moments = Moments()
+    moments = FeatureMoments()
     for part in np.split(features, np.sort(r.integers(1, len(features), parts - 1))):
         if len(part):
             moments.add(part)
@@ -58,7 +58,7 @@ def test_what_moves_and_stretches_all_images_alike_is_undone() -> None:
     head = Head(6, 3, 0.5).eval()
     head.standardise.fit(torch.from_numpy(features.mean(0)), torch.from_numpy(features.std(0)))
     elsewhere = features * r.uniform(0.5, 3, 6).astype(np.float32) + r.normal(0, 10, 6).astype(np.float32)
-    moments = Moments()
+    moments = FeatureMoments()
     moments.add(elsewhere)
     adapted = moments.fit(head)
     with torch.inference_mode():
@@ -66,7 +66,7 @@ def test_what_moves_and_stretches_all_images_alike_is_undone() -> None:
         np.testing.assert_allclose(adapted(torch.from_numpy(elsewhere)), expected, atol=1e-4)
     assert (moved - expected).abs().max() > 1
     assert torch.equal(adapted.linear.weight, head.linear.weight) and adapted is not head
-    few = Moments()
+    few = FeatureMoments()
     few.add(features[: FEWEST - 1])
     with pytest.raises(UserError, match="63 images are too few to adapt to; 64 or more"):
         few.fit(head)
