@@ -123,7 +123,7 @@ def models_page() -> str:
         *table(("network", "parameters"), [(f"[`{name}`](#{name})", _parameters(name)) for name in models.names()]),
     ]
     for name in models.names():
-        builder = models.base._builders[name]
+        builder = models.ARCHITECTURES.get(name).builder
         hints = _hints(builder)
         rows = [
             (f"`{option}`", type_of(hints[option]), written(default), _described(hints[option]))

@@ -36,6 +36,7 @@ class Architecture:
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("architecture", "al_cxr.models", "al_cxr.models")
+"""All architectures, by name."""
 
 
 def architecture(name: str, pixels: bool = False) -> Callable[[Builder], Builder]:

@@ -87,6 +87,7 @@ class Strategy:
 
 
 STRATEGIES: Registry[Strategy] = Registry("strategy", "al_cxr.strategies", "al_cxr.strategies")
+"""All strategies, by name."""
 
 
 def strategy(
