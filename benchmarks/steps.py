@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from al_cxr.api.opening import begin
 from al_cxr.config import Settings, shipped
 from al_cxr.config import files as experiment
 from al_cxr.core import provenance
@@ -34,7 +35,7 @@ from al_cxr.core.metrics import measure
 from al_cxr.core.records import write_atomically
 from al_cxr.core.seeds import rng
 from al_cxr.data.load import load_first
-from al_cxr.experiment.workspace import Workspace, open_workspace, reopen
+from al_cxr.experiment.workspace import Workspace, reopen
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.length import images_trained
 from al_cxr.training.trainer import fit
@@ -182,7 +183,7 @@ def main() -> None:
         settings = experiment.load(file, None, given).model_copy(update={"arms": {}})
         name = f"steps-{file.stem}"
         dataset = load_first(settings.data)
-        workspace = open_workspace(name, settings, dataset, Path("runs") / name, provenance.command())
+        workspace = begin(name, settings, dataset, Path("runs") / name)
         cells = [(share, steps, seed) for steps in tried for share in LABELS for seed in SEEDS]
         text = page(trained(workspace, cells, options.processes), workspace)
     except UserError as error:

@@ -22,7 +22,7 @@ from al_cxr.core.records import read, write
 from al_cxr.data.dataset import Dataset
 from al_cxr.experiment import sweep
 from al_cxr.experiment.assembly import build_model
-from al_cxr.experiment.workspace import note_commit
+from al_cxr.experiment.run_folder import note_commit
 from al_cxr.report.baseline import write_baseline_report
 from al_cxr.report.folds import fold_folders, write_folds_report
 
@@ -46,7 +46,7 @@ def baseline(experiment: Experiment, archs: str | None) -> None:
         record = BaselinesRecord(name=run, unavailable=unavailable, published=settings.baseline.published)
         _note(folder, record, known - {*asked})
         if (estimate := sweep.announce(workspace, print)) is not None:
-            note_commit(workspace)
+            note_commit(workspace.folder)
             sweep.run_all(workspace, print, estimate)
     explain = explainer(workspace.store.pixels, workspace.runtime)
     with Working("writing the report"):

@@ -27,7 +27,8 @@ from al_cxr.data.sources.named import named_source
 from al_cxr.data.sources.source import Source
 from al_cxr.experiment import sweep
 from al_cxr.experiment.estimate import Estimate
-from al_cxr.experiment.workspace import Workspace, note_commit
+from al_cxr.experiment.run_folder import note_commit
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.report.experiment import write_report
 from al_cxr.report.kit.page import PAGE
 from al_cxr.report.regimes import write_regimes
@@ -203,7 +204,7 @@ class Experiment:
         if estimate is None:
             print("finished  every run was there already; only the report is written anew")
         else:
-            note_commit(workspace)
+            note_commit(workspace.folder)
             sweep.run_all(workspace, print, estimate)
         explain = explainer(workspace.store.pixels, workspace.runtime)
         with Working("writing the report"):

@@ -16,7 +16,9 @@ from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.load import load_first
 from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.experiment.assembly import build_model, features_missing
-from al_cxr.experiment.workspace import Workspace, open_workspace
+from al_cxr.experiment.opening import begin_run, check_run, choose_runtime
+from al_cxr.experiment.run_folder import noted_runtime
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.strategies import stopping
 
 
@@ -64,10 +66,18 @@ def missing_features(settings: Settings, dataset: Dataset) -> int:
     return features_missing(settings, dataset, store)
 
 
+def begin(name: str, settings: Settings, dataset: Dataset, folder: Path, regime: str = "") -> Workspace:
+    """Check a run, choose the machine's precision where that was not done yet, and begin it, or go on with it."""
+    with Working("opening the run"):
+        checked = check_run(name, settings, dataset, folder, provenance.command(), regime)
+    runtime = noted_runtime(folder) or choose_runtime(checked, print)
+    with Working("opening the run"):
+        return begin_run(checked, runtime)
+
+
 def open_run(name: str, settings: Settings, dataset: Dataset, folder: Path, regime: str = "") -> Workspace:
     """The workspace of a run, and the model, machine and folder on the terminal."""
-    with Working("opening the run"):  # on a new machine the precision is measured
-        workspace = open_workspace(name, settings, dataset, folder, provenance.command(), regime)
+    workspace = begin(name, settings, dataset, folder, regime)
     for note in workspace.dataset.notes:
         if note not in dataset.notes:  # found when the pixels were opened
             print(f"warning   {note}")

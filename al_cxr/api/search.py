@@ -6,6 +6,7 @@ import math
 
 from al_cxr import models
 from al_cxr.api.experiment import Experiment
+from al_cxr.api.opening import begin
 from al_cxr.comparison.search_records import Trial, best, load_trials
 from al_cxr.config import Search, Value
 from al_cxr.core import provenance
@@ -15,7 +16,6 @@ from al_cxr.core.progress import Progress, duration
 from al_cxr.data.load import load_first
 from al_cxr.experiment.search import check
 from al_cxr.experiment.search import search as run_trials
-from al_cxr.experiment.workspace import open_workspace
 from al_cxr.report.search import assignments, in_words, write_search_report
 
 
@@ -34,7 +34,7 @@ def search(experiment: Experiment, trials: int | None, seconds: float | None) ->
     results = experiment.results_of(name)
     dataset = load_first(settings.data)
     print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
-    workspace = open_workspace(name, settings, dataset, experiment.runs / name, provenance.command())
+    workspace = begin(name, settings, dataset, experiment.runs / name)
     must_be_about(results, workspace.card.fingerprint, provenance.command())
     print(f"model     {settings.model.arch} · {models.parameters(workspace.build_model(0)):,} parameters")
     print(f"machine   {workspace.runtime.describe()}, one training after the other")

@@ -1,8 +1,7 @@
-"""One arm, one seed: train, record, ask for labels, be told, again. Goes on wherever it was stopped."""
+"""One arm, one seed: train, record, query, ask, tell, again. Goes on wherever it was stopped."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,191 +9,143 @@ from pathlib import Path
 import numpy as np
 
 from al_cxr import strategies
+from al_cxr.config import Budget
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import QueryRecord, RoundRecord, StopRecord, Timing, read, write
 from al_cxr.core.seeds import digest, loader_hash, masks_hash, rng
-from al_cxr.evaluation.calibration import apply_temperature
+from al_cxr.experiment.executor import Executor
 from al_cxr.experiment.fits import Fit, obtain, obtain_members
-from al_cxr.experiment.query import score_unlabelled
+from al_cxr.experiment.pool_scoring import PoolScoring
+from al_cxr.experiment.query import choose
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.strategies import stopping
-from al_cxr.strategies.pool import Pool, query_size, seed_set, seed_size
-from al_cxr.strategies.statistics import PoolStatistics
+from al_cxr.strategies.pool import Pool, seed_set, seed_size
 
 STOPPED = "stopped.json"
-"""File in the folder of a run that stopped before its budget was spent."""
+"""File in the folder of an arm that stopped before its budget was spent."""
 
 Oracle = Callable[[np.ndarray], np.ndarray]
 """Absolute indices (n,) -> their labels (n,). In a simulation the data set knows them; a person may answer as well."""
 
 
-def run_arm(workspace: Workspace, arm: str, seed: int, oracle: Oracle, on_round: Callable[[RoundRecord], None]) -> None:
-    """Play one arm with one seed to its end and write a record a round.
+class Arm:
+    """One arm with one seed: its pool, its folder, and the models that it has trained so far.
 
     What is on disk already is replayed, not computed: rounds and queries are written atomically and in order, so a
     folder that was left at any moment is a prefix of the finished one.
     """
-    budget = workspace.settings.budget
-    folder = arm_folder(workspace, arm, seed)
-    train = workspace.train_index
-    pool = Pool(len(workspace.dataset), train, len(workspace.dataset.classes))
-    seed_indices = seed_labels(workspace, seed)
-    new = pool.ask(len(seed_indices), _given(seed_indices.tolist()))
-    pool.tell(new, oracle(new))
-    seed_hash = digest(np.sort(new))
-    fits: list[Fit] = []
-    uncertainties: list[float | None] = []
-    for number in range(budget.rounds + 1):
-        fit, record = _round(workspace, arm, seed, number, pool, new, seed_hash, folder)
-        fits.append(fit)
-        on_round(record)
-        if number == budget.rounds or len(pool.unlabelled) == 0:
-            return
-        if _stops(workspace, folder, fits, [*uncertainties, None]):
-            return
-        query = _query(workspace, arm, seed, number, pool, fit, folder)
-        uncertainties.append(query.uncertainty)
-        if _stops(workspace, folder, fits, uncertainties):
-            return
-        # ask() checks that what was chosen may be chosen; a strategy cannot get around it.
-        new = pool.ask(len(query.indices), _given(query.indices))
-        pool.tell(new, oracle(new))
 
+    def __init__(self, workspace: Workspace, name: str, seed: int, oracle: Oracle, executor: Executor) -> None:
+        self.workspace, self.name, self.seed = workspace, name, seed
+        self.oracle, self.executor = oracle, executor
+        self.settings, self.budget = workspace.settings.arms[name], workspace.settings.budget
+        self.folder = arm_folder(workspace.folder, name, seed)
+        dataset, train = workspace.dataset, workspace.train_index
+        self.seed_set = seed_labels(self.budget, train, seed)
+        self.pool = Pool(len(dataset), train, len(dataset.classes))
+        self.fits: list[Fit] = []
+        """The model of each round."""
+        self.uncertainties: list[float | None] = []
+        """The mean uncertainty of the pool in each query."""
 
-def _given(indices: list[int]) -> Callable[[np.ndarray, int], np.ndarray]:
-    return lambda candidates, count: np.array(indices, np.int64)
+    def run(self) -> None:
+        """Active learning: to the end of the budget, or until the stopping rule says so."""
+        chosen = self.seed_set
+        for number in range(self.budget.rounds + 1):
+            new = self.ask(chosen)
+            self.pool.tell(new, self.oracle(new))
+            self.train(number)
+            self.record(number, new)
+            if number == self.budget.rounds or len(self.pool.unlabelled) == 0 or self.stops():
+                return
+            chosen = np.array(self.query(number).indices, np.int64)
+            if self.stops():
+                return
 
+    def ask(self, chosen: np.ndarray) -> np.ndarray:
+        """The images to be labelled: the pool checks that they may be asked for, and no strategy gets around it."""
+        return self.pool.ask(len(chosen), lambda candidates, count: chosen)
 
-def _stops(workspace: Workspace, folder: Path, fits: list[Fit], uncertainties: list[float | None]) -> bool:
-    """Whether the stopping rule says so after the last round; it is written down then."""
-    stop, target = workspace.settings.stop, workspace.settings.data.target
-    if stop.rule == "budget":
-        return False
-    history = stopping.History(
-        f1=tuple(fit.record.val.of(target).f1 for fit in fits),
-        uncertainty=tuple(uncertainties),
-        predictions=tuple(fit.predictions("val")[1].argmax(axis=1) for fit in fits),
-    )
-    reason = stopping.decide(stop.rule, history, **stop.options)
-    if reason is not None:
-        write(folder / STOPPED, StopRecord(round=len(fits) - 1, reason=reason))
-    return reason is not None
+    def train(self, number: int) -> None:
+        """Train on what is labelled."""
+        title = f"{self.name} seed {self.seed} round {number}"
+        self.fits.append(obtain(self.workspace, self.settings.loss, self.seed, self.pool.labelled, title))
 
-
-def seed_labels(workspace: Workspace, seed: int) -> np.ndarray:
-    """The images that are labelled at the start of a seed, the same for all arms."""
-    train = workspace.train_index
-    return seed_set(train, seed_size(workspace.settings.budget, len(train)), rng(seed, "seed_set"))
-
-
-def arm_folder(workspace: Workspace, arm: str, seed: int) -> Path:
-    return workspace.folder / "arms" / arm / f"seed-{seed}"
-
-
-def _round(
-    workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, new: np.ndarray, seed_hash: str, folder: Path
-) -> tuple[Fit, RoundRecord]:
-    """Train on what is labelled and record how the model does."""
-    settings = workspace.settings.arms[arm]
-    fit = obtain(workspace, settings.loss, seed, pool.labelled, f"{arm} seed {seed} round {number}")
-    record = RoundRecord(
-        arm=arm,
-        strategy=settings.acquisition,
-        loss=settings.loss,
-        seed=seed,
-        round=number,
-        n_labelled=len(pool.labelled),
-        labelled_classes=workspace.labels_by_class(pool.labelled),
-        acquired=workspace.labels_by_class(new),
-        hashes={
-            "seed_set": seed_hash,
-            "initial_weights": fit.record.initial_weights_hash,
-            "loader": loader_hash(seed, workspace.settings.train.parts),
-            "masks": masks_hash(seed, number, workspace.settings.scoring.passes),
-            "test_set": digest(workspace.dataset.indices("test")),
-            "data": workspace.card.fingerprint,
-        },
-        fit=fit.record.key,
-        steps=fit.record.steps,
-        val=fit.record.val,
-        test=fit.record.test,
-    )
-    path = folder / f"round-{number}.json"
-    if not path.exists():
-        write(path, record)
-    elif read(path, RoundRecord) != record:
-        raise UserError(
-            f"{path}: these settings, data and code now give another result, so the run cannot go on from it; delete "
-            f"{folder} to compute it again, or give this run another --name"
+    def record(self, number: int, new: np.ndarray) -> None:
+        """Write down how the model of a round does; UserError where the folder holds another result of the round."""
+        workspace, fit = self.workspace, self.fits[-1].record
+        record = RoundRecord(
+            arm=self.name,
+            strategy=self.settings.acquisition,
+            loss=self.settings.loss,
+            seed=self.seed,
+            round=number,
+            n_labelled=len(self.pool.labelled),
+            labelled_classes=workspace.labels_by_class(self.pool.labelled),
+            acquired=workspace.labels_by_class(new),
+            hashes={
+                "seed_set": digest(self.seed_set),
+                "initial_weights": fit.initial_weights_hash,
+                "loader": loader_hash(self.seed, workspace.settings.train.parts),
+                "masks": masks_hash(self.seed, number, workspace.settings.scoring.passes),
+                "test_set": digest(workspace.dataset.indices("test")),
+                "data": workspace.card.fingerprint,
+            },
+            fit=fit.key,
+            steps=fit.steps,
+            val=fit.val,
+            test=fit.test,
         )
-    return fit, record
+        path = self.folder / f"round-{number}.json"
+        if not path.exists():
+            write(path, record)
+        elif read(path, RoundRecord) != record:
+            raise UserError(
+                f"{path}: these settings, data and code now give another result, so the run cannot go on from it; "
+                f"delete {self.folder} to compute it again, or give this run another --name"
+            )
+
+    def query(self, number: int) -> QueryRecord:
+        """Choose what to label next, and write it down."""
+        path = self.folder / f"query-{number}.json"
+        if path.exists():
+            query = read(path, QueryRecord)
+        else:
+            strategy = strategies.get(self.settings.strategy, self.settings.options, f"arms.{self.name}")
+            fits = [self.fits[-1]]
+            if "ensemble" in strategy.needs:
+                title = f"{self.name} seed {self.seed} round {number}"
+                fits = obtain_members(self.workspace, self.settings.loss, self.seed, self.pool.labelled, title)
+            started = time.perf_counter()
+            scoring = PoolScoring(self.workspace, strategy, self.pool, self.seed, number, self.executor)
+            query = choose(scoring, self.name, fits)
+            write(self.folder / f"query-{number}.timing.json", Timing(score=time.perf_counter() - started))
+            write(path, query)
+        self.uncertainties.append(query.uncertainty)
+        return query
+
+    def stops(self) -> bool:
+        """Whether the stopping rule ends the arm after what is known so far; it is written down then."""
+        stop, target = self.workspace.settings.stop, self.workspace.settings.data.target
+        if stop.rule == "budget":
+            return False
+        not_asked = [None] * (len(self.fits) - len(self.uncertainties))
+        history = stopping.History(
+            f1=tuple(fit.record.val.of(target).f1 for fit in self.fits),
+            uncertainty=(*self.uncertainties, *not_asked),
+            predictions=tuple(fit.predictions("val")[1].argmax(axis=1) for fit in self.fits),
+        )
+        reason = stopping.decide(stop.rule, history, **stop.options)
+        if reason is not None:
+            write(self.folder / STOPPED, StopRecord(round=len(self.fits) - 1, reason=reason))
+        return reason is not None
 
 
-def _query(workspace: Workspace, arm: str, seed: int, number: int, pool: Pool, fit: Fit, folder: Path) -> QueryRecord:
-    """Choose what to label next."""
-    path = folder / f"query-{number}.json"
-    if path.exists():
-        return read(path, QueryRecord)
-    settings = workspace.settings
-    strategy = strategies.get(settings.arms[arm].strategy, settings.arms[arm].options, f"arms.{arm}")
-    fits = [fit]
-    if "ensemble" in strategy.needs:
-        title = f"{arm} seed {seed} round {number}"
-        fits = obtain_members(workspace, settings.arms[arm].loss, seed, pool.labelled, title)
-    started = time.perf_counter()
-    n = query_size(settings.budget, len(workspace.train_index), len(pool.unlabelled))
-    if strategy.needs:
-        statistics = score_unlabelled(workspace, fits, pool, strategy, n, seed, number)
-    else:  # a strategy that looks at nothing costs nothing
-        statistics = PoolStatistics(pool.unlabelled)
-    statistics = dataclasses.replace(
-        statistics,
-        labelled_labels_M=workspace.dataset.labels_N[pool.labelled],
-        target=workspace.dataset.class_index(settings.data.target),
-        round=number,
-        rounds=settings.budget.rounds,
-    )
-    selection = strategies.select(strategy, statistics, n, rng(seed, "select", number))
-    chosen = selection.indices
-    write(folder / f"query-{number}.timing.json", Timing(score=time.perf_counter() - started))
-    probs_NC = statistics.mean_probs_NC if statistics.probs_NC is None else statistics.probs_NC
-    at = np.searchsorted(statistics.index_N, chosen)
-    record = QueryRecord(
-        arm=arm,
-        seed=seed,
-        round=number,
-        strategy=settings.arms[arm].acquisition,
-        pool=len(pool.unlabelled),
-        passes=statistics.passes,
-        mean_passes=None if statistics.passes_N is None else float(statistics.passes_N.mean()),
-        sampling=statistics.sampling,
-        head_agreement=statistics.head_agreement,
-        temperatures=list(statistics.temperatures),
-        same_batch=_same_batch(strategy, statistics, chosen, rng(seed, "select", number)),
-        members=[member.record.key for member in fits] if len(fits) > 1 else [],
-        random_sites=list(statistics.sites),
-        indices=chosen.tolist(),
-        names=[workspace.dataset.images.name(int(i)) for i in chosen],
-        scores=None if selection.scores is None else [float(s) for s in selection.scores],
-        unit=selection.unit,
-        uncertainty=stopping.pool_uncertainty(statistics),
-        predicted=None if probs_NC is None else probs_NC[at].argmax(axis=1).tolist(),
-    )
-    write(path, record)
-    return record
+def seed_labels(budget: Budget, train_index: np.ndarray, seed: int) -> np.ndarray:
+    """The images that are labelled at the start of a seed, the same for all arms; absolute indices, ascending."""
+    return seed_set(train_index, seed_size(budget, len(train_index)), rng(seed, "seed_set"))
 
 
-def _same_batch(
-    strategy: strategies.Strategy, statistics: PoolStatistics, chosen: np.ndarray, generator: np.random.Generator
-) -> float | None:
-    """Share (0..1) of a batch that would have been chosen without the temperature too, by the same chance.
-
-    None where there is no temperature or no batch, and where the score is computed from several networks: their mean
-    does not tell what each of them said.
-    """
-    probs_NC = statistics.probs_NC
-    if not statistics.temperatures or probs_NC is None or strategy.needs - {"probs", "features"} or not len(chosen):
-        return None
-    as_trained = apply_temperature(probs_NC, 1 / statistics.temperatures[0])
-    other = strategies.select(strategy, dataclasses.replace(statistics, probs_NC=as_trained), len(chosen), generator)
-    return len(np.intersect1d(chosen, other.indices)) / len(chosen)
+def arm_folder(run: Path, arm: str, seed: int) -> Path:
+    """Where the records of an arm with a seed lie in a run folder."""
+    return run / "arms" / arm / f"seed-{seed}"

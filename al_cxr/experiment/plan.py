@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from al_cxr import strategies
+from al_cxr.config import Budget, Settings
 from al_cxr.core.records import BaselineRecord, RoundRecord
 from al_cxr.core.seeds import member_seed
 from al_cxr.experiment.arm import STOPPED, arm_folder, seed_labels
@@ -86,9 +87,8 @@ class Plan:
         return sum(step.queries for step in self.steps)
 
 
-def label_counts(workspace: Workspace) -> list[int]:
-    """Labelled images at each round, round 0 first."""
-    budget, n = workspace.settings.budget, len(workspace.train_index)
+def label_counts(budget: Budget, n: int) -> list[int]:
+    """Labelled images at each round of a training set of `n` images, round 0 first."""
     counts = [seed_size(budget, n)]
     for _ in range(budget.rounds):
         if counts[-1] >= n:
@@ -103,10 +103,10 @@ def phases(workspace: Workspace) -> list[list[Job]]:
     The jobs of a phase do not need each other.
     """
     settings = workspace.settings
-    asked = len(label_counts(workspace)) > 1
+    asked = len(label_counts(settings.budget, len(workspace.train_index))) > 1
     members = {arm.loss: 1 for arm in settings.arms.values()}
     for name, arm in settings.arms.items():
-        members[arm.loss] = max(members[arm.loss], networks(workspace, name) if asked else 1)
+        members[arm.loss] = max(members[arm.loss], networks(settings, name) if asked else 1)
     shared = [Job("baseline", "", seed) for seed in settings.seeds]
     shared += [
         Job("seed set", loss, seed, member)
@@ -117,10 +117,9 @@ def phases(workspace: Workspace) -> list[list[Job]]:
     return [shared, [Job("arm", name, seed) for seed in settings.seeds for name in settings.arms]]
 
 
-def networks(workspace: Workspace, arm: str) -> int:
+def networks(settings: Settings, arm: str) -> int:
     """How many models an arm asks: one, or the members of an ensemble."""
-    scoring = workspace.settings.scoring
-    return scoring.members if "ensemble" in strategies.get(workspace.settings.arms[arm].strategy).needs else 1
+    return settings.scoring.members if "ensemble" in strategies.get(settings.arms[arm].strategy).needs else 1
 
 
 def steps(workspace: Workspace, job: Job) -> list[Step]:
@@ -128,17 +127,17 @@ def steps(workspace: Workspace, job: Job) -> list[Step]:
     settings, n = workspace.settings, len(workspace.train_index)
     if job.kind == "baseline":
         key = fit_key(workspace, settings.baseline.loss, job.seed, workspace.train_index)
-        record = Step(baseline_path(workspace, job.seed), BaselineRecord)
+        record = Step(baseline_path(workspace.folder, job.seed), BaselineRecord)
         return [_training(workspace, workspace.fits / key / "fit.json", n), record]
     if job.kind == "seed set":
-        labelled = seed_labels(workspace, job.seed)
+        labelled = seed_labels(settings.budget, workspace.train_index, job.seed)
         key = fit_key(workspace, job.name, member_seed(job.seed, job.member), labelled)
         return [_training(workspace, workspace.fits / key / "fit.json", len(labelled))]
-    folder, counts = arm_folder(workspace, job.name, job.seed), label_counts(workspace)
+    folder, counts = arm_folder(workspace.folder, job.name, job.seed), label_counts(settings.budget, n)
     needs = strategies.get(settings.arms[job.name].strategy).needs
     passes = settings.scoring.passes if needs & {"mc", "votes"} else 0
-    looks = len(needs & {"probs", "features", "ensemble"})  # plain passes over the pool, a network
-    stop, members = folder / STOPPED, networks(workspace, job.name)
+    plain_passes = len(needs & {"probs", "features", "ensemble"})  # over the pool, of a network
+    stop, members = folder / STOPPED, networks(settings, job.name)
     out = [Step(folder / "round-0.json", RoundRecord)]  # its model is the seed set's
     for number, labels in enumerate(counts[1:]):
         if needs:
@@ -146,7 +145,9 @@ def steps(workspace: Workspace, job: Job) -> list[Step]:
             others = members - 1 if number else 0
             one = _training(workspace, folder / f"query-{number}.json", counts[number])
             pool = (n - counts[number]) * members
-            query = Step(one.path, None, stop, others, 1, others * one.trained, pool * looks + others * one.scored)
+            query = Step(
+                one.path, None, stop, others, 1, others * one.trained, pool * plain_passes + others * one.scored
+            )
             out.append(dataclasses.replace(query, sampled=pool * passes))
         step = _training(workspace, folder / f"round-{number + 1}.json", labels, RoundRecord)
         out.append(dataclasses.replace(step, stop=stop))
@@ -166,8 +167,9 @@ def plan(workspace: Workspace) -> Plan:
     return Plan(left)
 
 
-def baseline_path(workspace: Workspace, seed: int) -> Path:
-    return workspace.folder / "baseline" / f"seed-{seed}.json"
+def baseline_path(run: Path, seed: int) -> Path:
+    """Where the record of a seed's baseline lies in a run folder."""
+    return run / "baseline" / f"seed-{seed}.json"
 
 
 def _training(workspace: Workspace, path: Path, labels: int, kind: type[RoundRecord] | None = None) -> Step:

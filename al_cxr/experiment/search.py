@@ -23,7 +23,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import Timing, read, write
 from al_cxr.core.seeds import rng, stream
-from al_cxr.experiment.workspace import Workspace, note_commit, reopen
+from al_cxr.experiment.run_folder import note_commit
+from al_cxr.experiment.workspace import Workspace, reopen
 from al_cxr.sampling.scoring import predict
 from al_cxr.strategies.pool import seed_set, seed_size
 from al_cxr.training.trainer import Diverged, fit
@@ -80,7 +81,7 @@ def search(
     done = before = load_trials(folder, record.seeds)
     while not done or (len(done) < trials and (seconds is None or sum(t.seconds for t in done) < seconds)):
         if done is before:
-            note_commit(workspace)
+            note_commit(workspace.folder)
         _perform(workspace, record, done)
         done = load_trials(folder, record.seeds)
         tell(done)

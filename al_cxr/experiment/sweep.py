@@ -5,9 +5,10 @@ from __future__ import annotations
 from al_cxr.core.progress import Say, Working, duration
 from al_cxr.core.records import BaselineRecord, write
 from al_cxr.core.seeds import digest, loader_hash, member_seed
-from al_cxr.experiment.arm import run_arm, seed_labels
-from al_cxr.experiment.engines.processes import perform_all
+from al_cxr.experiment.arm import Arm, seed_labels
+from al_cxr.experiment.engines import processes
 from al_cxr.experiment.estimate import Estimate, crowd, measure
+from al_cxr.experiment.executor import Executor, ThisProcess
 from al_cxr.experiment.fits import obtain
 from al_cxr.experiment.plan import Job, baseline_path, phases, plan, steps
 from al_cxr.experiment.progress import SweepProgress
@@ -47,7 +48,7 @@ def run_all(workspace: Workspace, say: Say, estimate: Estimate | None = None) ->
         match machine.engine:
             case "processes":
                 progress.slots = machine.processes
-                perform_all(workspace, todo, perform, machine.processes)
+                processes.perform_all(workspace, todo, perform, machine.processes)
             case "ray":
                 from al_cxr.experiment.engines import ray as ray_engine  # an optional extra, and a second to import
 
@@ -55,7 +56,7 @@ def run_all(workspace: Workspace, say: Say, estimate: Estimate | None = None) ->
             case "local":
                 for jobs in todo:
                     for job in jobs:
-                        perform(workspace, job)
+                        perform(workspace, job, ThisProcess())
     said = "" if estimate is None else f" (estimated at the start: {estimate})"
     say(f"finished  in {duration(progress.elapsed)}{said}")
 
@@ -64,16 +65,16 @@ def _times(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def perform(workspace: Workspace, job: Job) -> None:
-    """One job of a sweep, or what is left of it."""
+def perform(workspace: Workspace, job: Job, executor: Executor) -> None:
+    """One job of a sweep, or what is left of it; the executor scores its pools."""
     if job.kind == "baseline":
         run_baseline(workspace, job.seed)
     elif job.kind == "seed set":
-        labelled, title = seed_labels(workspace, job.seed), f"{job.name} seed {job.seed} round 0"
+        labelled = seed_labels(workspace.settings.budget, workspace.train_index, job.seed)
+        title = f"{job.name} seed {job.seed} round 0"
         obtain(workspace, job.name, member_seed(job.seed, job.member), labelled, title)
     else:
-        oracle = workspace.dataset.labels_N.__getitem__
-        run_arm(workspace, job.name, job.seed, oracle, lambda record: None)
+        Arm(workspace, job.name, job.seed, workspace.dataset.labels_N.__getitem__, executor).run()
 
 
 def run_baseline(workspace: Workspace, seed: int) -> BaselineRecord:
@@ -95,5 +96,5 @@ def run_baseline(workspace: Workspace, seed: int) -> BaselineRecord:
         val=fit.record.val,
         test=fit.record.test,
     )
-    write(baseline_path(workspace, seed), record)
+    write(baseline_path(workspace.folder, seed), record)
     return record

@@ -16,6 +16,7 @@ from torch import nn
 from al_cxr.config import Machine
 from al_cxr.core.drafts import write_atomically
 from al_cxr.core.errors import UserError
+from al_cxr.core.progress import Say
 from al_cxr.core.seeds import digest_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -71,32 +72,46 @@ class Unsupported(Exception):
     """A network does not work in the precision that was tried; the message says why."""
 
 
-Trial = Callable[[Runtime], float]
+MeasureSpeed = Callable[[Runtime], float]
 """Images per second; 0 where there is nothing to measure. Raises Unsupported where that precision does not work."""
 
+MEASURED = {"precision": "training", "score_precision": "scoring"}
+"""Field of a Runtime -> the work that is timed to choose it."""
 
-def resolve(machine: Machine, cache: Path, workload: dict[str, Any], trial: Trial, score_trial: Trial) -> Runtime:
+
+def resolve(
+    machine: Machine,
+    cache: Path,
+    workload: dict[str, Any],
+    training_speed: MeasureSpeed,
+    passes_speed: MeasureSpeed,
+    say: Say,
+) -> Runtime:
     """A Runtime for this machine.
 
-    `trial(runtime)` measures training images per second in `runtime.precision`, `score_trial(runtime)` images per
-    second of Monte-Carlo passes in `runtime.score_precision`. They are only called where that precision is `auto` and
-    the device has more than one worth trying. The verdict is remembered in `cache` under the machine and the workload
-    (architecture, image size, batch size), so that the next experiment of the kind computes the same bits.
+    `training_speed(runtime)` measures training images per second in `runtime.precision`, `passes_speed(runtime)` images
+    per second of Monte-Carlo passes in `runtime.score_precision`. They are only called where that precision is `auto`
+    and the device has more than one worth trying, and `say` is told before. The verdict is remembered in `cache` under
+    the machine and the workload (architecture, image size, batch size), so that the next experiment of the kind
+    computes the same bits.
     """
     runtime = plain(machine)
     notes = []
-    for field, measure in (("precision", trial), ("score_precision", score_trial)):
+    for field, measure in (("precision", training_speed), ("score_precision", passes_speed)):
         wanted = getattr(machine, field)
         if wanted == "fp16" and runtime.device == "cpu":
             raise UserError(f"machine.{field}: fp16 needs a GPU; use bf16, fp32 or auto on a CPU")
         if wanted == "auto":
-            wanted, note = _fastest(runtime, field, cache, workload, measure)
-            notes += [note] * bool(note)
+            wanted, note = _fastest(runtime, field, cache, workload, measure, say)
+            if note:
+                notes.append(note)
         runtime = _with(runtime, field, wanted)
     return replace(runtime, note="; ".join(notes))
 
 
-def _fastest(simple: Runtime, field: str, cache: Path, workload: dict[str, Any], trial: Trial) -> tuple[str, str]:
+def _fastest(
+    simple: Runtime, field: str, cache: Path, workload: dict[str, Any], measure: MeasureSpeed, say: Say
+) -> tuple[str, str]:
     """The precision that is worth it here, and a note on those that failed: measured once, then remembered."""
     candidates = _candidates(simple.device)
     if not candidates:
@@ -110,7 +125,10 @@ def _fastest(simple: Runtime, field: str, cache: Path, workload: dict[str, Any],
         found = json.loads(remembered.read_text())
         if found["precision"] in ("fp32", *candidates):
             return str(found["precision"]), str(found.get("note", ""))
-    speeds, note = _speeds(simple, field, candidates, trial)
+    say(
+        f"measuring {MEASURED[field]} in {' and '.join(('fp32', *candidates))}, once on this machine for such a network"
+    )
+    speeds, note = _speeds(simple, field, candidates, measure)
     fastest = max(speeds, key=lambda p: speeds[p])
     verdict = fastest if speeds[fastest] > WORTH_IT * speeds["fp32"] else "fp32"
     kept = {"precision": verdict, "of": field, "images_per_second": speeds, "workload": workload, "note": note}
@@ -118,12 +136,12 @@ def _fastest(simple: Runtime, field: str, cache: Path, workload: dict[str, Any],
     return verdict, note
 
 
-def _speeds(simple: Runtime, field: str, candidates: list[str], trial: Trial) -> tuple[dict[str, float], str]:
+def _speeds(simple: Runtime, field: str, candidates: list[str], measure: MeasureSpeed) -> tuple[dict[str, float], str]:
     """Images per second in fp32 and, where that works, in each candidate (0 where it failed); a note on what failed."""
-    speeds, failed = {"fp32": trial(simple)}, []
+    speeds, failed = {"fp32": measure(simple)}, []
     for precision in candidates if speeds["fp32"] else ():
         try:
-            speeds[precision] = trial(_with(simple, field, precision))
+            speeds[precision] = measure(_with(simple, field, precision))
         except Unsupported as reason:
             speeds[precision] = 0.0
             failed.append(f"{field} {precision} failed: {reason}")

@@ -26,7 +26,6 @@ from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import abstain, assemble, discrimination
 from al_cxr.bundles.folder import read_bundle, write_bundle
 from al_cxr.cli.__main__ import main
-from al_cxr.comparison.images import duplicate_groups, write_images
 from al_cxr.config import DataSettings
 from al_cxr.core.enough import FEW
 from al_cxr.core.errors import UserError
@@ -37,6 +36,7 @@ from al_cxr.data.phantom.radiographs import standing
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.evaluation.operating import Goal
+from al_cxr.experiment.images import duplicate_groups, write_images
 from al_cxr.models.backbone import Backbone
 
 

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opened import opened_run
 from tiny import write_tiny
 
 from al_cxr.config.files import load
 from al_cxr.core.locks import alone
-from al_cxr.data.load import load_first
 from al_cxr.experiment import fits
-from al_cxr.experiment.workspace import open_workspace
 
 HOLDER = """\
 import sys, time
@@ -54,7 +53,7 @@ def test_without_locks_the_block_is_entered(tmp_path: Path, monkeypatch: pytest.
 
 def test_two_who_want_the_same_fit_train_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(write_tiny(tmp_path))
-    workspace = open_workspace("tiny", settings, load_first(settings.data), tmp_path / "runs" / "tiny", "a test")
+    workspace = opened_run(settings, tmp_path / "runs" / "tiny")
     labelled, loss = workspace.train_index[:12], next(iter(settings.losses))
     trained, train = [], fits._train
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opened import opened_run
 from tiny import science_files, write_tiny
 
 from al_cxr import strategies
@@ -17,15 +18,15 @@ from al_cxr.config.files import parse_override
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.core.seeds import member_seed, rng
-from al_cxr.data.load import load_first
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
 from al_cxr.experiment import fits
 from al_cxr.experiment.arm import seed_labels
+from al_cxr.experiment.executor import ThisProcess
 from al_cxr.experiment.fits import Fit
 from al_cxr.experiment.plan import label_counts, phases, plan
-from al_cxr.experiment.query import score_unlabelled
+from al_cxr.experiment.pool_scoring import PoolScoring
 from al_cxr.experiment.sweep import run_all
-from al_cxr.experiment.workspace import Workspace, open_workspace
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.report.experiment import ensembles, passes
 from al_cxr.sampling.scoring import predict
 from al_cxr.strategies import select
@@ -53,7 +54,7 @@ OTHERS = 2 + 2 * 2
 
 def opened(folder: Path, *overrides: str, text: str = SMALL) -> Workspace:
     settings = load_settings(write_tiny(folder, text), overrides=[parse_override(text) for text in overrides])
-    return open_workspace("tiny", settings, load_first(settings.data), folder / "runs" / "tiny", "a test")
+    return opened_run(settings, folder / "runs" / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def before(finished: Finished, workspace: Workspace, query: QueryRecord) -> Pool
     train, labels_N = workspace.train_index, workspace.dataset.labels_N
     first = finished.queries[query.arm, 0][: query.round]
     pool = Pool(len(workspace.dataset), train, len(workspace.dataset.classes))
-    for index in (seed_labels(workspace, 0), *(np.array(q.indices) for q in first)):
+    for index in (seed_labels(workspace.settings.budget, train, 0), *(np.array(q.indices) for q in first)):
         pool.tell(index, labels_N[index])
     return pool
 
@@ -154,7 +155,11 @@ def test_a_plan_counts_members_and_a_stopped_run_trains_none_again(
         "seed set (cross_entropy, member 1) seed 0",
         "seed set (cross_entropy, member 2) seed 0",
     ]
-    n, counts, whole = len(workspace.train_index), label_counts(workspace), plan(workspace)
+    n, counts, whole = (
+        len(workspace.train_index),
+        label_counts(workspace.settings.budget, len(workspace.train_index)),
+        plan(workspace),
+    )
     assert (whole.fits, whole.queries) == (2 + 5 * 2 + OTHERS, 4 * 2)
     assert (
         sum(step.trained for step in whole.steps) == n + 3 * counts[0] + 5 * (counts[1] + counts[2]) + 2 * 2 * counts[1]
@@ -216,8 +221,9 @@ def test_a_query_says_how_much_of_it_the_temperature_changed(finished: Finished,
         settings = workspace.settings.model_copy(update={"scoring": off})
         plain = dataclasses.replace(workspace, settings=settings)
         fit = fit_of(workspace, record.fit)
-        statistics = score_unlabelled(plain, [fit], pool, strategies.get("entropy"), 5, 0, query.round)
-        assert statistics.temperatures == []
+        scoring = PoolScoring(plain, strategies.get("entropy"), pool, 0, query.round, ThisProcess())
+        statistics = scoring.statistics([fit])
+        assert statistics.temperatures == [] and scoring.count == 5
         chosen = select("entropy", statistics, 5, rng(0, "select", query.round)).indices
         assert query.same_batch == len(set(chosen) & set(query.indices)) / 5
     assert {q.same_batch for arm in ("random", "passes", "members") for q in finished.queries[arm, 0]} == {None}

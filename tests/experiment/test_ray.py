@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from al_cxr import strategies
 from al_cxr.cli.__main__ import main
 from al_cxr.config.files import load
 from al_cxr.core.records import FitRecord, read
-from al_cxr.experiment import query as module
 from al_cxr.experiment.engines import ray as ray_engine
+from al_cxr.experiment.engines.ray import IdleWorkers
+from al_cxr.experiment.executor import ThisProcess, shards_of
 from al_cxr.experiment.fits import Fit
-from al_cxr.experiment.query import score_unlabelled, shards
+from al_cxr.experiment.pool_scoring import PoolScoring, batches_of
 from al_cxr.experiment.workspace import Workspace, reopen
 from al_cxr.strategies.pool import Pool
+from al_cxr.strategies.statistics import PoolStatistics
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # as ray_engine does it, for the Ray that is started here
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - else a worker starves beside whatever else this machine tests
@@ -120,6 +122,21 @@ def test_the_records_are_those_of_one_process_although_workers_were_killed(
     assert said == [(str(i), "9") for i in range(1, 10)]  # a baseline, four arms with two rounds
 
 
+class InShards(ThisProcess):
+    """Shards that nobody else takes."""
+
+    def shards(self, index_N: np.ndarray, batch: int) -> list[np.ndarray]:
+        return shards_of(index_N, 16, batch)
+
+
+def same_bits(joined: PoolStatistics, expected: PoolStatistics) -> None:
+    assert joined.per_image().keys() == expected.per_image().keys()
+    for field, array in expected.per_image().items():
+        assert array.tobytes() == joined.per_image()[field].tobytes(), field
+    assert (joined.passes, joined.sites, joined.sampling) == (expected.passes, expected.sites, expected.sampling)
+    assert joined.temperatures == expected.temperatures
+
+
 @pytest.mark.parametrize(
     ("name", "race"), [("mc_entropy", "capped"), ("mc_entropy", "off"), ("badge", "off"), ("ensemble_bald", "off")]
 )
@@ -129,39 +146,33 @@ def test_a_pool_scored_in_shards_has_the_same_bits(
     workspace = opened(whole)
     settings = workspace.settings
     scoring = settings.scoring.model_copy(update={"race": race, "passes": 6, "temperature": "validation"})
-    workspace = replace(workspace, settings=settings.model_copy(update={"scoring": scoring}))
-    spread = settings.machine.model_copy(update={"engine": "ray"})
-    on_ray = replace(workspace, settings=workspace.settings.model_copy(update={"machine": spread}))
+    budget = settings.budget.model_copy(update={"query": 4, "query_of": "number"})
+    workspace = replace(workspace, settings=settings.model_copy(update={"scoring": scoring, "budget": budget}))
     folders = [p.parent for p in sorted(workspace.fits.glob("*/fit.json"))][: 2 if "ensemble" in name else 1]
     fits = [Fit(folder, read(folder / "fit.json", FitRecord)) for folder in folders]
     pool = Pool(len(workspace.dataset), workspace.train_index, len(workspace.dataset.classes))
     first = workspace.train_index[:3]
     pool.tell(first, workspace.dataset.labels_N[first])
-    given = (fits, pool, strategies.get(name), 4, 0, 1)
-    expected = score_unlabelled(workspace, *given)
+    alone = PoolScoring(workspace, strategies.get(name), pool, 0, 1, ThisProcess())
+    expected = alone.statistics(fits)
     mine: list[int] = []
+    pause = 0.0
 
-    def slow(prepare: Callable[[Workspace], Any]) -> Callable[[Workspace], Any]:
+    def slowly(of: Workspace, index_N: np.ndarray) -> Iterator[Any]:
         """A worker may have to import torch first: this process waits for it."""
+        mine.append(len(index_N))
+        time.sleep(pause * (6 if len(mine) == 1 else 1))
+        return batches_of(of, index_N)
 
-        def slowly(of: Workspace) -> Any:
-            mine.append(1)
-            time.sleep(3 if len(mine) == 1 else 0.5)
-            return prepare(of)
-
-        return slowly
-
-    monkeypatch.setattr("al_cxr.experiment.query._batches", slow(module._batches))
+    monkeypatch.setattr("al_cxr.experiment.pool_scoring.batches_of", slowly)
+    same_bits(replace(alone, executor=InShards()).statistics(fits), expected)
+    without_help, pause = len(mine), 0.5
     for _ in range(10):
         mine.clear()
-        joined = score_unlabelled(on_ray, *given)
-        assert joined.per_image().keys() == expected.per_image().keys()
-        for field, array in expected.per_image().items():
-            assert array.tobytes() == joined.per_image()[field].tobytes(), field
-        assert (joined.passes, joined.sites, joined.sampling) == (expected.passes, expected.sites, expected.sampling)
-        assert joined.temperatures == expected.temperatures and len(joined.temperatures) == len(fits)
-        stages = 2 if race == "capped" else len(fits)
-        if len(mine) < 1 + stages * len(shards(pool.unlabelled, 16, workspace.runtime.score_batch)):
+        joined = replace(alone, executor=IdleWorkers(16)).statistics(fits)
+        same_bits(joined, expected)
+        assert len(joined.temperatures) == len(fits)
+        if len(mine) < without_help:
             return
     pytest.fail("no worker of Ray has helped")
 
@@ -176,13 +187,13 @@ def test_a_users_mistake_in_a_worker_reads_as_elsewhere(
 
 def test_shards_have_fixed_boundaries_at_whole_batches() -> None:
     index = np.arange(100, 145)
-    assert [len(s) for s in shards(index, 16)] == [16, 16, 13]
-    assert [len(s) for s in shards(index, 10, batch=4)] == [12, 12, 12, 9]
-    assert np.array_equal(np.concatenate(shards(index, 7, 3)), index)
-    assert [s.tolist() for s in shards(index[:3], 4096, 256)] == [[100, 101, 102]]
-    assert shards(index[:0], 4) == []
-    with pytest.raises(ValueError, match="make no sense"):
-        shards(index, 0)
+    assert [len(s) for s in shards_of(index, 16)] == [16, 16, 13]
+    assert [len(s) for s in shards_of(index, 10, batch=4)] == [12, 12, 12, 9]
+    assert np.array_equal(np.concatenate(shards_of(index, 7, 3)), index)
+    assert [s.tolist() for s in shards_of(index[:3], 4096, 256)] == [[100, 101, 102]]
+    assert shards_of(index[:0], 4) == []
+    with pytest.raises(ValueError, match="both must be 1 or more"):
+        shards_of(index, 0)
 
 
 def test_a_ray_of_its_own_and_a_task_that_fits_nowhere(

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opened import opened_run
 from tiny import TINY, write_tiny
 
 from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config.files import load, parse_override
 from al_cxr.core.seeds import digest, loader_hash, masks_hash, stream
-from al_cxr.data.load import load_first
 from al_cxr.experiment import seen
+from al_cxr.experiment.executor import ThisProcess
 from al_cxr.experiment.external_test import find_models, seen_by
 from al_cxr.experiment.plan import label_counts, phases, plan, steps
-from al_cxr.experiment.query import sampling_of, score_part
+from al_cxr.experiment.pool_scoring import sampling_of, score_shard
 from al_cxr.experiment.sweep import perform, run_all
-from al_cxr.experiment.workspace import Workspace, open_workspace
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.report.regimes import write_regimes
 from al_cxr.sampling import masks
 from al_cxr.strategies.statistics import PoolStatistics
@@ -33,7 +34,7 @@ SHORT = TINY.replace("rounds: 2", "rounds: 1").replace("seeds: [0, 1]", "seeds: 
 
 def opened(folder: Path, *overrides: str) -> Workspace:
     settings = load(write_tiny(folder, SHORT), overrides=[parse_override(text) for text in overrides])
-    return open_workspace("tiny", settings, load_first(settings.data), folder / "runs" / "tiny", "a test")
+    return opened_run(settings, folder / "runs" / "tiny")
 
 
 def play(folder: Path, *more: str) -> int:
@@ -64,7 +65,8 @@ def test_the_hashes_are_of_the_streams_that_training_and_scoring_use(
 
     keys.clear()
     monkeypatch.setattr(masks, "rng", noting(keys, masks.rng))
-    score_part(workspace, fitted.model, workspace.train_index, frozenset({"mc"}), sampling_of(workspace, 7, 4))
+    how = sampling_of(workspace.settings.scoring, workspace.runtime.score_precision, 7, 4)
+    score_shard(workspace, fitted.model, workspace.train_index, frozenset({"mc"}), how)
     assert {key[:-1] for key in keys} == {(7, "mask", 4, 0)} and len(set(keys)) == 7, "one stream a random site"
     passes = workspace.settings.scoring.passes
     assert digest(np.array([stream(*min(keys)), passes])) == masks_hash(7, 4, passes)
@@ -84,7 +86,8 @@ def test_a_plan_is_what_is_missing(tmp_path: Path) -> None:
         "seed set (cross_entropy) seed 0",
     ]
     assert [job.name for job in arms] == list(workspace.settings.arms)
-    n, epochs, counts = len(workspace.train_index), 2, label_counts(workspace)
+    n, epochs = len(workspace.train_index), 2
+    counts = label_counts(workspace.settings.budget, n)
     whole = plan(workspace)
     # a fully labelled model, two on the seed set, one more an arm; random arms score nothing
     assert (whole.fits, whole.queries) == (1 + 2 + 4, 2)
@@ -105,7 +108,7 @@ def test_a_plan_is_what_is_missing(tmp_path: Path) -> None:
     left = plan(workspace)
     assert (list(left.left), len(left.steps), left.fits, left.queries) == ([arm], 2, 1, 1)
     assert sum(step.trained for step in left.steps) == epochs * counts[1]
-    perform(workspace, arm)
+    perform(workspace, arm, ThisProcess())
     assert not plan(workspace)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from opened import opened_run
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -27,10 +28,11 @@ from al_cxr.data.augment import augment
 from al_cxr.data.load import load_first
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
-from al_cxr.experiment.arm import run_arm
+from al_cxr.experiment.arm import Arm
+from al_cxr.experiment.executor import ThisProcess
 from al_cxr.experiment.external_test import Loaders, evaluate, find_models
 from al_cxr.experiment.fits import Fit, obtain
-from al_cxr.experiment.workspace import Workspace, open_workspace
+from al_cxr.experiment.workspace import Workspace
 from al_cxr.models.crops import chests, summary
 from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.passes import monte_carlo
@@ -88,7 +90,7 @@ def settings(weights: Path, cache: Path, **changes: Any) -> Settings:
 
 
 def open_run(folder: Path, given: Settings) -> Workspace:
-    return open_workspace("run", given, load_first(given.data), folder, "a test")
+    return opened_run(given, folder, "run")
 
 
 # ------------------------------------------------------------------------------------------------------------ the cache
@@ -424,7 +426,7 @@ def test_features_are_standardised_by_the_training_split(weights: Path, tmp_path
 
 def test_monte_carlo_dropout_and_penultimate_features_of_the_head(weights: Path, tmp_path: Path) -> None:
     workspace = open_run(tmp_path / "run", settings(weights, tmp_path / "cache"))
-    run_arm(workspace, "mc", 0, workspace.dataset.labels_N.__getitem__, lambda record: None)
+    Arm(workspace, "mc", 0, workspace.dataset.labels_N.__getitem__, ThisProcess()).run()
     query = read(tmp_path / "run" / "arms" / "mc" / "seed-0" / "query-0.json", QueryRecord)
     assert query.passes == 3 and len(query.random_sites) == 1 and query.random_sites[0].startswith("dropout")
     assert query.sampling is not None and "plain" not in query.sampling

@@ -45,10 +45,11 @@ def never(r: Runtime) -> float:
 def test_a_lower_precision_is_taken_where_it_is_worth_it_and_remembered(
     tmp_path: Path, fp32: float, bf16: float, verdict: str
 ) -> None:
-    wanted = Machine(threads=1, precision="fp32")
+    wanted, said = Machine(threads=1, precision="fp32"), list[str]()
     for measure in (constant(fp32, bf16), never):
-        found = resolve(wanted, tmp_path, {"model": "a"}, never, measure)
+        found = resolve(wanted, tmp_path, {"model": "a"}, never, measure, said.append)
         assert (found.precision, found.score_precision, found.note) == ("fp32", verdict, "")
+        assert said == ["measuring scoring in fp32 and bf16, once on this machine for such a network"]
     assert found.describe() == "cpu, 1 thread, fp32" + ", scoring in bf16" * (verdict == "bf16")
 
 
@@ -59,7 +60,7 @@ def test_a_precision_that_fails_is_noted_and_so_is_its_memory(tmp_path: Path) ->
         return 1.0
 
     for measure in (fails, never):
-        found = resolve(Machine(threads=1, precision="fp32"), tmp_path, {}, never, measure)
+        found = resolve(Machine(threads=1, precision="fp32"), tmp_path, {}, never, measure, lambda line: None)
         assert found.score_precision == "fp32" and found.note == "score_precision bf16 failed: no such kernel"
         assert found.describe() == f"cpu, 1 thread, fp32 ({found.note})"
     for told in (found, Runtime("cpu", "fp32", True, 1, 64, 0.0)):  # a page says it, and nothing where nothing failed

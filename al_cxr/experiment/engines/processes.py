@@ -11,27 +11,23 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from al_cxr.config import Settings
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import mute
+from al_cxr.experiment.executor import J, Perform, ThisProcess
 from al_cxr.experiment.workspace import Workspace, reopen
-
-J = TypeVar("J")
-Perform = Callable[[Workspace, J], None]
 
 _workspace: Workspace | None = None
 
 
 def perform_all(workspace: Workspace, phases: Sequence[Sequence[J]], perform: Perform[J], count: int) -> None:
-    """`perform(workspace, job)` for every job of one phase after the other, `count` at a time; `perform` is a module's
-    function.
+    """`perform` every job of one phase after the other, `count` at a time; each worker scores its own pools.
 
     The first error ends everything and is raised here; UserError where a worker was killed.
     """
@@ -91,4 +87,4 @@ def _end_with(parent: int) -> None:
 
 def _work(perform: Perform[J], job: J) -> None:
     assert _workspace is not None
-    perform(_workspace, job)
+    perform(_workspace, job, ThisProcess())

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -26,13 +26,9 @@ from al_cxr.core.locks import alone
 from al_cxr.core.progress import mute
 from al_cxr.core.records import FitRecord, read
 from al_cxr.data.store import default_cache
+from al_cxr.experiment.executor import J, Network, Perform, T, Work, shards_of
 from al_cxr.experiment.fits import Fit
-from al_cxr.experiment.query import Work
 from al_cxr.experiment.workspace import Workspace, reopen
-
-J = TypeVar("J")
-T = TypeVar("T")
-Perform = Callable[[Workspace, J], None]
 
 RETRIES = 10
 """How many workers a job may lose before the sweep is given up."""
@@ -51,8 +47,8 @@ class Place:
 def perform_all(
     workspace: Workspace, phases: Sequence[Sequence[J]], perform: Perform[J], slots: Callable[[int], None]
 ) -> None:
-    """`perform(workspace, job)` for every job of one phase after the other, each a task; `perform` is a module's
-    function. `slots` is told how many run at once.
+    """`perform` every job of one phase after the other, each a task; idle workers help to score large pools. `slots` is
+    told how many jobs run at once.
 
     The first error ends everything and is raised here. UserError where Ray is not installed or not reached, where no
     node has what a task asks for, or where a job has lost too many workers.
@@ -82,37 +78,50 @@ def perform_all(
                     ray.cancel(task, force=True)
 
 
-def over_shards(
-    workspace: Workspace, fit: Fit, model: nn.Module, parts: Sequence[np.ndarray], work: Work[T]
-) -> list[T]:
-    """`work(workspace, model, part)` of all parts of a pool, in their order.
+@dataclass(frozen=True)
+class IdleWorkers:
+    """Scores a pool of more than `size` images in shards, of which workers of Ray that are idle take some.
 
-    Idle workers take parts from the end while this process takes them from the front, so nobody waits for a worker
-    that never comes free; whoever computes a part, the bits are the same.
+    They take shards from the end while this process takes them from the front, so nobody waits for a worker that never
+    comes free; whoever computes a shard, the bits are the same.
     """
-    ray = _imported()
-    helpers: dict[int, Any] = {}
-    if ray.is_initialized():
-        options = workspace.settings.machine.ray
-        help = ray.remote(_help).options(num_cpus=options.cpus, num_gpus=options.gpus, max_retries=0)
-        given = (_place(workspace), fit.record.key, work)
-        helpers = {i: help.remote(*given, parts[i]) for i in reversed(range(1, len(parts)))}
-    done = []
-    for i, part in enumerate(parts):
-        result = None
-        if i in helpers:
-            ready, _ = ray.wait([helpers[i]], timeout=0)
-            if ready:
-                try:
-                    result = ray.get(helpers[i])
-                except ray.exceptions.RayTaskError:
-                    raise  # a bug, with its traceback
-                except ray.exceptions.RayError:
-                    result = None  # its worker was lost
-            else:
-                ray.cancel(helpers[i])
-        done.append(work(workspace, model, part) if result is None else result)
-    return done
+
+    size: int
+
+    def shards(self, index_N: np.ndarray, batch: int) -> list[np.ndarray]:
+        """The pool in parts of `size` images, rounded up to whole batches."""
+        return shards_of(index_N, self.size, batch)
+
+    def map_shards(
+        self, workspace: Workspace, network: Network, shards: Sequence[np.ndarray], work: Work[T]
+    ) -> list[T]:
+        """`work(workspace, network.part, shard)` of all shards, in their order."""
+        ray = _imported()
+        helpers: dict[int, Any] = {}
+        if ray.is_initialized():
+            options = workspace.settings.machine.ray
+            help = ray.remote(_help).options(num_cpus=options.cpus, num_gpus=options.gpus, max_retries=0)
+            given = (_place(workspace), network.fit.record.key, work)
+            helpers = {i: help.remote(*given, shards[i]) for i in reversed(range(1, len(shards)))}
+        done = []
+        for i, shard in enumerate(shards):
+            result = _helped(ray, helpers[i]) if i in helpers else None
+            done.append(work(workspace, network.part, shard) if result is None else result)
+        return done
+
+
+def _helped(ray: Any, task: Any) -> Any:
+    """What a worker has made of a shard; None where it has not, and then it need not any more."""
+    ready, _ = ray.wait([task], timeout=0)
+    if not ready:
+        ray.cancel(task)
+        return None
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError:
+        raise  # a bug, with its traceback
+    except ray.exceptions.RayError:
+        return None  # its worker was lost
 
 
 def _imported() -> Any:
@@ -201,7 +210,8 @@ def _model(workspace: Workspace, key: str) -> nn.Module:
 def _work(place: Place, perform: Perform[J], job: J) -> str | None:
     """One job; a user's mistake comes back as its text, so that it reads the same as in any other engine."""
     try:
-        perform(_workspace(place), job)
+        workspace = _workspace(place)
+        perform(workspace, job, IdleWorkers(workspace.settings.machine.ray.shard))
     except UserError as error:
         return str(error)
     return None

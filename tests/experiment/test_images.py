@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from al_cxr.comparison.images import duplicate_groups, read_images, write_images
+from al_cxr.comparison.images import read_images
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.sources.phantom import PhantomSource
 from al_cxr.data.store import PixelStore
+from al_cxr.experiment.images import duplicate_groups, write_images
 
 
 class Named:

@@ -1,0 +1,72 @@
+"""What is known of each image of an experiment, written as the table that `al_cxr.comparison.images` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from al_cxr.comparison.images import FILE, SOMETIMES
+from al_cxr.core.drafts import write_atomically
+from al_cxr.data.dataset import Dataset
+from al_cxr.data.quality import duplicates
+from al_cxr.data.store import PixelStore
+
+
+def write_images(folder: Path, dataset: Dataset, group_N: Sequence[int | None]) -> Path:
+    """Writes `folder`/images.csv, with the `duplicate_groups`, unless it is there; equal data gives equal bytes.
+
+    Returns its path.
+    """
+    path = folder / FILE
+    if path.exists():
+        return path
+    table = dataset.table
+    columns: dict[str, object] = {
+        "index": np.arange(len(dataset)),
+        "name": [dataset.images.name(i) for i in range(len(dataset))],
+        "label": [dataset.classes[label] for label in dataset.labels_N],
+        "split": dataset.split_N,
+        "patient_id": table["patient_id"].to_numpy(),
+        "source": table["source"].to_numpy(),
+    }
+    columns |= {name: table[name].to_numpy() for name in SOMETIMES if name in table}
+    frame = pd.DataFrame(columns).assign(duplicate_group=list(group_N))
+    write_atomically(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    return path
+
+
+def duplicate_groups(store: PixelStore) -> list[int | None]:
+    """Number of each image's set of copies, counted from 0 in the order of their first images; None: no copy.
+
+    Near copies are looked for at 64 pixels, so in a smaller store only identical files and identical pixels are found;
+    and so it is with more than `duplicates.MOST` images, of which every two would be compared.
+    """
+    group_N: list[int | None] = [None] * len(store)
+    for number, members in enumerate(duplicates.groups(_links(store))):
+        for i in members:
+            group_N[i] = number
+    return group_N
+
+
+def _links(store: PixelStore) -> list[duplicates.Link]:
+    if store.size >= duplicates.SIZE and len(store) <= duplicates.MOST:
+        pixels_NSS = np.stack([_small(image) for image in store.pixels])
+        return duplicates.find(pixels_NSS, store.digests)
+    # Enlarged images have no fine detail to compare (all would look like copies), and many take too long.
+    links, first = [], dict[str | bytes, int]()
+    for i, (file, image) in enumerate(zip(store.digests, store.pixels, strict=True)):
+        for kind, key in (("file", file), ("pixels", image.tobytes())):
+            if (a := first.setdefault(key, i)) != i:
+                links.append(duplicates.Link(a, i, kind, 1.0))  # type: ignore[arg-type]  # the literals of Kind
+    return links
+
+
+def _small(image_SS: np.ndarray) -> np.ndarray:
+    side = duplicates.SIZE
+    if image_SS.shape == (side, side):
+        return np.asarray(image_SS)
+    return np.asarray(Image.fromarray(np.asarray(image_SS)).resize((side, side), Image.Resampling.BOX))
