@@ -15,20 +15,45 @@ SourceName = Annotated[str, AfterValidator(plain)]
 
 
 class DataSettings(Section):
-    sources: list[AnySource] = Field(min_length=1, description="tried in order; the first that is there is used")
-    image_size: int = Field(64, ge=28, le=1024, description="side every image is resized to, in pixels")
-    target: ClassName = Field("tuberculosis", description="class whose F1 is followed")
+    """Which radiographs, at which size, and how they are split."""
+
+    sources: list[AnySource] = Field(
+        min_length=1,
+        description="places the radiographs may come from, tried in this order; the first that is there is used",
+    )
+    image_size: int = Field(64, ge=28, le=1024, description="side in pixels that every image is resized to")
+    target: ClassName = Field(
+        "tuberculosis", description="class that is looked for: its F1, sensitivity and threshold are reported"
+    )
     test_source: SourceName = Field(
-        "", description="source (a column of the manifest) whose images alone are the test set"
+        "",
+        description="value of the column source, such as a hospital, whose images alone are the test set; empty = any",
     )
     val_source: SourceName = Field(
-        "", description="source whose images alone are the validation set; the rest is trained on"
+        "", description="value of the column source whose images alone are the validation set; empty = any"
     )
-    val_fraction: float = Field(0.1, gt=0, lt=0.5, description="of the patients, where the source has no val split")
-    test_fraction: float = Field(0.2, gt=0, lt=0.5, description="of the patients, where the source has no test split")
-    folds: int = Field(0, ge=0, le=20, description="cross-validation: test sets the images are dealt into; 0 = none")
-    fold: int = Field(0, ge=0, description="which of the folds is the test set, from 0")
-    split_seed: int = Field(0, ge=0, description="which patients go where, when a split has to be made")
+    val_fraction: float = Field(
+        0.1,
+        gt=0,
+        lt=0.5,
+        description="share of the patients that is drawn for validation, where the source has no validation split",
+    )
+    test_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=0.5,
+        description="share of the patients that is drawn for the test, where the source has no test split",
+    )
+    folds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description=(
+            "number of cross-validation folds that all images are dealt into, 2 or more; 0 = no cross-validation"
+        ),
+    )
+    fold: int = Field(0, ge=0, description="which of the folds is the test set, counted from 0")
+    split_seed: int = Field(0, ge=0, description="seed of the draw, where splits or folds are drawn")
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> DataSettings:

@@ -11,12 +11,20 @@ from al_cxr.config.section import Section
 
 
 class Budget(Section):
-    seed: float = Field(0.30, gt=0, description="labels at the start: <= 1 a share of the training set, else a number")
-    query: float = Field(0.10, gt=0, description="labels a round, in the unit of query_of")
-    query_of: Literal["remaining", "train", "number"] = Field(
-        "remaining", description="fraction of the unlabelled pool, fraction of the training set, or a plain number"
+    """How many labels are asked for, and when."""
+
+    seed: float = Field(
+        0.30, gt=0, description="labels at the start: up to 1 a share of the training set, above 1 a number of images"
     )
-    rounds: int = Field(5, ge=0, description="queries; the seed model is round 0")
+    query: float = Field(0.10, gt=0, description="labels that each round adds, in the unit that query_of names")
+    query_of: Literal["remaining", "train", "number"] = Field(
+        "remaining",
+        description=(
+            "unit of query: remaining = share of the images that are still unlabelled, train = share of the "
+            "training set, number = images"
+        ),
+    )
+    rounds: int = Field(5, ge=0, description="number of queries after the start, which is round 0")
 
     @model_validator(mode="after")
     def _units(self) -> Budget:
@@ -30,10 +38,12 @@ class Budget(Section):
 class Regime(Section):
     """Another amount of labels for the same question: a budget, of which null leaves what `budget` says."""
 
-    seed: float | None = Field(None, description="labels at the start, as in budget")
-    query: float | None = Field(None, description="labels a round, as in budget")
-    query_of: Literal["remaining", "train", "number"] | None = Field(None, description="as in budget")
-    rounds: int | None = Field(None, description="queries, as in budget")
+    seed: float | None = Field(None, description="labels at the start, as in budget; null = the same")
+    query: float | None = Field(None, description="labels that each round adds, as in budget; null = the same")
+    query_of: Literal["remaining", "train", "number"] | None = Field(
+        None, description="unit of query, as in budget; null = the same"
+    )
+    rounds: int | None = Field(None, description="number of queries, as in budget; null = the same")
 
     def over(self, budget: Budget) -> Budget:
         """This regime laid over a budget; ValueError where the two make no valid one."""
@@ -41,22 +51,44 @@ class Regime(Section):
 
 
 class Scoring(Section):
-    passes: int = Field(20, ge=2, description="T, Monte-Carlo-dropout passes an image")
+    """How the unlabelled images are scored: Monte-Carlo dropout, ensembles and temperatures."""
+
+    passes: int = Field(20, ge=2, description="T: Monte-Carlo dropout passes of each image")
     scope: Literal["all", "head"] = Field(
-        "all", description="what is sampled: every random site, or those after the last convolution (features cached)"
+        "all",
+        description=(
+            "what is random in a pass: all = every dropout, head = only those after the last convolution, "
+            "which is much faster"
+        ),
     )
     masks: Literal["stratified", "independent"] = Field(
-        "stratified", description="over the T passes: each unit dropped as often as it should, or by luck"
+        "stratified",
+        description=(
+            "dropout masks over the T passes: stratified = every unit is dropped equally often, independent "
+            "= as chance has it"
+        ),
     )
     race: Literal["off", "capped", "budget"] = Field(
-        "capped", description="off = T passes each; capped = fewer where the choice is clear; budget = T on average"
+        "capped",
+        description=(
+            "off = T passes of every image, capped = fewer where more could not change the choice, budget = "
+            "T on average and more for images near the cutoff"
+        ),
     )
-    race_error: float = Field(0.02, ge=0, le=1, description="capped: share of the query that may differ, expected")
-    race_limit: int = Field(200, ge=2, description="budget: passes of an image, at most")
+    race_error: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="race capped: largest expected share of the query that may differ from the choice after T passes",
+    )
+    race_limit: int = Field(200, ge=2, description="race budget: most passes that one image gets")
     temperature: Literal["off", "validation"] = Field(
-        "off", description="validation = logits are divided by the temperature fitted on the round's validation images"
+        "off",
+        description=(
+            "off, or validation = logits are divided by a temperature that is fitted on the round's validation images"
+        ),
     )
-    members: int = Field(5, ge=2, description="M, networks of an ensemble; the round's own model is the first")
+    members: int = Field(5, ge=2, description="M: networks of an ensemble; the round's own model is the first")
 
     @field_validator("race", "temperature", mode="before")
     @classmethod
@@ -74,8 +106,8 @@ class Scoring(Section):
 class Stop(Section):
     """When an arm asks for no more labels; decided from validation metrics and the pool, never from the test split."""
 
-    rule: str = Field("budget", description="name in al_cxr.strategies.stopping; budget = all rounds")
-    options: dict[str, int | float] = Field(default_factory=dict, description="of the rule")
+    rule: str = Field("budget", description="name of a stopping rule; budget = no early stop")
+    options: dict[str, int | float] = Field(default_factory=dict, description="options of the rule: name -> number")
 
 
 def _names_a_folder(name: str) -> str:
@@ -92,8 +124,10 @@ class Arm(Section):
 
     model_config = ConfigDict(extra="allow")  # which options there are is known to the strategy, and checked by it
 
-    strategy: str = Field(description="name in the registry of al_cxr.strategies, or a dotted modAL function")
-    loss: str = Field(description="name under losses")
+    strategy: str = Field(
+        description="name of a strategy, or a function of modAL such as modAL.uncertainty.margin_sampling"
+    )
+    loss: str = Field(description="name of an entry of losses")
 
     @model_validator(mode="before")
     @classmethod

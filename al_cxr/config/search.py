@@ -15,10 +15,14 @@ Value = bool | int | float | str | None
 class Dimension(Section):
     """What one setting may be in a search: low to high, or one of some choices."""
 
-    low: int | float | None = Field(None, description="smallest value; whole numbers only, where both ends are whole")
+    low: int | float | None = Field(
+        None, description="smallest value; with a whole low and high only whole numbers are drawn"
+    )
     high: int | float | None = Field(None, description="largest value")
-    log: bool = Field(False, description="drawn evenly on the logarithm")
-    choices: list[Value] | None = Field(None, min_length=1, description="instead of low and high")
+    log: bool = Field(False, description="draw evenly on the logarithm of the value; low must be above 0")
+    choices: list[Value] | None = Field(
+        None, min_length=1, description="values to choose from, instead of low and high"
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Dimension:
@@ -54,13 +58,23 @@ class Dimension(Section):
 class Search(Section):
     """Hyper-parameters chosen on validation data with a stated budget; all arms then share them."""
 
-    trials: int = Field(20, ge=1, description="settings that are tried; the first are those of the experiment")
+    trials: int = Field(20, ge=1, description="number of settings that are tried, the experiment's own among them")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        default_factory=lambda: [100, 101], min_length=1, description="of each trial; none of the experiment's own"
+        default_factory=lambda: [100, 101],
+        min_length=1,
+        description="seeds of each trial, none of them a seed of the experiment",
     )
-    labels: float = Field(0.30, gt=0, description="images trained on: <= 1 a share of the training set, else a number")
-    objective: Literal["macro_f1", "target_f1", "loss"] = Field("macro_f1", description="on validation, of the mean")
-    space: dict[str, Dimension] = Field(min_length=1, description="dotted name of a setting -> what it may be")
+    labels: float = Field(
+        0.30,
+        gt=0,
+        description="labelled images in each trial: up to 1 a share of the training set, above 1 a number of images",
+    )
+    objective: Literal["macro_f1", "target_f1", "loss"] = Field(
+        "macro_f1", description="validation figure that is optimised: its mean over the seeds"
+    )
+    space: dict[str, Dimension] = Field(
+        min_length=1, description="dotted name of a setting, such as train.lr -> which values it may take"
+    )
 
     @model_validator(mode="after")
     def _once(self) -> Search:

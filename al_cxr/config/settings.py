@@ -23,21 +23,37 @@ RESERVED = ("all", "arms", "baseline", "evaluations", "figures", "fits", "tables
 class Settings(Section):
     """One experiment."""
 
-    data: DataSettings
-    model: ModelSettings = Field(default_factory=ModelSettings)
-    train: TrainSettings = Field(default_factory=TrainSettings)
+    data: DataSettings = Field(description="the radiographs, their classes and their splits")
+    model: ModelSettings = Field(default_factory=ModelSettings, description="the network")
+    train: TrainSettings = Field(default_factory=TrainSettings, description="how a network is trained")
     losses: dict[Name, LossSettings] = Field(
-        default_factory=lambda: {"cross_entropy": LossSettings(kind="cross_entropy")}
+        default_factory=lambda: {"cross_entropy": LossSettings(kind="cross_entropy")},
+        description="loss functions by a name of your own, which arms and the baseline refer to",
     )
-    budget: Budget = Field(default_factory=Budget)
-    regimes: dict[Name, Regime] = Field(default_factory=dict)
-    scoring: Scoring = Field(default_factory=Scoring)
-    stop: Stop = Field(default_factory=Stop)
-    arms: dict[Name, Arm] = Field(default_factory=dict)
-    baseline: Baseline = Field(default_factory=Baseline)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=lambda: [0, 1, 2], min_length=1)
-    search: Search | None = Field(None, description="of al-cxr search; it changes no result of a run")
-    machine: Machine = Field(default_factory=Machine)
+    budget: Budget = Field(
+        default_factory=Budget, description="how many labels there are at the start, and how many each round adds"
+    )
+    regimes: dict[Name, Regime] = Field(
+        default_factory=dict, description="the same experiment with other budgets, by a name of your own"
+    )
+    scoring: Scoring = Field(default_factory=Scoring, description="how the unlabelled images are scored before a query")
+    stop: Stop = Field(default_factory=Stop, description="when an arm asks for no more labels")
+    arms: dict[Name, Arm] = Field(
+        default_factory=dict, description="what is compared: a strategy with a loss, by a name of your own"
+    )
+    baseline: Baseline = Field(
+        default_factory=Baseline,
+        description="the reference that is trained on all labels, and the models of al-cxr baseline",
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        default_factory=lambda: [0, 1, 2],
+        min_length=1,
+        description="random seeds, 0 or more; every arm is run once with each",
+    )
+    search: Search | None = Field(None, description="what al-cxr search may try; it changes no result of a run")
+    machine: Machine = Field(
+        default_factory=Machine, description="where and how fast it is computed; changes no result beyond its last bits"
+    )
 
     @field_validator("arms", "regimes", mode="before")
     @classmethod

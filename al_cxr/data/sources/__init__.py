@@ -9,7 +9,7 @@ To add a kind of source, add one file to this folder; nothing else has to be cha
 
         usage = "dicom:FOLDER"                     # how --data names it: in --help, in errors
 
-        kind: Literal["dicom"] = "dicom"           # how an experiment file names it
+        kind: Literal["dicom"] = Field("dicom", description=KIND)    # how an experiment file names it
         path: str = Field(description="folder that holds the class folders")
 
         @classmethod

@@ -16,7 +16,7 @@ from al_cxr.data import dicom
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.sources.files import FileImages, Root
-from al_cxr.data.sources.source import Source, register
+from al_cxr.data.sources.source import KIND, Source, register
 from al_cxr.data.spelling import spell, split_name
 
 PATIENTS = "where they are patients, say --patient-folders (in an experiment file patient_folders: true of the source)"
@@ -30,10 +30,12 @@ class FolderSource(Source):
 
     usage = "FOLDER"
 
-    kind: Literal["folder"] = "folder"
+    kind: Literal["folder"] = Field("folder", description=KIND)
     path: str = Field(description="folder that holds the class folders or the split folders")
     follow_links: bool = Field(False, description="read symbolic links that lead out of the folder (DVC, git-annex)")
-    patient_folders: bool = Field(False, description="each class folder holds a folder a patient, named by the id")
+    patient_folders: bool = Field(
+        False, description="each class folder holds one folder for each patient, named by the patient's id"
+    )
     attribution: str = Field("", description="who made the images and under which terms; printed in every report")
 
     @classmethod

@@ -15,7 +15,7 @@ from al_cxr.core.drafts import remedy
 from al_cxr.core.errors import CannotWrite, UserError
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.sources.folder import FolderSource
-from al_cxr.data.sources.source import Source, register
+from al_cxr.data.sources.source import KIND, Source, register
 
 DEFAULT_SLUG = "muhammadrehan00/chest-xray-dataset"
 """Normal, pneumonia and tuberculosis in train/val/test."""
@@ -30,7 +30,7 @@ class KaggleSource(Source):
     usage = "kaggle[:OWNER/NAME][@FOLDER]"
     fetchable = True
 
-    kind: Literal["kaggle"] = "kaggle"
+    kind: Literal["kaggle"] = Field("kaggle", description=KIND)
     slug: str = Field(DEFAULT_SLUG, description="OWNER/NAME of the data set on Kaggle")
     path: str = Field("data/chest-xray", description="folder that holds it, or that it is fetched into")
     download: bool = Field(False, description="fetch it when the folder is not there")

@@ -20,7 +20,7 @@ from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.sources.cells import SUFFIXES as SUFFIXES_OF_TABLES
 from al_cxr.data.sources.cells import read_cells
 from al_cxr.data.sources.files import ROOT_OPTION, FileImages, Root
-from al_cxr.data.sources.source import Source, register
+from al_cxr.data.sources.source import KIND, Source, register
 from al_cxr.data.spelling import spell
 from al_cxr.data.unknown import is_empty
 
@@ -46,10 +46,10 @@ class ManifestSource(Source):
 
     usage = "FILE.csv"
 
-    kind: Literal["manifest"] = "manifest"
-    path: str = Field(description="the CSV file")
+    kind: Literal["manifest"] = Field("manifest", description=KIND)
+    path: str = Field(description="the CSV file with the paths and the labels")
     root: str | None = Field(
-        None, description="folder the paths are relative to and lie below; null = the CSV's own folder"
+        None, description="folder that the paths start from and stay in; null = the folder of the CSV"
     )
     follow_links: bool = Field(False, description="read symbolic links that lead out of that folder (DVC, git-annex)")
     attribution: str = Field("", description="who made the images and under which terms; printed in every report")

@@ -19,7 +19,7 @@ from al_cxr.core.names import class_name
 from al_cxr.core.nearest import hint
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.sources.npz import ArrayImages, checked_shapes, read_array
-from al_cxr.data.sources.source import Source, register
+from al_cxr.data.sources.source import KIND, Source, register
 
 FETCHED = "data/medmnist"
 """Folder that a set is downloaded into unless another is named."""
@@ -34,10 +34,10 @@ class MedmnistSource(Source):
     usage = "medmnist:FLAG[-PIXELS][@FOLDER]"
     fetchable = True
 
-    kind: Literal["medmnist"] = "medmnist"
-    flag: str = Field("pneumoniamnist", description="name of the set, e.g. pneumoniamnist")
+    kind: Literal["medmnist"] = Field("medmnist", description=KIND)
+    flag: str = Field("pneumoniamnist", description="name of the set, such as pneumoniamnist")
     pixels: Literal[28, 64, 128, 224] = Field(64, description="side of the stored images, in pixels")
-    root: str | None = Field(None, description="folder that holds the .npz files; null = the package's own")
+    root: str | None = Field(None, description="folder that holds the .npz files; null = the medmnist package's own")
     download: bool = Field(False, description="fetch the file when it is not there")
 
     @classmethod

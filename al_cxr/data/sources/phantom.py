@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.sources.source import Source, register
+from al_cxr.data.sources.source import KIND, Source, register
 
 
 @register
@@ -16,10 +16,15 @@ class PhantomSource(Source):
 
     usage = "phantom[:COUNT]"
 
-    kind: Literal["phantom"] = "phantom"
-    count: int = Field(2000, ge=30, le=1_000_000, description="images over all splits")
-    seed: int = Field(0, ge=0, description="which patients are made")
-    difficulty: float = Field(0.5, ge=0, le=1, description="0 = textbook cases, 1 = many truly ambiguous")
+    kind: Literal["phantom"] = Field("phantom", description=KIND)
+    count: int = Field(2000, ge=30, le=1_000_000, description="number of images in all splits together")
+    seed: int = Field(0, ge=0, description="seed of the patients")
+    difficulty: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="how hard the classes are to tell apart: 0 = textbook cases, 1 = many ambiguous ones",
+    )
 
     @classmethod
     def from_text(cls, text: str) -> PhantomSource:

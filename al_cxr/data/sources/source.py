@@ -12,11 +12,14 @@ from al_cxr.data.dataset import Dataset
 
 S = TypeVar("S", bound="Source")
 
+KIND = "what this kind of source is called; an experiment file has to say it"
+"""Description of the field `kind` of every kind."""
+
 
 class Source(SourceSettings):
     """A place that radiographs come from. A kind of source is a subclass of this with the decorator `@register`.
 
-    Its fields are its settings in an experiment file; `kind: Literal["NAME"] = "NAME"` is what the file calls it.
+    Its fields are its settings in an experiment file, each with a description; the default of `kind` is its name.
     """
 
     usage: ClassVar[str]
