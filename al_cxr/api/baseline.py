@@ -8,7 +8,7 @@ from pathlib import Path
 
 from al_cxr import models
 from al_cxr.api.experiment import Experiment
-from al_cxr.api.opening import load_data, open_run, radiographs
+from al_cxr.api.opening import load_and_describe, open_run, radiographs, report_folder
 from al_cxr.api.reports import say_pages
 from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.baselines import RECORD, BaselinesRecord
@@ -37,8 +37,8 @@ def baseline(experiment: Experiment, archs: str | None) -> None:
     asked = _asked(experiment, archs)
     known = {*asked, *_all(settings)}
     run = f"baseline-{experiment.name}"
-    folder, results = experiment.runs / run, experiment.results_of(run)
-    dataset = load_data(settings)
+    folder, results = experiment.runs / run, report_folder(experiment.results / run, experiment.file)
+    dataset = load_and_describe(settings)
     unavailable = _unavailable(settings, asked, dataset)
     for name in (name for name in asked if name not in unavailable):
         workspace = open_run(f"{run}-{name}", settings.of_model(name), dataset, folder / name)

@@ -12,16 +12,16 @@ from typing import Any
 
 import pandas as pd
 
-from al_cxr.api.opening import check_arms, load_data, missing_features, open_run, radiographs
+from al_cxr.api.opening import check_arms, load_and_describe, missing_features, open_run, radiographs, report_folder
 from al_cxr.api.reports import say_pages
+from al_cxr.api.result import Result
 from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config import Settings, files, shipped
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
-from al_cxr.core.nearest import hint
-from al_cxr.core.outputs import must_be_about, must_be_free
+from al_cxr.core.outputs import must_be_about
 from al_cxr.core.progress import Working
 from al_cxr.data.sources.named import named_source
 from al_cxr.data.sources.source import Source
@@ -30,32 +30,9 @@ from al_cxr.experiment.estimate import Estimate
 from al_cxr.experiment.run_folder import note_commit
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.report.experiment import write_report
-from al_cxr.report.kit.page import PAGE
-from al_cxr.report.regimes import write_regimes
 from al_cxr.report.terminal import comparison_text
 from al_cxr.strategies.pool import seed_size
 from al_cxr.training.length import uneven
-
-
-@dataclass(frozen=True)
-class Result:
-    """Where a finished run is.
-
-    Attributes
-    ----------
-    folder : Path
-        The run: its records and its trained models.
-    page : Path
-        The report, README.md; `tables/`, `figures/` and report.html lie beside it.
-    """
-
-    folder: Path
-    page: Path
-
-    @property
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """The report's tables, by name."""
-        return {path.stem: pd.read_csv(path) for path in sorted(self.page.parent.glob("tables/*.csv"))}
 
 
 @dataclass(frozen=True)
@@ -168,8 +145,8 @@ class Experiment:
             to be computed before anything can be planned.
         """
         settings = self._settings_of(regime)
-        results = self.results_of(f"{self.name}/{regime}")
-        dataset = load_data(settings)
+        results = report_folder(self.results / self.name / regime, self.file)
+        dataset = load_and_describe(settings)
         if count := missing_features(settings, dataset):
             print(f"to do     features of {count:,} images and varied copies first; with them the rest can be planned")
             return None
@@ -197,8 +174,8 @@ class Experiment:
             Where the settings do not fit the data, or the folders hold something else.
         """
         settings = self._settings_of(regime)
-        results = self.results_of(f"{self.name}/{regime}")
-        dataset = load_data(settings)
+        results = report_folder(self.results / self.name / regime, self.file)
+        dataset = load_and_describe(settings)
         workspace = open_run(self.name, settings, dataset, self.runs / self.name / regime, regime)
         estimate = self._announce(workspace, results)
         if estimate is None:
@@ -235,67 +212,6 @@ class Experiment:
         """
         finished = load_finished(self.runs / self.name / regime)
         return per_round(finished, finished.target)
-
-    def regimes(self, asked: str) -> list[str]:
-        """Names of label regimes of the file.
-
-        Parameters
-        ----------
-        asked : str
-            Names with commas between them, or "all".
-
-        Returns
-        -------
-        list of str
-            Each once.
-
-        Raises
-        ------
-        UserError
-            Where the file has no regime of a name.
-        """
-        known = self.settings.regimes
-        names = list(known) if asked == "all" else [name.strip() for name in asked.split(",")]
-        for name in names or [asked]:
-            if name not in known:
-                raise UserError(f"--regime {name}: {self.file} has no such regime{hint(name, known)}")
-        return list(dict.fromkeys(names))
-
-    def compare_regimes(self) -> Path | None:
-        """Write one page of all label regimes that were begun, beside each other.
-
-        Returns
-        -------
-        Path or None
-            The page; None where fewer than two were begun.
-        """
-        folder = self.runs / self.name
-        begun = [folder / regime for regime in self.settings.regimes]
-        begun = [path for path in begun if (path / "experiment.json").exists()]
-        if len(begun) < 2:
-            return None
-        return write_regimes([load_finished(path) for path in begun], self.results / self.name)
-
-    def results_of(self, name: str) -> Path:
-        """The folder of a report.
-
-        Parameters
-        ----------
-        name : str
-            Of the folder, inside `results`.
-
-        Returns
-        -------
-        Path
-
-        Raises
-        ------
-        UserError
-            Where it holds a page that al-cxr did not write, or the experiment file.
-        """
-        folder = self.results / name
-        must_be_free(folder, (*PAGE, "settings.yaml", "environment.json"), [self.file])
-        return folder
 
     def _settings_of(self, regime: str) -> Settings:
         """With the budget of a regime; UserError where there is nothing to compare."""

@@ -11,6 +11,7 @@ from al_cxr import models, strategies
 from al_cxr.config import Settings
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
+from al_cxr.core.outputs import must_be_free
 from al_cxr.core.progress import Working
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.load import load_first
@@ -19,6 +20,7 @@ from al_cxr.experiment.assembly import build_model, features_missing
 from al_cxr.experiment.opening import begin_run, check_run, choose_runtime
 from al_cxr.experiment.run_folder import noted_runtime
 from al_cxr.experiment.workspace import Workspace
+from al_cxr.report.kit.page import PAGE
 from al_cxr.strategies import stopping
 
 
@@ -43,7 +45,13 @@ def check_arms(file: Path, settings: Settings) -> None:
         strategies.get(arm.strategy, arm.options, f"{file}: arms.{name}")
 
 
-def load_data(settings: Settings) -> Dataset:
+def report_folder(folder: Path, file: Path) -> Path:
+    """The folder of a report; UserError where it holds a page that al-cxr did not write, or the experiment file."""
+    must_be_free(folder, (*PAGE, "settings.yaml", "environment.json"), [file])
+    return folder
+
+
+def load_and_describe(settings: Settings) -> Dataset:
     """The data set, of which a reader of the terminal is told first."""
     dataset = load_first(settings.data)
     size = settings.data.image_size

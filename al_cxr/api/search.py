@@ -6,7 +6,7 @@ import math
 
 from al_cxr import models
 from al_cxr.api.experiment import Experiment
-from al_cxr.api.opening import begin
+from al_cxr.api.opening import begin, report_folder
 from al_cxr.comparison.search_records import Trial, best, load_trials
 from al_cxr.config import Search, Value
 from al_cxr.core import provenance
@@ -31,7 +31,7 @@ def search(experiment: Experiment, trials: int | None, seconds: float | None) ->
     settings = experiment.settings.model_copy(update={"arms": {}})
     budget = wanted.trials if trials is None else trials
     name = f"{experiment.name}-search"
-    results = experiment.results_of(name)
+    results = report_folder(experiment.results / name, experiment.file)
     dataset = load_first(settings.data)
     print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
     workspace = begin(name, settings, dataset, experiment.runs / name)

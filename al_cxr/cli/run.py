@@ -22,13 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
+    from al_cxr.api.regimes import compare_regimes, regimes_named
+
     experiment = experiment_of(options)
     begin = experiment.plan if options.plan else experiment.run
     if options.regime is None:
         begin()
         return
-    for regime in experiment.regimes(options.regime):
+    for regime in regimes_named(experiment, options.regime):
         print(f"regime    {regime}")
         begin(regime)
-    if not options.plan and (page := experiment.compare_regimes()):
+    if not options.plan and (page := compare_regimes(experiment)):
         print(f"regimes   {page}")
