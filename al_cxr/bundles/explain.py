@@ -69,7 +69,7 @@ def attention_rollout(model: VisionTransformer, images_BCHW: Tensor) -> Tensor:
     patches_BP = rollout_BNN[:, 0, 1:]
     side = round(patches_BP.shape[1] ** 0.5)
     padded = images_BCHW.shape[2] + model.padding
-    maps = _enlarged(patches_BP.unflatten(1, (1, side, side)), (padded, padded))
+    maps = _enlarged(patches_BP.reshape(-1, 1, side, side), (padded, padded))
     return maps[:, : images_BCHW.shape[2], : images_BCHW.shape[3]]
 
 

@@ -9,23 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_run import small_run, write_images
-from test_predict import _Stopped, quietly, table
+from predicted import Stopped, quietly, table
+from small_run import write_images
 
 from al_cxr.bundles import decoding
-from al_cxr.bundles.bundling import assemble
-from al_cxr.bundles.folder import read_bundle, write_bundle
+from al_cxr.bundles.folder import read_bundle
 from al_cxr.bundles.inputs import find_inputs
 from al_cxr.bundles.stream import write_predictions
 from al_cxr.cli.__main__ import main
 
 DICOM = bytes(128) + b"DICM" + b"\2\0\0\0UL\4\0" + bytes(500)
-
-
-@pytest.fixture(scope="session")
-def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    fit = sorted((small_run(tmp_path_factory.getbasetemp()) / "fits").iterdir())[0]
-    return write_bundle(assemble([fit]), tmp_path_factory.mktemp("bundles") / "single")
 
 
 def deep(path: Path, *bright: int) -> None:
@@ -96,11 +89,11 @@ def test_a_stopped_prediction_notices_files_of_equal_size_and_time_with_other_pi
     def stop(done: int) -> None:
         chunks.append(done)
         if len(chunks) == 4:  # the first tells what was reused
-            raise _Stopped
+            raise Stopped
 
     for replaced, reused in ((None, 11), (5, 3), (1, 0)):
         chunks.clear()
-        with pytest.raises(_Stopped):
+        with pytest.raises(Stopped):
             write_predictions(bundle, inputs, out, 2, stop)
         if replaced is not None:
             write(replaced, 100 + replaced)
@@ -123,9 +116,9 @@ def test_what_was_guessed_is_still_said_by_the_start_that_finishes(
     def stop(done: int) -> None:
         seen.append(done)
         if len(seen) == 2:
-            raise _Stopped
+            raise Stopped
 
-    with pytest.raises(_Stopped):
+    with pytest.raises(Stopped):
         write_predictions(bundle, inputs, out, 1, stop)
     done = write_predictions(bundle, inputs, out, 1, quietly)
     guessed = [said for said in done.warnings if "above 12 bits" in said]

@@ -1,4 +1,4 @@
-"""Summaries of maps, and the second look at the chest."""
+"""Summaries of maps, and the crop of the chest."""
 
 from __future__ import annotations
 
