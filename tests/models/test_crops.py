@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from al_cxr.data import chest
-from al_cxr.data.phantom import source as phantom
+from al_cxr.data.phantom.radiographs import standing
 from al_cxr.models.crops import boxes, chests, inverse, sampled, summary
 
 
@@ -23,7 +23,7 @@ def test_a_summary_is_means_deviations_and_zones() -> None:
 
 
 def test_a_chest_is_what_the_pixels_are_cut_to() -> None:
-    pixels = np.stack(phantom.standing(4))
+    pixels = np.stack(standing(4))
     images = torch.from_numpy(pixels)[:, None].float() / 255
     for image, found, original in zip(images, chests(images), pixels, strict=True):
         box = chest.find(original)
