@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -85,7 +86,8 @@ def strategies_page() -> str:
     for name in strategies.names():
         found = strategies.get(name)
         needs = ", ".join(words[need] for need in words if need in found.needs) or "nothing"
-        rows.append((f"`{name}`", needs, _first_paragraph(found.function), _options(found.function)))
+        chooses = f"{_first_paragraph(found.function)} {_papers(found.function)}"
+        rows.append((f"`{name}`", needs, chooses, _options(found.function)))
     rules = [
         (f"`{name}`", _first_paragraph(rule), _options(rule))
         for name, rule in ((name, stopping.RULES.get(name)) for name in stopping.names())
@@ -96,8 +98,8 @@ def strategies_page() -> str:
         "The names that an arm may give as its `strategy`, and the options that it may set beside it, e.g. "
         "`{strategy: power_entropy, loss: focal, beta: 2}`. Beside them, any working query function of modAL can be "
         "named by its dotted name, e.g. `modAL.uncertainty.margin_sampling`. Entropies are in nats; C is the number of "
-        "classes. *Asks for* says what the network has to compute for every image of the pool. Papers and examples "
-        'stand in the docstrings: `help(al_cxr.strategies.get("badge").function)`.',
+        "classes. *Asks for* says what the network has to compute for every image of the pool. Examples stand in "
+        'the docstrings: `help(al_cxr.strategies.get("badge").function)`.',
         "",
         *table(("strategy", "asks for", "what it chooses", "options"), rows),
         "",
@@ -171,8 +173,20 @@ def _described(annotation: Any) -> str:
 
 
 def _options(function: Any) -> str:
-    shown = [f"`{name}`" if value is ... else f"`{name}: {value}`" for name, value in defaults(function).items()]
+    shown = [
+        f"`{name}`" if value is ... else f"`{name}: {_short(value)}`" for name, value in defaults(function).items()
+    ]
     return ", ".join(shown) or "none"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _papers(documented: Any) -> str:
+    """What stands under References in a docstring, on one line."""
+    found = re.search(r"^References\n-+\n(.*?)(?=\n\S[^\n]*\n-+\n|\Z)", inspect.getdoc(documented) or "", re.S | re.M)
+    return " ".join(found[1].split()) if found else ""
 
 
 def _first_paragraph(documented: Any) -> str:
