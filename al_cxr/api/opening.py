@@ -22,11 +22,12 @@ from al_cxr.experiment.run_folder import noted_runtime
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.report.kit.page import PAGE
 from al_cxr.strategies import stopping
+from al_cxr.training import losses
 
 
 def check_arms(file: Path, settings: Settings) -> None:
-    """UserError unless there are arms, their strategies, the stopping rule and the options of both are right, and each
-    loss has an arm that samples at random."""
+    """UserError unless there are arms, all losses, strategies and the stopping rule are known with their options, and
+    each loss has an arm that samples at random."""
     arms = settings.arms
     if not arms:
         raise UserError(
@@ -40,6 +41,8 @@ def check_arms(file: Path, settings: Settings) -> None:
                 f"{file}: arms: no arm samples at random with the loss {loss}, so no gain of {', '.join(of_loss)} "
                 f"could be told from chance; add one, e.g. {loss}-random: {{strategy: random, loss: {loss}}}"
             )
+    for name, loss_settings in settings.losses.items():
+        losses.check(loss_settings, f"{file}: losses.{name}")
     stopping.check(settings.stop.rule, settings.stop.options, f"{file}: stop")
     for name, arm in arms.items():
         strategies.get(arm.strategy, arm.options, f"{file}: arms.{name}")

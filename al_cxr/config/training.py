@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from al_cxr.config.section import Section
 
@@ -94,10 +94,12 @@ class AugmentSettings(Section):
 
 
 class LossSettings(Section):
-    """What a training minimises."""
+    """What a training minimises. Other keys than these are options of the kind, which checks them."""
 
-    kind: Literal["cross_entropy", "weighted", "focal"] = Field(
-        description="cross_entropy, weighted (cross-entropy with balanced class weights) or focal"
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = Field(
+        description="cross_entropy, weighted (cross-entropy with balanced class weights), focal, or a loss of your own"
     )
     gamma: float = Field(
         2.0,
@@ -114,6 +116,16 @@ class LossSettings(Section):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of each label that is spread evenly over all classes"
     )
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The options that stand in the settings of every loss, whether its kind takes them or not."""
+        return {"gamma": self.gamma, "alpha": self.alpha, "label_smoothing": self.label_smoothing}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All other options that were given."""
+        return dict(self.model_extra or {})
 
 
 class TrainSettings(Section):

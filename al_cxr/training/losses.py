@@ -1,24 +1,78 @@
 """What a model is trained to make small: cross-entropy, class-weighted cross-entropy, focal loss.
 
-All are one formula. With soft labels y (one-hot, smoothed or mixed), probabilities p and class weights w,
+The three are one formula. With soft labels y (one-hot, smoothed or mixed), probabilities p and class weights w,
 
     loss = sum over c of  y_c * w_c * (1 - p_c)^gamma * -log p_c      [nats]
 
-is linear in y: gamma = 0 and w = 1 is cross-entropy; gamma > 0 is the focal loss (Lin et al. 2017, Focal Loss for Dense
-Object Detection, eq. 5).
+is linear in y: gamma = 0 and w = 1 is cross-entropy; gamma > 0 is the focal loss. A new file of this room is enough to
+add another, with a function that has the decorator `loss`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from al_cxr.config import LossSettings
 from al_cxr.core.errors import UserError
+from al_cxr.core.options import checked, defaults, require_signature
+from al_cxr.core.registry import Registry
+
+Gamma = Annotated[float, Field(ge=0)]
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+Alpha = Literal["none", "balanced"] | list[float]
+Counts = np.ndarray | Sequence[int]
+"""Labelled images a class, (C,)."""
+
+Builder = Callable[..., nn.Module]
+"""`(class_counts_C, *, options)` -> a module: logits (B, C) and targets, as `Loss` takes them -> a scalar."""
+LOSSES: Registry[Builder] = Registry("loss", "al_cxr.training")
+"""All losses, by name."""
+
+
+def loss(name: str) -> Callable[[Builder], Builder]:
+    """Decorator: makes `(class_counts_C, *, options)` known as a loss.
+
+    Keyword-only parameters are options, as those of a strategy are: their annotations say which values are valid. The
+    settings have one default for all losses of what is called `gamma`, `alpha` and `label_smoothing`, and it is theirs
+    that holds; a loss without them leaves them out.
+
+    Parameters
+    ----------
+    name : str
+        Name in experiment files (`losses.NAME.kind`).
+
+    Returns
+    -------
+    Callable
+        The decorator, which returns the function as it was.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken or the function takes other arguments.
+
+    Examples
+    --------
+    ::
+
+        @loss("poly")
+        def poly(class_counts_C, *, epsilon: float = 1.0) -> nn.Module:
+            return PolyLoss(epsilon)
+    """
+
+    def register(builder: Builder) -> Builder:
+        require_signature(builder, ("class_counts_C",), f"loss {name!r}")
+        LOSSES.add(name, builder, builder.__module__)
+        return builder
+
+    return register
 
 
 class Loss(nn.Module):
@@ -77,7 +131,7 @@ def log_not_p(logits_BC: Tensor) -> Tensor:
     return others_BC - logits_BC.logsumexp(dim=1, keepdim=True)
 
 
-def balanced_weights(class_counts_C: np.ndarray | Sequence[int]) -> Tensor:
+def balanced_weights(class_counts_C: Counts) -> Tensor:
     """Inverse class frequencies, float32 (C,), scaled to mean 1.
 
     A class without a labelled image counts like the rarest one that has some: its weight then only matters through
@@ -90,34 +144,106 @@ def balanced_weights(class_counts_C: np.ndarray | Sequence[int]) -> Tensor:
     return torch.from_numpy(inverse_C / inverse_C.mean()).float()
 
 
-def build(settings: LossSettings, class_counts_C: np.ndarray | Sequence[int], *, name: str = "*") -> Loss:
+@loss("cross_entropy")
+def cross_entropy(class_counts_C: Counts, *, label_smoothing: Smoothing = 0.0) -> Loss:
+    """Cross-entropy, mean over the batch, nats.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        0..1; share of each label that is spread over all classes.
+
+    References
+    ----------
+    Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, for the smoothing.
+
+    Examples
+    --------
+    >>> cross_entropy([5, 5])(torch.zeros(1, 2), torch.tensor([0]))
+    tensor(0.6931)
+    """
+    return Loss(label_smoothing=label_smoothing)
+
+
+@loss("weighted")
+def weighted(class_counts_C: Counts, *, label_smoothing: Smoothing = 0.0) -> Loss:
+    """Cross-entropy with inverse class frequencies as weights (`balanced_weights`), PyTorch's weighted mean.
+
+    For soft labels the mean is taken with the weights that the labels have before smoothing.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        0..1; share of each label that is spread over all classes.
+
+    References
+    ----------
+    King and Zeng, "Logistic Regression in Rare Events Data" (2001).
+
+    Examples
+    --------
+    >>> weighted([9, 1])(torch.zeros(2, 2), torch.tensor([0, 1]))
+    tensor(0.6931)
+    """
+    return Loss(weights_C=balanced_weights(class_counts_C), weighted_mean=True, label_smoothing=label_smoothing)
+
+
+@loss("focal")
+def focal(
+    class_counts_C: Counts, *, gamma: Gamma = 2.0, alpha: Alpha = "none", label_smoothing: Smoothing = 0.0
+) -> Loss:
+    """Cross-entropy times (1 - p)^gamma: examples that are right and sure count less. Mean over the batch, nats.
+
+    Parameters
+    ----------
+    gamma : float
+        0 or more; 0 is cross-entropy.
+    alpha : "none", "balanced" or list of float
+        Weight a class: 1 for all, by `balanced_weights`, or one number each, in the order of the classes.
+    label_smoothing : float
+        0..1; share of each label that is spread over all classes.
+
+    References
+    ----------
+    Lin et al., "Focal Loss for Dense Object Detection" (2017), eq. 5, https://arxiv.org/abs/1708.02002.
+
+    Examples
+    --------
+    >>> focal([5, 5], gamma=1.0)(torch.zeros(1, 2), torch.tensor([0]))
+    tensor(0.3466)
+    """
+    return Loss(gamma, _alpha(alpha, class_counts_C), label_smoothing=label_smoothing)
+
+
+def check(settings: LossSettings, where: str) -> tuple[Builder, dict[str, Any]]:
+    """The builder that the settings name and its options; UserError, beginning with `where`, where there is none."""
+    builder = LOSSES.get(settings.kind, f"{where}.kind: ")
+    takes = defaults(builder)
+    given = {key: value for key, value in settings.shared.items() if key in takes} | settings.options
+    return builder, checked(builder, given, settings.kind, where)
+
+
+def build(settings: LossSettings, class_counts_C: Counts, *, name: str = "*") -> nn.Module:
     """The loss that the settings name, for these numbers of labelled images a class (C,).
 
-    - `cross_entropy`: plain, over B.
-    - `weighted`: weights by `balanced_weights`; the mean is PyTorch's weighted mean, for soft labels with the weights
-      that the labels have before smoothing.
-    - `focal`: gamma, and alpha as class weights (none, by `balanced_weights`, or a list with one a class); mean over B.
-
-    `name` is the loss's name under `losses` in the YAML, for messages. UserError where a list alpha does not fit.
+    `name` is the loss's name under `losses` in the YAML, for messages. UserError for an unknown kind or option, and
+    where a list alpha does not fit the classes.
     """
-    smoothing = settings.label_smoothing
-    if settings.kind == "cross_entropy":
-        return Loss(label_smoothing=smoothing)
-    if settings.kind == "weighted":
-        return Loss(weights_C=balanced_weights(class_counts_C), weighted_mean=True, label_smoothing=smoothing)
-    return Loss(settings.gamma, _alpha(settings, class_counts_C, f"losses.{name}.alpha"), label_smoothing=smoothing)
+    builder, options = check(settings, f"losses.{name}")
+    try:
+        return builder(class_counts_C, **options)
+    except UserError as error:
+        raise UserError(f"losses.{name}.{error}") from None
 
 
-def _alpha(settings: LossSettings, class_counts_C: np.ndarray | Sequence[int], key: str) -> Tensor | None:
-    if settings.alpha == "none":
+def _alpha(alpha: Alpha, class_counts_C: Counts) -> Tensor | None:
+    if alpha == "none":
         return None
-    if settings.alpha == "balanced":
+    if alpha == "balanced":
         return balanced_weights(class_counts_C)
-    alpha_C, n_classes = settings.alpha, len(class_counts_C)
-    if len(alpha_C) != n_classes:
-        raise UserError(
-            f"{key}: {len(alpha_C)} weights for {n_classes} classes; give one a class, in the order of the classes"
-        )
-    if min(alpha_C) < 0 or max(alpha_C) == 0:
-        raise UserError(f"{key}: class weights must be 0 or more, and one of them above 0 (got {alpha_C})")
-    return torch.tensor(alpha_C, dtype=torch.float32)
+    classes = len(class_counts_C)
+    if len(alpha) != classes:
+        raise UserError(f"alpha: {len(alpha)} weights for {classes} classes; give one a class, in their order")
+    if min(alpha) < 0 or max(alpha) == 0:
+        raise UserError(f"alpha: class weights must be 0 or more, and one of them above 0 (got {alpha})")
+    return torch.tensor(alpha, dtype=torch.float32)

@@ -85,6 +85,8 @@ def test_an_arm_with_options_is_compared_with_random_and_across_losses(played: P
         ("arms.sharp.betta=2", "arms.sharp.betta: power_entropy has no such option; did you mean 'beta'?"),
         ("arms.random.beta=2", "arms.random.beta: random has no such option; it has none"),
         ("arms.sharp.strategy=power_entrpy", "arms.sharp.strategy: no strategy 'power_entrpy'; did you mean"),
+        ("losses.focal.gama=2", "losses.focal.gama: focal has no such option; did you mean 'gamma'?"),
+        ("losses.focal.kind=focl", "losses.focal.kind: no loss 'focl'; did you mean 'focal'?"),
         ("stop={rule: no_gain, options: {round: 2}}", "stop.options.round: no_gain has no such option; did you mean"),
     ],
 )

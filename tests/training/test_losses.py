@@ -13,7 +13,8 @@ from torchvision.ops import sigmoid_focal_loss
 
 from al_cxr.config import LossSettings
 from al_cxr.core.errors import UserError
-from al_cxr.training.losses import Loss, balanced_weights, build, log_not_p
+from al_cxr.training import losses
+from al_cxr.training.losses import LOSSES, Loss, balanced_weights, build, log_not_p
 
 COUNTS = (60, 30, 10)
 
@@ -177,6 +178,39 @@ def test_alpha_of_another_length_names_its_key() -> None:
 def test_alpha_that_weighs_nothing_is_refused(alpha: list[float]) -> None:
     with pytest.raises(UserError, match=r"losses\.f\.alpha"):
         build(LossSettings(kind="focal", alpha=alpha), COUNTS, name="f")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("focl", {}, "losses.f.kind: no loss 'focl'; did you mean 'focal'?"),
+        ("focal", {"gama": 3}, "losses.f.gama: focal has no such option; did you mean 'gamma'?"),
+        ("focal", {"alpha": [0.5, float("nan"), 1.0]}, "losses.f.alpha"),
+    ],
+)
+def test_a_wrong_kind_or_option_names_its_key(kind: str, options: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError) as error:
+        build(LossSettings.model_construct(kind=kind, **options), COUNTS, name="f")
+    assert str(error.value).startswith(said)
+
+
+def test_a_loss_of_ones_own_has_options_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LOSSES, "_things", dict(LOSSES._things))
+    monkeypatch.setattr(LOSSES, "_homes", dict(LOSSES._homes))
+
+    @losses.loss("scaled")
+    def scaled(class_counts_C: object, *, factor: float = 1.0, gamma: float = 2.0) -> torch.nn.Module:
+        assert gamma == 2.0
+        return Loss(weights_C=torch.full((3,), factor))
+
+    logits, targets = batch()
+    settings = LossSettings.model_validate({"kind": "scaled", "factor": 3, "label_smoothing": 0.1})
+    torch.testing.assert_close(build(settings, COUNTS)(logits, targets), 3 * F.cross_entropy(logits, targets))
+    assert settings.model_dump() == {
+        "kind": "scaled", "gamma": 2.0, "alpha": "none", "label_smoothing": 0.1, "factor": 3,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"loss 'focal' is defined in al_cxr\.training\.losses and again in"):
+        losses.loss("focal")(scaled)
 
 
 def test_targets_of_another_shape_are_refused() -> None:
