@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from shown import Block, blocks
+from small_run import write_images
 
 NEEDS_A_BUNDLE = "docs/howto/use-a-model.md"
 """The page whose block is run where there is a trained model: by the test of the tutorial."""
@@ -45,3 +47,13 @@ def test_a_block_that_is_not_run_says_why() -> None:
     shown: list[Block] = blocks("python")
     assert len(RUN) >= 4
     assert all(len(block.not_run.split()) > 3 for block in shown if block not in RUN and block.page != NEEDS_A_BUNDLE)
+
+
+def test_the_source_that_the_how_to_shows_reads_a_folder(tmp_path: Path) -> None:
+    (block,) = (block for block in RUN if block.page == "docs/howto/new-source.md")
+    write_images(tmp_path / "scans", 40)
+    for number, image in enumerate(sorted((tmp_path / "scans").rglob("*.png"))):
+        image.rename(tmp_path / "scans" / f"{'normal' if number % 2 else 'tuberculosis'}_{number}.png")
+    script = f"{block.text}\nfrom al_cxr import load_data\nprint(load_data('prefix:scans').table.to_csv())"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert "normal_1.png,normal," in done.stdout and "tuberculosis_2.png,tuberculosis," in done.stdout, done.stderr
