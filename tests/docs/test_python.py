@@ -10,10 +10,10 @@ import pytest
 from shown import Block, blocks
 from small_run import write_images
 
-NEEDS_A_BUNDLE = "docs/howto/use-a-model.md"
-"""The page whose block is run where there is a trained model: by the test of the tutorial."""
+FOLLOWED = ("docs/howto/use-a-model.md", "docs/tutorial.md")
+"""Pages whose blocks need what the tutorial made: test_tutorial.py runs them there."""
 
-RUN = [block for block in blocks("python") if not block.not_run and block.page != NEEDS_A_BUNDLE]
+RUN = [block for block in blocks("python") if not block.not_run and block.page not in FOLLOWED]
 
 ONE_AFTER_THE_OTHER = """\
 import runpy, sys, traceback
@@ -46,7 +46,7 @@ def test_a_block_of_python_runs(number: int, complaints: str) -> None:
 def test_a_block_that_is_not_run_says_why() -> None:
     shown: list[Block] = blocks("python")
     assert len(RUN) >= 4
-    assert all(len(block.not_run.split()) > 3 for block in shown if block not in RUN and block.page != NEEDS_A_BUNDLE)
+    assert all(len(block.not_run.split()) > 3 for block in shown if block not in RUN and block.page not in FOLLOWED)
 
 
 def test_the_source_that_the_how_to_shows_reads_a_folder(tmp_path: Path) -> None:

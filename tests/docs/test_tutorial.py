@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -59,6 +60,17 @@ def test_the_summary_has_the_columns_that_the_tutorial_explains(followed: Path) 
     assert "predict the source" in page and "always tuberculosis" in page
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_the_same_from_python_gives_the_same_table(followed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (followed / "results/first/tables/summary.csv").read_bytes()
+    monkeypatch.chdir(followed)
+    (block,) = (block for block in blocks("python") if block.page == "docs/tutorial.md")
+    names: dict[str, Any] = {}
+    exec(block.text, names)
+    assert (followed / "results/first/tables/summary.csv").read_bytes() == before
+    assert names["result"].page.resolve() == followed / "results/first/README.md"
+
+
 def test_a_model_of_the_tutorial_answers_from_python_as_the_how_to_shows(
     followed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +81,7 @@ def test_a_model_of_the_tutorial_answers_from_python_as_the_how_to_shows(
     for image, name in zip(images, ("one.png", "two.png"), strict=True):
         image.rename(followed / name)
     (block,) = (block for block in blocks("python") if block.page == "docs/howto/use-a-model.md")
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(block.text, names)
     answers = names["answers"]
     assert isinstance(answers, pd.DataFrame) and len(answers) == 2
