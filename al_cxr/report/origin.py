@@ -19,10 +19,16 @@ LIMITS = "Research only: not a medical device. Percentages have one decimal, dif
 
 def stamp_of(data: DataCard, seeds: Sequence[int], unfinished: bool = False) -> str:
     """What stands under every table and figure: data set, size of the test set, seeds, and whether it is all there."""
-    test, numbers = sum(data.counts["test"].values()), ", ".join(map(str, seeds))
-    counted = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''} ({numbers})"
-    parts = [name_of(data), f"test set {test:,} images", counted, *(["UNFINISHED"] if unfinished else [])]
+    test = sum(data.counts["test"].values())
+    parts = [name_of(data), f"test set {test:,} images", seeds_in_words(seeds)]
+    if unfinished:
+        parts.append("UNFINISHED")
     return " · ".join(parts)
+
+
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """3 seeds (0, 1, 2)"""
+    return f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} ({', '.join(map(str, seeds))})"
 
 
 def name_of(data: DataCard) -> str:
@@ -81,7 +87,7 @@ def add_origin(page: Page, record: ExperimentRecord, seeds: Sequence[int], machi
         {
             "commit": record.commit,
             "seeds": ", ".join(map(str, seeds)),
-            "data set": data.name + " (synthetic: no patient was imaged)" * data.synthetic,
+            "data set": name_of(data),
             "fingerprint": data.fingerprint,
             "images": f"{counts}; {data.image_size} × {data.image_size} pixels",
             "attribution": data.attribution or "none given",
