@@ -13,7 +13,7 @@ from al_cxr.evaluation.calibration_error import BINS, calibration, calibration_e
 from al_cxr.evaluation.intervals import columns
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
-from al_cxr.report.classes import mean_sd
+from al_cxr.report.classes import over_seeds
 from al_cxr.report.evaluation_tables import estimate, intervals, with_ensemble
 from al_cxr.report.kit.numbers import MISSING
 from al_cxr.report.kit.prose import notes
@@ -77,9 +77,7 @@ def rounds_table(
             measured = [_measured(model, scaled) for model in some]
             found |= {name + suffix: [one[name] for one in measured] for name in ("ece_mass", "brier", "nll")}
         found["same_batch"] = list(same_batch.get((arm, number), []))
-        for name, values in found.items():
-            row[name], row[f"{name}_sd"] = mean_sd(values)
-        rows.append(row)
+        rows.append(row | over_seeds(found))
     shown = [
         Column("arm", "arm"),
         Column("round", "round", "count"),

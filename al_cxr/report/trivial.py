@@ -1,4 +1,4 @@
-"""Answers that need no model: what every F1 has to be held against."""
+"""Answers that need no model: what every figure has to be held against."""
 
 from __future__ import annotations
 
@@ -7,20 +7,36 @@ import pandas as pd
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.core.metrics import Metrics, measure
-from al_cxr.report.classes import always, majority
+
+BY_SOURCE = "predict the source"
 
 
-def _any_test(finished: Finished) -> Metrics:
-    return next(rounds[0].test for rounds in finished.rounds.values() if rounds)
+def always(test: Metrics, answer: str) -> Metrics:
+    """What the answer `answer` for every image scores on the test set of `test`."""
+    names = tuple(c.name for c in test.classes)
+    labels_N = np.repeat(np.arange(len(names)), [c.support for c in test.classes])
+    return measure(np.tile(np.eye(len(names))[names.index(answer)], (len(labels_N), 1)), labels_N, names)
+
+
+def majority(test: Metrics) -> str:
+    """The most frequent class of the test set; of equals, the first."""
+    return max(test.classes, key=lambda c: c.support).name
+
+
+def without_model(test: Metrics, source: Metrics | None) -> dict[str, Metrics]:
+    """What the majority class always scores and, where given, what each `source` mostly holds."""
+    answers = {f"always {majority(test)}": always(test, majority(test))}
+    if source is not None:
+        answers[BY_SOURCE] = source
+    return answers
 
 
 def trivial(finished: Finished) -> list[dict[str, object]]:
     """Rows of answers that need no model: the majority class, the target class (which has the best F1 a constant can
     have), and each source's majority class among the training images, where there are sources to tell apart."""
-    test = _any_test(finished)
-    answers = {f"always {name}": always(test, name) for name in dict.fromkeys([majority(test), finished.target])}
-    if (told := by_source(finished)) is not None:
-        answers["predict the source"] = told
+    test = next(rounds[0].test for rounds in finished.rounds.values() if rounds)
+    constants = {f"always {name}": always(test, name) for name in (majority(test), finished.target)}
+    answers = constants | without_model(test, by_source(finished))
     return [
         {"arm": name, "accuracy": m.accuracy, "macro_f1": m.macro.f1, "f1": m.of(finished.target).f1}
         for name, m in answers.items()
