@@ -12,6 +12,7 @@ from al_cxr.api.opening import load_and_describe, open_run, radiographs, report_
 from al_cxr.api.reports import say_pages
 from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.baselines import RECORD, BaselinesRecord
+from al_cxr.comparison.cross_validation import fold_folders
 from al_cxr.config import Settings
 from al_cxr.core import provenance
 from al_cxr.core.errors import Unavailable, UserError
@@ -24,7 +25,7 @@ from al_cxr.experiment import sweep
 from al_cxr.experiment.assembly import build_model
 from al_cxr.experiment.run_folder import note_commit
 from al_cxr.report.baseline import write_baseline_report
-from al_cxr.report.folds import fold_folders, write_folds_report
+from al_cxr.report.folds import write_folds_report
 
 
 def baseline(experiment: Experiment, archs: str | None) -> None:
