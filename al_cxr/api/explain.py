@@ -8,8 +8,7 @@ import numpy as np
 
 from al_cxr.bundles.answers import serving_runtime
 from al_cxr.bundles.description import DISCLAIMER
-from al_cxr.bundles.explain import explain as explained
-from al_cxr.bundles.explain import method
+from al_cxr.bundles.explain import explanation_maps, method
 from al_cxr.bundles.folder import must_be_outside
 from al_cxr.bundles.opening import open_bundle
 from al_cxr.core.errors import UserError
@@ -55,7 +54,7 @@ def explain_images(model: Path, images: list[Path], out: Path, label: str | None
         maps = []
         for fit, network in zip(loaded.fits, networks, strict=True):
             _, prepared = next(fit.loader(pixels_1SS, runtime).batches(np.arange(1), 1))
-            maps.append(explained(network, prepared, target)[0].numpy())
+            maps.append(explanation_maps(network, prepared, target)[0].numpy())
         if what := look(pixels_1SS, loaded.usual)[0].what:
             print(f"warning   {path}: {what}")
         probability = answer(pixels_1SS).probs_NC[0, target]
@@ -65,8 +64,8 @@ def explain_images(model: Path, images: list[Path], out: Path, label: str | None
         drawn += 1
     if not drawn:
         raise UserError(f"none of {len(images):,} images could be read")
-    skipped = len(images) - drawn
-    print(f"overlays  {out}: {drawn:,} of {len(images):,} images" + f", {skipped:,} skipped" * (skipped > 0))
+    skipped = f", {len(images) - drawn:,} skipped" if drawn < len(images) else ""
+    print(f"overlays  {out}: {drawn:,} of {len(images):,} images{skipped}")
 
 
 def _overlays(images: list[Path], out: Path) -> list[Path]:

@@ -58,7 +58,9 @@ def adapt_bundle(
             gate.look(chunk.names, chunk.pixels_NSS, chunk.files)
             pixels_MSS = chunk.pixels_NSS[gate.first_N[len(gate.names) - len(chunk.names) :]]
             small.append(framed(pixels_MSS))
-            for what, (fit, backbone) in chosen.items() if len(pixels_MSS) else ():
+            for what, (fit, backbone) in chosen.items():
+                if not len(pixels_MSS):
+                    break
                 batches = fit.loader(pixels_MSS, runtime).batches(np.arange(len(pixels_MSS)), BATCH)
                 moments[what].add(features(backbone, batches, runtime).features_NK)
             skipped += [reason for _, reason in chunk.bad]

@@ -43,7 +43,7 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
     those that the fits were measured on.
     """
     if not 0 < coverage <= 1:
-        raise UserError(f"coverage {coverage:g}: a share of the validation images, above 0 and at most 1")
+        raise UserError(f"--coverage {coverage:g}: must be a share of the validation images, above 0 and at most 1")
     found = _found(paths)
     fits = tuple(model.fit for model in found)
     runs = {model.run: read(model.run / "experiment.json", ExperimentRecord) for model in found if model.run}
@@ -106,7 +106,9 @@ def _found(paths: Sequence[Path]) -> list[Named]:
         if len(groups := sorted({model.group for model in models})) > 1:
             raise UserError(f"{path}: holds the models of {', '.join(groups)}; name one of them, e.g. {path}/arms/ARM")
         if models[0].run is None:
-            raise UserError(f"{path}: not inside a run folder, whose labels of the validation images a bundle needs")
+            raise UserError(
+                f"{path}: not inside a run folder; a bundle needs the labels that the run has of its validation images"
+            )
         found += models
     if len({model.fit.folder.resolve() for model in found}) < len(found):
         raise UserError(f"{', '.join(map(str, paths))}: some of these hold the same models; name each once")

@@ -11,8 +11,7 @@ DISCLAIMER = "Research software: not a medical device, not for diagnosis."
 def terminal_lines(record: BundleRecord) -> list[str]:
     """What a reader of the terminal has to know of a model, a line each."""
     r = record
-    networks = "1 network" if r.members == 1 else f"{r.members} networks"
-    lines = [f"model     {r.name}: {r.archs}, {networks}, {r.image_size} px, {', '.join(r.classes)}"]
+    lines = [f"model     {r.name}: {r.archs}, {_networks(r)}, {r.image_size} px, {', '.join(r.classes)}"]
     rule = f"by {LARGEST}; no threshold"
     if r.decision.threshold is not None:
         rule = f"{r.target} where P({r.target}) >= {r.decision.threshold:.4f}"
@@ -28,7 +27,11 @@ def terminal_lines(record: BundleRecord) -> list[str]:
 def in_one_line(bundle: Bundle) -> str:
     """What a page has to say of a bundle: its networks, and what was done to their answers."""
     r = bundle.record
-    said = f"{r.members} network{'s' * (r.members != 1)} ({r.archs})"
+    said = f"{_networks(r)} ({r.archs})"
     if r.adapted:
         said += f", {r.adapted.members} of them adapted to {r.adapted.images:,} images without labels"
     return f"{said}, {bundle.identity()[:12]}; probabilities are calibrated, with its temperature {r.temperature:.3f}"
+
+
+def _networks(record: BundleRecord) -> str:
+    return "1 network" if record.members == 1 else f"{record.members} networks"

@@ -39,7 +39,7 @@ def find_bundles(paths: Sequence[Path]) -> list[NamedBundle]:
     return [NamedBundle(f"bundle {name}", read_bundle(path)) for name, path in zip(names, paths, strict=True)]
 
 
-def look(dataset: Dataset, store: PixelStore, usual: Mapping[str, Usual | None]) -> tuple[Gate, list[str]]:
+def inspect_images(dataset: Dataset, store: PixelStore, usual: Mapping[str, Usual | None]) -> tuple[Gate, list[str]]:
     """What the gate saw of a data set that models are tested on, and what has to be known of it: images with nothing to
     see on them, copies, few of them, and where they are unlike those that a model, by its name, was trained on."""
     known = {one.identity(): (name, one) for name, one in usual.items() if one is not None}

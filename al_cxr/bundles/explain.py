@@ -21,7 +21,7 @@ class NoMap(UserError):
     """There is no map for this architecture; the message says for which there is."""
 
 
-def explain(model: nn.Module, images_BCHW: Tensor, target: int | Tensor) -> Tensor:
+def explanation_maps(model: nn.Module, images_BCHW: Tensor, target: int | Tensor) -> Tensor:
     """Maps (B, H, W) in 0..1, float32 on the CPU; each image's largest value is 1, or all are 0.
 
     `images_BCHW` are prepared as for the model, on its device; `target` is the class that is explained, one for all or
@@ -41,7 +41,7 @@ def explain(model: nn.Module, images_BCHW: Tensor, target: int | Tensor) -> Tens
 
 
 def method(model: nn.Module) -> str:
-    """What `explain` computes for this network, in words."""
+    """What `explanation_maps` computes for this network, in words."""
     if isinstance(model, RowLSTM):
         return "attention over rows"
     return "attention rollout" if isinstance(model, VisionTransformer) else "Grad-CAM"

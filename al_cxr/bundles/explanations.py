@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from al_cxr.bundles.explain import NoMap, explain, method
+from al_cxr.bundles.explain import NoMap, explanation_maps, method
 from al_cxr.core.checkpoint import load_tensors, save_tensors
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, read
@@ -44,7 +44,7 @@ def maps_of(
     try:
         for index_B, images in loader.batches(index_N, BATCH):
             targets_B = torch.from_numpy(classes_N[done : done + len(index_B)]).to(images.device)
-            parts.append(torch.round(255 * explain(model, images, targets_B)).to(torch.uint8))
+            parts.append(torch.round(255 * explanation_maps(model, images, targets_B)).to(torch.uint8))
             done += len(index_B)
     except NoMap as error:
         return Maps(None, str(error))
@@ -58,6 +58,6 @@ def _kept(path: Path, shape: tuple[int, ...]) -> Maps:
     values = tensors.get("maps")
     if values is None or values.dtype != torch.uint8 or values.shape != shape or not isinstance(note, dict):
         raise UserError(
-            f"{path}: these maps are not of the images that are shown; delete the file, and it is made again"
+            f"{path}: these maps are not of the images that are shown; delete the file, and it will be made again"
         )
     return Maps(values.numpy(), str(note.get("method")))

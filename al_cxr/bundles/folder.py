@@ -88,7 +88,7 @@ def must_be_outside(out: Path) -> None:
     """UserError for an output in a bundle, which would be one no more: it holds nothing but itself."""
     for folder in (out, *out.resolve().parents):
         if (folder / SUMS).is_file() and (folder / BUNDLE).is_file():
-            raise UserError(f"{out}: lies in the bundle {folder}, which holds nothing but itself; choose another place")
+            raise UserError(f"{out}: lies in the bundle {folder}, to which nothing may be added; choose another folder")
 
 
 def _save_member(fit: Fit, folder: Path) -> None:
@@ -113,7 +113,7 @@ def read_bundle(path: Path) -> Bundle:
     record = read(path / BUNDLE, BundleRecord)
     expected = {BUNDLE, CARD} | {f"{MEMBERS}/{i + 1}/{name}" for i in range(record.members) for name in MEMBER_FILES}
     if odd := sorted(expected ^ (set(sums) - {SEEN, VALIDATION, USUAL})):  # older bundles lack these
-        raise UserError(f"{path}: {odd[0]}: {'missing' if odd[0] in expected else 'no file of a bundle'}; refused")
+        raise UserError(f"{path}: {odd[0]}: {'missing' if odd[0] in expected else 'not a file of a bundle'}; refused")
     fits = []
     for number in range(1, record.members + 1):
         folder = path / MEMBERS / str(number)
@@ -182,7 +182,7 @@ def _check_network(fit: Fit, record: BundleRecord, number: int) -> None:
     if (says, c.classes, c.image_size) != (record.networks[number - 1], record.classes, record.image_size):
         raise UserError(f"{fit.folder / 'model.json'}: another network or preparation than {BUNDLE} says; refused")
     if portable(c) != c:
-        raise UserError(f"{fit.folder / 'model.json'}: wants weights from outside the bundle; refused")
+        raise UserError(f"{fit.folder / 'model.json'}: asks for weights from outside the bundle; refused")
     weights = fit.folder / "model.safetensors"
     try:
         with safe_open(weights, "pt") as f:

@@ -74,7 +74,8 @@ def write_predictions(
     partial = _partial_file(out)
     done = _resumed(partial, key, inputs, workers)
     reused = sum(len(chunk["rows"]) for chunk in done)
-    (resumed or note)(min(len(done) * decoding.CHUNK, len(inputs.names)))
+    tell_resumed = note if resumed is None else resumed
+    tell_resumed(min(len(done) * decoding.CHUNK, len(inputs.names)))
     if len(done) * decoding.CHUNK < len(inputs.names):
         answer = bundle.answerer()
         stream = decoding.decoded(inputs, bundle.record.image_size, workers, len(done) * decoding.CHUNK)

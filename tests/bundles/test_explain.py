@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from al_cxr import models
-from al_cxr.bundles.explain import attention_rollout, explain, grad_cam
+from al_cxr.bundles.explain import attention_rollout, explanation_maps, grad_cam
 from al_cxr.core.errors import UserError
 from al_cxr.data.phantom.radiographs import PhantomImages
 from al_cxr.report.overlay import MAP, OPACITY, overlay, save_overlay
@@ -43,12 +43,12 @@ def test_a_map_is_an_image_wide_share_and_the_network_stays_as_it_was(arch: str)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with torch.inference_mode():  # as where images come from
         images = radiographs()
-    maps = explain(model, images, 1)
+    maps = explanation_maps(model, images, 1)
     assert maps.shape == (4, SIDE, SIDE) and maps.dtype == torch.float32 and not maps.requires_grad
     assert maps.min() >= 0
     largest = maps.amax(dim=(1, 2))
     assert torch.all((largest == 1) | (largest == 0)) and (largest == 1).any()
-    assert torch.equal(maps, explain(model, images, 1)), "dropout was on"
+    assert torch.equal(maps, explanation_maps(model, images, 1)), "dropout was on"
     assert all(module.training for module in model.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
@@ -57,15 +57,19 @@ def test_a_map_is_an_image_wide_share_and_the_network_stays_as_it_was(arch: str)
 @pytest.mark.parametrize("arch", ["cnn", "rnn", "vit"])
 def test_each_image_may_be_explained_for_a_class_of_its_own(arch: str) -> None:
     model, images, targets = build(arch), radiographs(3), [2, 0, 1]
-    together = explain(model, images, torch.tensor(targets))
+    together = explanation_maps(model, images, torch.tensor(targets))
     for i, target in enumerate(targets):
-        torch.testing.assert_close(together[i : i + 1], explain(model, images[i : i + 1], target), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            together[i : i + 1], explanation_maps(model, images[i : i + 1], target), atol=1e-4, rtol=0
+        )
 
 
 @pytest.mark.parametrize("arch", OPTIONS)
 def test_an_image_is_explained_alone_as_in_company(arch: str) -> None:
     model, images = build(arch), radiographs()
-    torch.testing.assert_close(explain(model, images, 2)[1:2], explain(model, images[1:2], 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        explanation_maps(model, images, 2)[1:2], explanation_maps(model, images[1:2], 2), atol=1e-4, rtol=0
+    )
 
 
 def test_grad_cam_is_the_formula_of_the_paper() -> None:
@@ -116,7 +120,7 @@ def test_rollout_is_the_product_of_the_layers() -> None:
 def test_a_row_is_as_bright_as_its_attention() -> None:
     model, images = build("rnn").eval(), radiographs(2)
     weights = model.attention(images)
-    maps = explain(model, images, 0)
+    maps = explanation_maps(model, images, 0)
     torch.testing.assert_close(maps, (weights / weights.amax(1, keepdim=True))[:, :, None].expand(-1, -1, SIDE))
 
 
@@ -126,7 +130,7 @@ def test_networks_without_a_map_are_refused() -> None:
     )
     for model in (models.build("mlp", 1, 3, SIDE, {}), tokens):
         with pytest.raises(UserError, match="no map to show"):
-            explain(model, radiographs(1), 0)
+            explanation_maps(model, radiographs(1), 0)
 
 
 def lesions(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,7 +163,7 @@ def trained() -> nn.Module:
 
 def test_the_map_of_a_lesion_lies_on_the_lesion(trained: nn.Module) -> None:
     images, labels, inside = lesions(40, seed=2)
-    maps, ill = explain(trained, images, 1), labels == 1
+    maps, ill = explanation_maps(trained, images, 1), labels == 1
     brightness = torch.stack(
         [(m[i].mean() / m.mean().clamp(min=1e-9)) for m, i in zip(maps[ill], inside[ill], strict=True)]
     )
@@ -176,7 +180,7 @@ def test_randomised_weights_change_the_map(arch: str, trained: nn.Module) -> Non
     for seed in range(1, 4):
         torch.manual_seed(seed)
         other = models.build("cnn2", 1, 2, SIDE, {"width": 0.5}) if arch == "trained" else build(arch, seed)
-        pairs = zip(explain(model, images, 1), explain(other, images, 1), strict=True)
+        pairs = zip(explanation_maps(model, images, 1), explanation_maps(other, images, 1), strict=True)
         correlations += [spearmanr(a.flatten(), b.flatten()).statistic for a, b in pairs if a.std() > 0 and b.std() > 0]
     assert len(correlations) >= 10
     assert abs(np.mean(correlations)) < 0.5

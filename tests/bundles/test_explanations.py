@@ -11,7 +11,7 @@ import torch
 from tiny import TINY, write_tiny
 
 from al_cxr import models
-from al_cxr.bundles.explain import explain
+from al_cxr.bundles.explain import explanation_maps
 from al_cxr.bundles.explanations import explainer, maps_of
 from al_cxr.cli.__main__ import main
 from al_cxr.config import Machine
@@ -66,7 +66,7 @@ def test_each_image_has_the_map_of_its_own_class(arch: str, says: str, tmp_path:
     assert found.says == says and found.values_NSS is not None and found.values_NSS.dtype == np.uint8
     for i, c, values in zip(INDEX, classes, found.values_NSS, strict=True):
         image = torch.from_numpy(pixels[i])[None, None].float() / 255
-        expected = 255 * explain(model, (image - 0.5) / 0.5, int(c))[0].numpy()
+        expected = 255 * explanation_maps(model, (image - 0.5) / 0.5, int(c))[0].numpy()
         assert np.abs(values - expected).max() <= 1
 
 

@@ -119,7 +119,7 @@ def _cut_validation(bundle: Path) -> None:
         (_pickle, False, "its hash differs"),
         (_pickle, True, "not a safetensors file"),
         (_extra, False, "not in the manifest"),
-        (_extra, True, "no file of a bundle"),
+        (_extra, True, "not a file of a bundle"),
         (_outside, False, "not a hash and the name of a file in a bundle"),
         (_link, False, "not a regular file"),
         (_linked_folder, False, "symbolic link"),

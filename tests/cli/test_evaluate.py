@@ -151,7 +151,7 @@ def test_a_bundle_brings_what_it_has_seen_and_an_older_one_no_threshold(
     assert models.loc["bundle older", "accuracy"] == models.loc["bundle now", "accuracy"]
     assert np.isnan(models.loc["bundle older", "sensitivity"]) and models.loc["bundle now", "sensitivity"] >= 0
 
-    assert "--out: a bundle holds nothing but itself" in fails(capsys, "evaluate", "now", *other)
+    assert "--out: nothing may be added to a bundle" in fails(capsys, "evaluate", "now", *other)
     assert "the same bundle" in fails(capsys, "evaluate", "now", "./now", *other, "--out", "x")
     assert "adapted by `al-cxr adapt`" in fails(capsys, "evaluate", "now", *other, "--out", "x", "--adapt")
     assert main(["baseline", "tiny.yaml", "--data", "other.csv", "--arch", "mlp", "--name", "two"]) == 0
@@ -190,7 +190,7 @@ def test_a_fit_without_its_run_has_no_threshold(here: Path, tmp_path: Path, caps
     assert "validation labels cannot be read" in capsys.readouterr().out
     asked = ["--target", "tuberculosis", "--out", str(tmp_path / "b")]
     assert main(["evaluate", str(fit), "--data", "other.csv", *asked]) == 0
-    sliced = pd.read_csv(tmp_path / "b/tables/slices-fit.csv")
+    sliced = pd.read_csv(tmp_path / "b/tables/subgroups-fit.csv")
     assert sliced["accuracy"].notna().all() and sliced["sensitivity"].isna().all()
 
 
