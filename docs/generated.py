@@ -22,6 +22,7 @@ from al_cxr import models, strategies
 from al_cxr.cli.parser import parser
 from al_cxr.core.options import defaults
 from al_cxr.strategies import stopping
+from al_cxr.training.losses import LOSSES
 
 
 def pages() -> dict[str, str]:
@@ -92,8 +93,9 @@ def strategies_page() -> str:
         (f"`{name}`", _first_paragraph(rule), _options(rule))
         for name, rule in ((name, stopping.RULES.get(name)) for name in stopping.names())
     ]
+    losses = [(f"`{name}`", _first_paragraph(LOSSES.get(name)), _options(LOSSES.get(name))) for name in LOSSES.names()]
     lines = [
-        "# Strategies and stopping rules",
+        "# Strategies, losses and stopping rules",
         "",
         "The names that an arm may give as its `strategy`, and the options that it may set beside it, e.g. "
         "`{strategy: power_entropy, loss: focal, beta: 2}`. Beside them, any working query function of modAL can be "
@@ -102,6 +104,14 @@ def strategies_page() -> str:
         'the docstrings: `help(al_cxr.strategies.get("badge").function)`.',
         "",
         *table(("strategy", "asks for", "what it chooses", "options"), rows),
+        "",
+        "## Losses",
+        "",
+        "What `losses.NAME.kind` may be. With soft labels y, probabilities p and class weights w those of al-cxr are "
+        "one formula, in nats: the sum over the classes of y · w · (1 − p)^gamma · −log p. `weighted` and `focal` with "
+        "`alpha: balanced` weight each class inversely to how often it is labelled.",
+        "",
+        *table(("loss", "what it is", "options"), losses),
         "",
         "## Stopping rules",
         "",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from shown import Block, blocks
 from small_run import write_images
 
@@ -57,3 +59,13 @@ def test_the_source_that_the_how_to_shows_reads_a_folder(tmp_path: Path) -> None
     script = f"{block.text}\nfrom al_cxr import load_data\nprint(load_data('prefix:scans').table.to_csv())"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert "normal_1.png,normal," in done.stdout and "tuberculosis_2.png,tuberculosis," in done.stdout, done.stderr
+
+
+def test_the_loss_that_the_how_to_shows_is_cross_entropy_where_epsilon_is_zero() -> None:
+    (block,) = (block for block in RUN if block.page == "docs/howto/new-loss.md")
+    names: dict[str, Any] = {}
+    exec(block.text.split("@loss")[0], names)
+    logits, targets = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 3.0]]), torch.tensor([0, 1])
+    own, known = names["PolyLoss"](0.0)(logits, targets), torch.nn.functional.cross_entropy(logits, targets)
+    assert float(own) == pytest.approx(float(known))
+    assert float(names["PolyLoss"](2.0)(logits, targets)) > float(known)
