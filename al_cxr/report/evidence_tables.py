@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from al_cxr.comparison import comparisons
 from al_cxr.comparison.acquired import acquired
@@ -13,7 +14,9 @@ from al_cxr.comparison.compare import per_seed
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.labels import validation_uses
 from al_cxr.comparison.paired import paired
+from al_cxr.report.headline import price
 from al_cxr.report.kit.numbers import MISSING
+from al_cxr.report.kit.prose import notes, paragraph
 from al_cxr.report.kit.tables import Column, Table
 from al_cxr.report.kit.text import escape
 from al_cxr.report.trivial import trivial
@@ -26,14 +29,6 @@ TESTED = (
 )
 
 
-def _intervals(finished: Finished) -> str:
-    return f"Parentheses are 95 % intervals over {escape(paired(finished).resampled)}."
-
-
-OVER_SEEDS = (
-    "p: exact two-sided sign-flip test over seeds, on this one test set; whether other test images would agree is what "
-    "the interval says."
-)
 WORDS = {"better": "better", "worse": "worse", "seeds": "over seeds alone", "": "not told apart"}
 
 
@@ -45,20 +40,12 @@ def _tested(finished: Finished, frame: pd.DataFrame, f1: str) -> pd.DataFrame:
     return full.assign(verdict_of=words)
 
 
-def beside(finished: Finished) -> str:
-    """What the validation labels were used for: part of the price, or not."""
-    count, uses = f"{comparisons.validation_labels(finished):,}", validation_uses(finished.settings)
-    if not uses:
-        return (
-            "No validation label was used within this run to train or to choose: the "
-            f"{count} validation images only judge."
-        )
-    listed = "; ".join(uses)
-    return f"The {count} validation labels are part of the price of every arm: they decided {listed}."
-
-
-def _family(frame: pd.DataFrame) -> int:
-    return int(frame["family"].iloc[0]) if len(frame) else 0
+def _notes(finished: Finished, passage: str, frame: pd.DataFrame, **values: object) -> tuple[str, ...]:
+    """Below a table of tested differences: what its intervals are over, and the family of its p."""
+    family = int(frame["family"].iloc[0]) if len(frame) else 0
+    over_seeds = Markup(paragraph("evidence", "over_seeds"))
+    resampled = paired(finished).resampled
+    return notes("evidence", passage, family=family, over_seeds=over_seeds, resampled=resampled, **values)
 
 
 def area_table(finished: Finished) -> Table:
@@ -70,16 +57,8 @@ def area_table(finished: Finished) -> Table:
         *TESTED,
         Column("than random", "verdict_of"),
     )
-    notes = (
-        "Area under F1 against labels, divided by the span of labels. Differences are to the random arm with the same "
-        f"loss, within a seed. {_intervals(finished)}",
-        f"{OVER_SEEDS} Family of Holm's correction: {_family(frame)} arms that are not random, one comparison each; "
-        "arms that are the same models count once.",
-        "*better*, *worse*: Holm's p is below 0.05 and the interval leaves 0 out. *over seeds alone*: p is, but the "
-        "interval holds 0.",
-    )
     title = "Along the budget curve, against random"
-    return Table("against-random", title, _tested(finished, frame, "area"), shown, notes)
+    return Table("against-random", title, _tested(finished, frame, "area"), shown, _notes(finished, "area", frame))
 
 
 def round_table(finished: Finished, against: str) -> Table:
@@ -93,14 +72,9 @@ def round_table(finished: Finished, against: str) -> Table:
         Column(f"{finished.target} F1, %", "f1", "percent", "interval"),
         *TESTED,
     )
-    other = "the random arm with the same loss at the same round" if against == "random" else "the fully labelled model"
-    notes = (
-        f"Differences of F1 to {other}, within a seed. {_intervals(finished)}",
-        f"{OVER_SEEDS} Family of Holm's correction: all arms and rounds, {_family(frame)} comparisons; the same models "
-        "count once.",
-    )
-    title = f"Every round against {'random' if against == 'random' else 'the fully labelled baseline'}"
-    return Table(f"rounds-against-{against}", title, full, shown, notes)
+    other = "random" if against == "random" else "the fully labelled baseline"
+    said = _notes(finished, "round", frame, against=against)
+    return Table(f"rounds-against-{against}", f"Every round against {other}", full, shown, said)
 
 
 def last_round_table(finished: Finished) -> Table:
@@ -126,13 +100,8 @@ def effects_table(finished: Finished) -> Table | None:
         Column("round", "round", "count"),
         *TESTED,
     )
-    reference = escape(finished.settings.baseline.loss)
-    notes = (
-        f"*loss*: against {reference}, mean over random and the strategy. *strategy*: against random, mean over both "
-        f"losses. *interaction*: what the strategy brings more than it does with {reference}. {_intervals(finished)}",
-        f"{OVER_SEEDS} Family of Holm's correction: the {_family(frame)} rows.",
-    )
-    return Table("effects", "Effects of loss and strategy", full, shown, notes)
+    said = _notes(finished, "effects", frame, reference=finished.settings.baseline.loss)
+    return Table("effects", "Effects of loss and strategy", full, shown, said)
 
 
 def savings_tables(finished: Finished) -> tuple[Table, Table]:
@@ -143,16 +112,9 @@ def savings_tables(finished: Finished) -> tuple[Table, Table]:
     frame = frame.assign(**_shares(frame, "share", 0, finished.train_size))
     if counted:
         frame = frame.assign(**_shares(frame, "share_all", val, finished.train_size))
-    notes = (
-        "Fewest labels at which the mean F1 over seeds, made rising by isotonic regression and interpolated between "
-        "rounds, reaches the level. `> N`: not reached with the N labels of the budget; nothing is extrapolated. "
-        f"{MISSING} at a level that always answering {escape(finished.target)} has too.",
-        f"{_intervals(finished)} They are percentiles of samples in which images are drawn and all means move as other "
-        "seeds would move them; each takes the level from itself too. *at least*: random does not get there within the "
-        "budget, so it needs more than all of it; *at most*: the arm does not. *or more*, *or less*, *not bounded*: "
-        "in more than 1 sample in 40 the budget ended before random, before the arm, or before either got there.",
-        escape(beside(finished)),
-    )
+    resampled = paired(finished).resampled
+    values = {"resampled": resampled, "missing": MISSING, "target": finished.target, "price": price(finished)}
+    said = notes("evidence", "savings", **values)
     level = Column(f"{finished.target} F1, %", "level", "percent")
     ratio = [Column("labels of random", "random_labels", "labels", "interval", "budget")]
     ratio += [Column("times fewer", "fewer", "times", "bounds")]
@@ -161,7 +123,7 @@ def savings_tables(finished: Finished) -> tuple[Table, Table]:
     own = Column("labels of the arm", "arm_labels", "labels", "interval", "budget")
     by_level = (Column("arm", "arm"), Column("F1 of", "of"), level, own, *ratio)
     saved = frame[(frame["random_counterpart"] != "") & (frame["of"] != "fully labelled")].reset_index(drop=True)
-    first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, notes)
+    first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, said)
     share = [Column("of the training set, %", "share", "percent", "interval", "share_budget")]
     if counted:
         title = f"with {val:,} validation labels, %"
@@ -169,7 +131,7 @@ def savings_tables(finished: Finished) -> tuple[Table, Table]:
     to_baseline = (Column("arm", "arm"), level, replace(own, title="labels"), *share, *ratio[:2])
     full = frame[frame["of"] == "fully labelled"].reset_index(drop=True).assign(validation_labels=val)
     title = f"Labels to reach the fully labelled {escape(finished.settings.baseline.loss)} baseline"
-    return first, Table("labels-to-baseline", title, full, to_baseline, notes)
+    return first, Table("labels-to-baseline", title, full, to_baseline, said)
 
 
 def _shares(frame: pd.DataFrame, name: str, beside: int, size: int) -> dict[str, pd.Series]:
@@ -197,33 +159,31 @@ def acquired_tables(finished: Finished) -> tuple[Table, Table] | None:
         Column("copies inside, %", "copies_inside", "percent"),
         Column("copies of labelled, %", "copies_labelled", "percent"),
     ]
-    notes = (
-        "Means over seeds. *patients*: known ones in a round's images; *new ones*: those that had no labelled image.",
-        "*copies*: images with a near or exact copy in the same round's images, or among those labelled before, in % "
-        "of the images.",
-    )
     for table in (totals, rounds):
         for name in ("copies_inside", "copies_labelled"):
             table[name] = table[name] / table["images"]
         table[counts] = table[counts].round(1)
         table[["patients", "new_patients"]] = table[["patients", "new_patients"]].round(1)
-    arm, number = Column("arm", "arm"), Column("round", "round", "count")
+    arm, number, said = Column("arm", "arm"), Column("round", "round", "count"), notes("evidence", "acquired")
     return (
-        Table("acquired", "What was acquired, all queries together", totals, (arm, *shown), notes),
-        Table("acquired-by-round", "What was acquired in each round", rounds, (arm, number, *shown), notes),
+        Table("acquired", "What was acquired, all queries together", totals, (arm, *shown), said),
+        Table("acquired-by-round", "What was acquired in each round", rounds, (arm, number, *shown), said),
     )
 
 
 def cost_tables(finished: Finished) -> tuple[Table, Table]:
     """(seconds of an arm, of each round): training of the round's model, and of the other members of an ensemble that
-    chose its images, and scoring of the pool before it."""
+    chose its images, and scoring of the pool before it. The files have every seed too."""
     frame = per_seed(finished, finished.target)
     frame["score_s"] = frame["score_s"].fillna(0.0)
     frame["total_s"] = frame["train_s"] + frame["score_s"]
     names = ["train_s", "score_s", "total_s"]
     by_seed = frame.groupby(["arm", "seed"], sort=False)[names].agg(lambda c: c.sum(skipna=False))
     totals = by_seed.groupby("arm", sort=False).mean().reset_index()
-    rounds = frame.groupby(["arm", "round"], sort=False)[["labels", *names]].mean().reset_index()
+    rounds = frame.groupby(["arm", "round"], sort=False)[["labels", *names]].mean()
+    each = frame.pivot(index=["arm", "round"], columns="seed", values=["train_s", "score_s"])
+    each.columns = [f"{name}_seed_{seed}" for name, seed in each.columns]
+    rounds = rounds.join(each).reset_index()
     trained = [t.train for t in finished.baseline_timings.values()]
     if trained:
         everything = {"arm": "fully labelled", "train_s": np.mean(trained), "score_s": 0.0, "total_s": np.mean(trained)}
@@ -233,13 +193,9 @@ def cost_tables(finished: Finished) -> tuple[Table, Table]:
         Column("scoring, s", "score_s", "seconds"),
         Column("together, s", "total_s", "seconds"),
     )
-    notes = (
-        "Seconds of wall clock on the machine that is named above, means over seeds. Arms that need the same model "
-        "share it; its seconds count for each of them. Members of an ensemble count in the round they chose for.",
-        "Scoring is that of the pool that chose a round's images. Labelling itself, by a person, is not in here.",
-    )
+    said = notes("evidence", "cost")
     arm, number, count = Column("arm", "arm"), Column("round", "round", "count"), Column("labels", "labels", "count")
     return (
-        Table("cost", "Cost of an arm, one seed", totals, (arm, *shown), notes),
-        Table("cost-by-round", "Cost of each round", rounds, (arm, number, count, *shown), notes),
+        Table("cost", "Cost of an arm, one seed", totals, (arm, *shown), said),
+        Table("cost-by-round", "Cost of each round", rounds, (arm, number, count, *shown), said),
     )

@@ -14,14 +14,16 @@ from al_cxr.core.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.classes import class_accuracy, per_class
-from al_cxr.report.evidence import add_evidence, few, headline
+from al_cxr.report.evidence import add_evidence
 from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.gallery import Explain
+from al_cxr.report.headline import few, headline
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.text import escape, file_name
 from al_cxr.report.origin import LIMITS, add_provenance, machine, stamp_of, warnings
-from al_cxr.report.rounds import experiment_tables
+from al_cxr.report.rounds import acquisition, each_seed, gains
 from al_cxr.report.run_evaluation import add_run_evaluation
+from al_cxr.report.summary import factorial, summary
 from al_cxr.report.training import training_table, training_warnings
 from al_cxr.report.trivial import by_source
 
@@ -64,25 +66,24 @@ def write_report(
     page.add(LIMITS)
 
     frame, long = per_round(finished, finished.target), per_seed(finished, finished.target)
-    tables = experiment_tables(finished)
     page.add("## Results")
-    page.table(tables["summary"][0])
+    page.table(summary(finished, frame))
     for metric, title in (("f1", f"{finished.target} F1"), ("accuracy", "Accuracy")):
         caption = f"{title[0].upper()}{title[1:]} against labels"
         drawn = curves.learning_curve(finished, frame, long, metric, caption)
         page.figure(drawn, f"curve-{metric}", caption)
-    for table in tables["two_by_two"]:
+    for table in factorial(finished):
         page.table(table)
     if queried:
         add_evidence(page, finished)
 
     main = main_arm(finished)
     page.add("## Rounds")
-    page.table(tables["gain"][0])
-    for i, table in enumerate(tables["rounds"]):
-        page.table(table, inline=table.name == f"rounds-{file_name(main)}", notes=i == 0)
+    page.table(gains(finished, frame))
+    for i, arm in enumerate(dict.fromkeys(frame["arm"])):
+        page.table(acquisition(finished, frame, arm), inline=arm == main, notes=i == 0)
     page.table(training_table(finished), inline=False)
-    page.table(tables["each_seed"][0], inline=False)
+    page.table(each_seed(finished), inline=False)
     page.figure(curves.acquired(finished, "Classes acquired in each round"), "acquired", "Classes acquired")
     add_acquired(page, finished, main, radiographs)
 

@@ -7,11 +7,15 @@ from dataclasses import replace
 
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.evidence import few, headline
 from al_cxr.report.experiment import stops
+from al_cxr.report.headline import few, headline
 from al_cxr.report.origin import stamp_of
-from al_cxr.report.rounds import factorial, gains
+from al_cxr.report.rounds import gains
+from al_cxr.report.summary import factorial
 from al_cxr.report.training import training_warnings
+
+WIDE = ("share", "best")
+"""Columns that a terminal has no room for, beside those of every seed."""
 
 
 def comparison_text(finished: Finished) -> str:
@@ -19,7 +23,7 @@ def comparison_text(finished: Finished) -> str:
     arms allow it, and what all of it comes to; what is missing comes first."""
     mark = stamp_of(finished.experiment.data, finished.settings.seeds, bool(finished.gaps))
     table = gains(finished, per_round(finished, finished.target))
-    narrow = replace(table, columns=tuple(c for c in table.columns if c.value not in ("share", "each", "best")))
+    narrow = replace(table, columns=tuple(c for c in table.columns if c.value not in WIDE and c.form != "seeds"))
     gaps = [f"not finished: {gap}" for gap in finished.gaps]
     warned = [*gaps, *training_warnings(finished), *few(finished), *stops(finished)]
     parts = ["\n".join(f"warning   {said}" for said in warned), table.title, narrow.grid()]

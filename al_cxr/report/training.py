@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 
 from al_cxr.comparison.convergence import BEHIND, RISE, trainings, unconverged, uneven
 from al_cxr.comparison.finished import Finished
+from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
 
 
@@ -27,8 +29,7 @@ def training_table(finished: Finished) -> Table:
     frame = _trainings(finished).copy()
     frame["name"] = frame["arm"].replace("", "fully labelled")
     frame["round"] = frame["round"].where(frame["round"] >= 0)
-    verdicts = zip(frame["is_behind"], frame["is_rising"], strict=True)
-    frame["verdict"] = ["not converged" if behind else "still rising" if rising else "" for behind, rising in verdicts]
+    frame["verdict"] = np.select([frame["is_behind"], frame["is_rising"]], ["not converged", "still rising"], "")
     shown = (
         Column("arm", "name"),
         Column("round", "round", "count"),
@@ -40,13 +41,5 @@ def training_table(finished: Finished) -> Table:
         Column("validation macro F1, rise, points", "rise", "points"),
         Column("", "verdict"),
     )
-    notes = (
-        "Means over seeds. *training loss*: over the last quarter of the training, nats. *above that with more "
-        "labels*: minus that of the fully labelled network, or of the arm's last round where its loss is another, for "
-        f"images drawn at random. Where it is above {BEHIND:g} nats for sure (one-sided 95 % t interval over seeds), "
-        "training stopped before the labels were learnt: *not converged*.",
-        "*rise*: validation macro F1 in the last quarter of the training minus the quarter before; *still rising*: "
-        f"above {100 * RISE:.0f} points, by the same rule. A table without a mark does not show that all converged; "
-        "`benchmarks/steps.py` does, on validation.",
-    )
-    return Table("training", "How long each network was trained", frame, shown, notes)
+    said = notes("training", "table", behind=f"{BEHIND:g}", rise=f"{100 * RISE:.0f}")
+    return Table("training", "How long each network was trained", frame, shown, said)

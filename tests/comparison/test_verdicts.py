@@ -13,8 +13,9 @@ from al_cxr.comparison.finished import Finished, load
 from al_cxr.comparison.inference import holm
 from al_cxr.comparison.labels import validation_uses
 from al_cxr.config import Settings
-from al_cxr.report.evidence import few, headline, support
+from al_cxr.report.evidence import support
 from al_cxr.report.evidence_tables import area_table, savings_tables
+from al_cxr.report.headline import few, headline
 
 ARMS = {"r": ("random", "focal"), "e": ("entropy", "focal")}
 SEARCH = {"trials": 12, "labels": 0.3, "seeds": [100, 101], "space": {"train.lr": {"low": 1e-4, "high": 1e-2}}}
@@ -53,8 +54,8 @@ def test_what_seeds_alone_say_is_said_as_such(run: Path, monkeypatch: pytest.Mon
     wide = areas.assign(verdict=["", "seeds"], difference_low=-0.01, p_holm=[np.nan, 0.0078])
     monkeypatch.setattr(comparisons, "areas", lambda _: wide)
     first, second, *_ = headline(finished)
-    assert first.startswith("No arm is shown to differ from random")
-    assert second.startswith("Different from random over seeds on this one test set") and "p at most 0.0078" in second
+    assert first.startswith("No arm is shown to be better or worse than random")
+    assert second.startswith("Undecided: ") and "Other seeds would agree" in second and "p at most 0.0078" in second
     assert "over seeds alone" in area_table(finished).grid()
 
 
@@ -99,7 +100,7 @@ def test_validation_labels_stand_on_both_sides_where_they_chose(run: Path) -> No
     both = frame[np.isfinite(frame["arm_labels"]) & np.isfinite(frame["random_labels"])]
     assert len(both)
     np.testing.assert_allclose(both["fewer_all"], (both["random_labels"] + 60) / (both["arm_labels"] + 60))
-    assert any("with the 60 validation labels on both sides" in said for said in headline(finished))
+    assert any("With the 60 validation labels on both sides" in said for said in headline(finished))
     assert "The 60 validation labels are part of the price of every arm" in headline(finished)[-1]
     assert "with 60 validation labels" in savings_tables(finished)[0].grid()
 
@@ -115,12 +116,12 @@ def test_where_they_only_judge_it_is_said(run: Path) -> None:
 
 def test_arms_that_reach_the_fully_labelled_are_named_one_by_one_with_intervals(run: Path) -> None:
     finished = load(run)
-    (said,) = (said for said in headline(finished) if said.startswith("The fully labelled model"))
+    (said,) = (said for said in headline(finished) if said.startswith("All 600 labels: "))
     frame = comparisons.label_savings(finished)
     there = frame[(frame["of"] == "fully labelled") & np.isfinite(frame["arm_labels"])]
     for arm in there["arm"]:
         assert f"{arm} with " in said
-    assert "first" not in said and said.count("(") == 1 + len(there)
+    assert "first" not in said and said.count("(") == len(there)
 
 
 def test_a_level_that_a_constant_answer_has_counts_no_labels(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +131,7 @@ def test_a_level_that_a_constant_answer_has_counts_no_labels(run: Path, monkeypa
     frame = comparisons.label_savings(finished)
     assert frame[["arm_labels", "random_labels", "fewer_low"]].isna().all(axis=None)
     text = " ".join(headline(finished))
-    assert 'is no better than the answer "always tuberculosis" (95.7 %): reaching it says nothing' in text
+    assert 'is no better than the answer "always tuberculosis" (95.7 %). Reaching it says nothing' in text
     assert "nan" not in text and "nan" not in savings_tables(finished)[1].grid()
 
 

@@ -15,7 +15,8 @@ from al_cxr.comparison.inference import area_under_curve
 from al_cxr.comparison.paired import paired
 from al_cxr.core.records import StopRecord
 from al_cxr.report.experiment import last_models, stops
-from al_cxr.report.rounds import experiment_tables
+from al_cxr.report.rounds import each_seed, gains
+from al_cxr.report.summary import summary
 from al_cxr.report.terminal import comparison_text
 
 TB = "tuberculosis"
@@ -86,10 +87,10 @@ def test_the_last_models_are_those_of_all_seeds(stopped: Finished) -> None:
 def test_pages_mark_them_and_say_why(stopped: Finished) -> None:
     (said,) = stops(stopped)
     assert said.startswith("e stopped asking after round 1 (seed 1)") and "no gain" in said
-    tables = experiment_tables(stopped)
-    for table in (*tables["summary"], *tables["gain"], *tables["each_seed"]):
+    frame = per_round(stopped, TB)
+    for table in (summary(stopped, frame), gains(stopped, frame), each_seed(stopped)):
         assert "‡" in table.grid() and any("Their last model" in note for note in table.notes), table.name
-    assert "3, 1 stopped ‡" in tables["summary"][0].grid()
+    assert "3, 1 stopped ‡" in summary(stopped, frame).grid()
     text = comparison_text(stopped)
     assert "warning   e stopped asking" in text and "nan" not in text
 

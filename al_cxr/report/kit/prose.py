@@ -12,6 +12,7 @@ is escaped, because it comes from outside; `sentences` are plain text, for a ter
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache, partial
 from importlib.resources import files
 from typing import get_args
@@ -40,6 +41,11 @@ def sentences(subject: str, passage: str, **values: object) -> list[str]:
     return list(_items(_render(subject, passage, values, escaped=False)))
 
 
+def sentence(subject: str, passage: str, **values: object) -> str:
+    """A passage as one line of plain text."""
+    return _one_line(_render(subject, passage, values, escaped=False))
+
+
 def _items(text: str) -> tuple[str, ...]:
     return tuple(_one_line(item) for item in re.split(r"^- ", text, flags=re.MULTILINE) if item.strip())
 
@@ -58,11 +64,10 @@ def _template(subject: str, escaped: bool) -> Template:
     environment = Environment(
         autoescape=False,  # markdown is made here, and HTML of it in kit/html.py; `finalize` is what escapes
         undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
         finalize=_markdown if escaped else None,
     )
-    environment.filters |= {kind: partial(number, kind=kind) for kind in get_args(Kind)}
+    filters: dict[str, Callable[..., object]] = {kind: partial(number, kind=kind) for kind in get_args(Kind)}
+    environment.filters.update(filters)
     return environment.from_string(TEMPLATES.joinpath(f"{subject}.md.j2").read_text("utf-8"))
 
 
