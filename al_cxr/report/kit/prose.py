@@ -64,6 +64,8 @@ def _template(subject: str, escaped: bool) -> Template:
     environment = Environment(
         autoescape=False,  # markdown is made here, and HTML of it in kit/html.py; `finalize` is what escapes
         undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         finalize=_markdown if escaped else None,
     )
     filters: dict[str, Callable[..., object]] = {kind: partial(number, kind=kind) for kind in get_args(Kind)}
