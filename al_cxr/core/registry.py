@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
+from al_cxr.core.options import require_signature
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
@@ -32,10 +33,12 @@ class Registry(Generic[T]):
         Package whose modules define them, or a single module.
     group : str, optional
         Entry points of this group are loaded too, such as "al_cxr.strategies".
+    arguments : sequence of str, optional
+        What `register` accepts are functions with these parameters, followed by keyword-only options with types.
 
     Examples
     --------
-    >>> rules = Registry("rule")
+    >>> rules = Registry("rule", arguments=["history"])
     >>> @rules.register("never")
     ... def never(history):
     ...     return None
@@ -46,8 +49,14 @@ class Registry(Generic[T]):
     al_cxr.core.errors.UserError: stop.rule: no rule 'nevr'; did you mean 'never'?
     """
 
-    def __init__(self, noun: str, package: str | None = None, group: str | None = None) -> None:
-        self.noun, self.package, self.group = noun, package, group
+    def __init__(
+        self,
+        noun: str,
+        package: str | None = None,
+        group: str | None = None,
+        arguments: Sequence[str] | None = None,
+    ) -> None:
+        self.noun, self.package, self.group, self.arguments = noun, package, group, arguments
         self._things: dict[str, T] = {}
         self._homes: dict[str, str] = {}
         self._found = False
@@ -64,9 +73,14 @@ class Registry(Generic[T]):
         self._things[name], self._homes[name] = thing, home
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Decorator for a function or class that is itself the thing: makes it known under a name."""
+        """Decorator for a function or class that is itself the thing: makes it known under a name.
+
+        ValueError where the name is taken, or where it takes other arguments than all things of this kind.
+        """
 
         def add(thing: C) -> C:
+            if self.arguments is not None:
+                require_signature(thing, self.arguments, f"{self.noun} {name!r}")
             self.add(name, thing, thing.__module__)  # type: ignore[arg-type]
             return thing
 

@@ -11,7 +11,7 @@ import numpy as np
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint, nearest
 from al_cxr.strategies import modal
-from al_cxr.strategies.base import NEEDS, STRATEGIES, Strategy, names
+from al_cxr.strategies.base import NEEDS, OF_SEVERAL, STRATEGIES, Strategy, names
 from al_cxr.strategies.statistics import PoolStatistics
 
 
@@ -131,6 +131,14 @@ def select(
     return Selection(pool[positions], scores, choice.unit)
 
 
+_HOW = dict.fromkeys(OF_SEVERAL, "; give score_pool some passes, or see member_statistics") | {
+    "probs_NC": "; score_pool computes it",
+    "features_NK": "; score_pool computes it with features=True",
+    "pass_probs_NTC": "; score_pool computes it with votes=True",
+}
+"""What a user who made the statistics is told of a field that is missing."""
+
+
 def _named(name: str) -> Strategy:
     if name.startswith("modAL."):
         return modal.strategy_of(name)
@@ -145,7 +153,7 @@ def _require_needs(strategy: Strategy, statistics: PoolStatistics) -> None:
     arrays = statistics.per_image()
     for field in (f for need in sorted(strategy.needs) for f in NEEDS[need]):
         if field not in arrays:
-            raise ValueError(f"strategy {strategy.name} needs {field}, which was not computed")
+            raise ValueError(f"strategy {strategy.name} needs {field}, which was not computed{_HOW[field]}")
         finite_N = np.isfinite(arrays[field].reshape(len(statistics), -1)).all(axis=1)
         if bad := len(statistics) - int(finite_N.sum()):
             raise UserError(

@@ -14,7 +14,22 @@ from scipy.special import entr
 
 @dataclass(frozen=True, eq=False)
 class PoolStatistics:
-    """What strategies know of the pool; None where it was not asked for. Entropies in nats, statistics in float64."""
+    """What strategies know of N unlabelled images; None where it was not asked for.
+
+    Made by `al_cxr.score_pool`, by an experiment, or by hand from probabilities of any source. Entropies are in nats,
+    statistics in float64; C are the classes, T the Monte-Carlo passes, K the features, M the labelled images.
+
+    Raises
+    ------
+    ValueError
+        If an array has another number of rows than there are images.
+
+    Examples
+    --------
+    >>> pool = PoolStatistics(index_N=np.array([3, 8]), probs_NC=np.array([[0.9, 0.1], [0.4, 0.6]]))
+    >>> len(pool), sorted(pool.per_image())
+    (2, ['index_N', 'probs_NC'])
+    """
 
     index_N: np.ndarray
     """Absolute indices, int64, each once."""

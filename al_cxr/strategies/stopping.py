@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from al_cxr.core.options import checked, require_signature
+from al_cxr.core.options import checked
 from al_cxr.core.registry import Registry
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
@@ -41,45 +41,10 @@ class History:
 Rule = Callable[..., str | None]
 """`(history, *, options)` -> the reason to stop in words, or None."""
 
-RULES: Registry[Rule] = Registry("rule", "al_cxr.strategies")
-
-
-def rule(name: str) -> Callable[[Rule], Rule]:
-    """Decorator: makes `(history, *, options)` known as a stopping rule.
-
-    Keyword-only parameters are options, as those of a strategy are.
-
-    Parameters
-    ----------
-    name : str
-        Name in experiment files (`stop.rule`).
-
-    Returns
-    -------
-    Callable
-        The decorator, which returns the function as it was.
-
-    Raises
-    ------
-    ValueError
-        If the name is taken or the function takes other arguments.
-
-    Examples
-    --------
-    ::
-
-        @rule("patience")
-        def patience(history, *, rounds: Annotated[int, Field(ge=1)] = 3):
-            best = max(range(len(history.f1)), key=history.f1.__getitem__, default=0)
-            return f"no better F1 since round {best}" if len(history.f1) - best > rounds else None
-    """
-
-    def register(function: Rule) -> Rule:
-        require_signature(function, ("history",), f"rule {name!r}")
-        RULES.add(name, function, function.__module__)
-        return function
-
-    return register
+RULES: Registry[Rule] = Registry("rule", "al_cxr.strategies", "al_cxr.rules", arguments=["history"])
+"""All stopping rules, by name."""
+rule = RULES.register
+"""Decorator `rule(name)` for a function `(history, *, options)`; a new file of this room is enough to add one."""
 
 
 def names() -> list[str]:

@@ -4,8 +4,7 @@ The three are one formula. With soft labels y (one-hot, smoothed or mixed), prob
 
     loss = sum over c of  y_c * w_c * (1 - p_c)^gamma * -log p_c      [nats]
 
-is linear in y: gamma = 0 and w = 1 is cross-entropy; gamma > 0 is the focal loss. A new file of this room is enough to
-add another, with a function that has the decorator `loss`.
+is linear in y: gamma = 0 and w = 1 is cross-entropy; gamma > 0 is the focal loss.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from al_cxr.config import LossSettings
 from al_cxr.core.errors import UserError
-from al_cxr.core.options import checked, defaults, require_signature
+from al_cxr.core.options import checked, defaults
 from al_cxr.core.registry import Registry
 
 Gamma = Annotated[float, Field(ge=0)]
@@ -32,47 +31,14 @@ Counts = np.ndarray | Sequence[int]
 
 Builder = Callable[..., nn.Module]
 """`(class_counts_C, *, options)` -> a module: logits (B, C) and targets, as `Loss` takes them -> a scalar."""
-LOSSES: Registry[Builder] = Registry("loss", "al_cxr.training")
+LOSSES: Registry[Builder] = Registry("loss", "al_cxr.training", "al_cxr.losses", arguments=["class_counts_C"])
 """All losses, by name."""
+loss = LOSSES.register
+"""Decorator `loss(name)` for a function `(class_counts_C, *, options)`; a new file of this room is enough to add one.
 
-
-def loss(name: str) -> Callable[[Builder], Builder]:
-    """Decorator: makes `(class_counts_C, *, options)` known as a loss.
-
-    Keyword-only parameters are options, as those of a strategy are: their annotations say which values are valid. The
-    settings have one default for all losses of what is called `gamma`, `alpha` and `label_smoothing`, and it is theirs
-    that holds; a loss without them leaves them out.
-
-    Parameters
-    ----------
-    name : str
-        Name in experiment files (`losses.NAME.kind`).
-
-    Returns
-    -------
-    Callable
-        The decorator, which returns the function as it was.
-
-    Raises
-    ------
-    ValueError
-        If the name is taken or the function takes other arguments.
-
-    Examples
-    --------
-    ::
-
-        @loss("poly")
-        def poly(class_counts_C, *, epsilon: float = 1.0) -> nn.Module:
-            return PolyLoss(epsilon)
-    """
-
-    def register(builder: Builder) -> Builder:
-        require_signature(builder, ("class_counts_C",), f"loss {name!r}")
-        LOSSES.add(name, builder, builder.__module__)
-        return builder
-
-    return register
+The settings have one default for all losses of what is called gamma, alpha and label_smoothing, and it is theirs that
+holds; a loss without one of them leaves it out.
+"""
 
 
 class Loss(nn.Module):

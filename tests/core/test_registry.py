@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,17 @@ def test_a_name_that_two_modules_take_is_an_error_that_names_both() -> None:
     with pytest.raises(ValueError, match=r"again in package\.first"):
         things.add("entropy", 2, "package.first")
     assert things.get("entropy") == 1
+
+
+def test_only_functions_of_one_form_are_registered() -> None:
+    rules: Registry[Callable[..., None]] = Registry("rule", arguments=["history"])
+
+    @rules.register("good")
+    def good(history: object, *, rounds: int = 3) -> None: ...
+
+    with pytest.raises(ValueError, match="rule 'bad': the first parameters must be history"):
+        rules.register("bad")(lambda rounds: None)
+    assert rules.names() == ["good"] and rules.get("good") is good
 
 
 def test_a_notebook_may_run_a_cell_again() -> None:
