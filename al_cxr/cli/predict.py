@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import al_cxr
 from al_cxr.cli.options import IMAGES, MODEL, add_files_options
 
 
@@ -25,12 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> None:
     from al_cxr.bundles.description import DISCLAIMER, terminal_lines
     from al_cxr.bundles.inputs import find_inputs
-    from al_cxr.bundles.opening import open_bundle
     from al_cxr.bundles.stream import skipped_file, write_predictions
     from al_cxr.core.progress import Progress
     from al_cxr.data.store import cores
 
-    loaded = open_bundle(options.model)
+    loaded = al_cxr.open_bundle(options.model)
     print("\n".join(terminal_lines(loaded.record)))
     if loaded.record.uncertainty == "none":
         print("note      one network with nothing random in it: the column mutual_information stays empty")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+import al_cxr
 from al_cxr.cli.data.options import SHOWN_SIZE, add_data_options
 from al_cxr.cli.options import source_of
 
@@ -15,7 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> None:
     from al_cxr.core import provenance
     from al_cxr.core.outputs import must_be_about, must_be_apart, must_be_free
-    from al_cxr.data.load import load_data
     from al_cxr.data.quality.audit import audit
     from al_cxr.report.audit import write_audit
     from al_cxr.report.contact import reader
@@ -23,7 +23,7 @@ def call(options: argparse.Namespace) -> None:
 
     source = source_of(options)
     must_be_apart(options.out, source.image_folder())
-    dataset = load_data(source)
+    dataset = al_cxr.load_data(source)
     folder = options.out / dataset.name / "audit"
     must_be_free(folder, PAGE)  # before the work, not after it
     must_be_about(folder, "", provenance.command())

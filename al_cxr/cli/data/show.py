@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+import al_cxr
 from al_cxr.cli.data.options import SHOWN_SIZE, add_data_options
 from al_cxr.cli.options import source_of
 
@@ -23,13 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> None:
     from al_cxr.core.outputs import must_be_apart
     from al_cxr.data.doubts import told
-    from al_cxr.data.load import load_data
     from al_cxr.data.quality.gate import Gate
     from al_cxr.report.contact import reader, show
 
     source = source_of(options)
     must_be_apart(options.out, source.image_folder())
-    dataset = load_data(source)
+    dataset = al_cxr.load_data(source)
     counts = ", ".join(f"{name} {int((dataset.labels_N == i).sum()):,}" for i, name in enumerate(dataset.classes))
     print(f"data      {dataset.stamp} · {len(dataset):,} images: {counts}")
     for note in dataset.notes:
