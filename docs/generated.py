@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+import textwrap
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -45,7 +46,8 @@ def command_line() -> str:
     for name, command, summary in _commands(parser()):
         lines += ["", f"## {name}", "", f"{(command.description or summary).strip()}", ""]
         command.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=100)
-        lines += ["```text", command.format_usage().removeprefix("usage: ").strip(), "```", ""]
+        usage = command.format_usage().replace("usage: ", " " * 7)
+        lines += ["```text", textwrap.dedent(usage).strip(), "```", ""]
         rows = [(_shown(action), _help(command, action)) for action in command._actions if action.dest != "help"]
         lines += table(("argument", "what it does"), rows)
     return "\n".join(lines) + "\n"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import types
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -69,7 +71,7 @@ def type_of(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(type_of(part) for part in arguments)
-    if origin in (list, tuple):
+    if origin in (list, tuple, Sequence):
         inner = dict.fromkeys(type_of(part) for part in arguments if part is not Ellipsis)
         return f"list of {' or '.join(inner)}"
     if origin is dict:
@@ -95,8 +97,11 @@ def _default(field: FieldInfo) -> str:
 
 def written(value: Any) -> str:
     """A value as an experiment file writes it."""
-    words = {None: "null", True: "true", False: "false", "": '""'}
-    return f"`{words.get(value, value) if isinstance(value, (str, bool, type(None))) else value}`"
+    if value == "":
+        return '`""`'
+    if value is None or isinstance(value, bool):
+        return f"`{json.dumps(value)}`"
+    return f"`{list(value) if isinstance(value, tuple) else value}`"
 
 
 def _values(value: dict[str, Any] | list[Any]) -> list[Any]:
