@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from griffe import Docstring, DocstringSectionKind
 from keys import experiment_file, meaning_of, table, type_of, written
 from pydantic.fields import FieldInfo
 
@@ -138,9 +139,9 @@ def models_page() -> str:
     ]
     for name in models.names():
         builder = models.ARCHITECTURES.get(name).builder
-        hints = _hints(builder)
+        hints, said = _hints(builder), _said_of(builder)
         rows = [
-            (f"`{option}`", type_of(hints[option]), written(default), _described(hints[option]))
+            (f"`{option}`", type_of(hints[option]), written(default), _described(hints[option], said.get(option, "")))
             for option, default in defaults(builder).items()
         ]
         lines += ["", f"## {name}", "", _first_paragraph(builder), ""]
@@ -179,16 +180,26 @@ def _hints(function: Any) -> dict[str, Any]:
     return typing.get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
 
 
-def _described(annotation: Any) -> str:
+def _described(annotation: Any, said: str) -> str:
+    """What an option means: what the docstring says of it, else what its type says, and its range."""
     fields = [part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, FieldInfo)]
-    return meaning_of(fields[0]) if fields else ""
+    description, bounds = meaning_of(fields[0]) if fields else ("", "")
+    return "; ".join(filter(None, (said.rstrip(".") or description, bounds)))
+
+
+def _said_of(function: Any) -> dict[str, str]:
+    """What a docstring says of each parameter."""
+    sections = Docstring(inspect.getdoc(function) or "").parse("numpy", warnings=False)
+    parameters = [section.value for section in sections if section.kind is DocstringSectionKind.parameters]
+    return {p.name: " ".join(p.description.split()) for found in parameters for p in found}
 
 
 def _options(function: Any) -> str:
-    shown = [
-        f"`{name}`" if value is ... else f"`{name}: {_short(value)}`" for name, value in defaults(function).items()
-    ]
-    return ", ".join(shown) or "none"
+    said, shown = _said_of(function), []
+    for name, default in defaults(function).items():
+        value = f"`{name}`" if default is ... else f"`{name}: {_short(default)}`"
+        shown.append(f"{value} {said.get(name, '')}".strip())
+    return "<br>".join(shown) or "none"
 
 
 def _short(value: Any) -> str:

@@ -41,7 +41,7 @@ def experiment_file() -> str:
             key = f"{where}.{name}" if where else name
             parts = [(_address(key, part, field.annotation), part) for part in sections_in(field.annotation)]
             below = ", ".join(f"[{address}](#{_anchor(address)})" for address, _ in parts)
-            meaning = "; ".join(filter(None, (meaning_of(field), below and f"see {below}")))
+            meaning = "; ".join(filter(None, (*meaning_of(field), below and f"see {below}")))
             rows.append((f"`{name}`", type_of(field.annotation), _default(field), meaning))
             inner += parts
         lines += table(("key", "type", "default", "meaning"), rows)
@@ -108,14 +108,15 @@ def _values(value: dict[str, Any] | list[Any]) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value
 
 
-def meaning_of(field: FieldInfo) -> str:
+def meaning_of(field: FieldInfo) -> tuple[str, str]:
+    """The description of a field, and its range."""
     bounds = [
         f"{sign} {getattr(limit, name):g}"
         for limit in field.metadata
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
         if getattr(limit, name, None) is not None
     ]
-    return "; ".join(part for part in (field.description or "", " and ".join(bounds)) if part)
+    return field.description or "", " and ".join(bounds)
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
