@@ -31,18 +31,18 @@ from torch import nn
 from al_cxr.bundles.answers import BATCH, serving_runtime
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import assemble
-from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import write_atomically
 from al_cxr.data.load import load_for_evaluation
-from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.loader import FeatureLoader
 from al_cxr.data.sources.named import named_source
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.evaluation.ensemble import mean_probs
+from al_cxr.experiment.shared_backbones import SharedBackbones, backbone_key
 from al_cxr.models.adaptation import FeatureMoments, can_adapt
-from al_cxr.models.backbone import Backbone, Head
+from al_cxr.models.backbone import Head
 from al_cxr.sampling.scoring import predict
 from al_cxr.training.runtime import Runtime
 
@@ -93,19 +93,14 @@ def probabilities(
     networks: list[nn.Module],
     pixels_NSS: np.ndarray,
     runtime: Runtime,
-    shared: dict[Kind, FeatureLoader],
+    shared: SharedBackbones,
 ) -> list[np.ndarray]:
     """Calibrated probabilities (N, C) of the ensemble as it is, and adapted to these images where that can be. `shared`
     keeps what frozen backbones make of them."""
     plain, adapted = [], []
     order = np.arange(len(pixels_NSS))
     for fit, network in zip(bundle.fits, networks, strict=True):
-        loader: Loader = fit.loader(pixels_NSS, runtime)
-        what, part = kind(network, []), network
-        if what is not None and isinstance(network, Backbone):
-            if what not in shared:
-                shared[what] = features(network, loader.batches(order, BATCH), runtime)
-            part, loader = network.head, shared[what]
+        part, loader = shared.part(network, backbone_key(network, []), fit.loader(pixels_NSS, runtime))
         plain.append(predict(part, loader.batches(order, BATCH)))
         adapted.append(plain[-1])
         if isinstance(part, Head) and isinstance(loader, FeatureLoader) and can_adapt(network):
@@ -148,7 +143,7 @@ def main() -> None:
     ]
     for name, shift in SHIFTS.items():
         cells: list[str] = []
-        shared: dict[int, dict[Kind, FeatureLoader]] = {size: {} for size in pixels}
+        shared = {size: SharedBackbones(len(dataset), BATCH) for size in pixels}
         for bundle, some in zip(bundles, networks, strict=True):
             images_NSS = pixels[bundle.record.image_size]
             changed = np.stack([np.asarray(shift(Image.fromarray(np.asarray(image)))) for image in images_NSS])

@@ -124,7 +124,7 @@ def enough(frame: pd.DataFrame) -> int | None:
 
 def page(frame: pd.DataFrame, workspace: Workspace) -> str:
     """The table in markdown."""
-    counted, card, settings = frame.groupby("share")["labels"].first(), workspace.card, workspace.settings
+    counted, card, settings = frame.groupby("share")["labels"].first(), workspace.data_card, workspace.settings
     lines = [
         "# Optimizer steps: how many are enough",
         "",

@@ -43,7 +43,7 @@ def baseline(experiment: Experiment, archs: str | None) -> None:
     unavailable = _unavailable(settings, asked, dataset)
     for name in (name for name in asked if name not in unavailable):
         workspace = open_run(f"{run}-{name}", settings.of_model(name), dataset, folder / name)
-        must_be_about(results, workspace.card.fingerprint, provenance.command())
+        must_be_about(results, workspace.data_card.fingerprint, provenance.command())
         record = BaselinesRecord(name=run, unavailable=unavailable, published=settings.baseline.published)
         _note(folder, record, known - {*asked})
         if (estimate := sweep.announce(workspace, print)) is not None:

@@ -26,6 +26,7 @@ from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.study import PREVALENCES
 from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.experiment import external_test as external
+from al_cxr.experiment.shared_backbones import FitLoaders
 from al_cxr.models.adaptation import require_enough
 from al_cxr.report.evaluation import write_evaluation
 from al_cxr.report.kit.page import PAGE
@@ -128,7 +129,7 @@ def _evaluated(
 ) -> list[EvaluatedModel]:
     """Each model on the images; with `adapt` those that can be also adapted to them, and several runs also as one."""
     runtime = plain(Machine()).activate()
-    loaders = external.Loaders(store, runtime, default_cache())
+    loaders = FitLoaders(store, runtime, default_cache())
     count = len(models.single) + len(models.bundles) + (sum(models.frozen) if adapt else 0)
     with Progress(count * len(dataset), "evaluating", say=print) as progress:
 
@@ -139,7 +140,7 @@ def _evaluated(
 
         def evaluate_one(model: external.Named, adapt: bool = False) -> EvaluatedModel:
             known = known_N[model.run]
-            return tell(external.evaluate(model, dataset, loaders, runtime, known, adapt, progress.update))
+            return tell(external.evaluate_model(model, dataset, loaders, runtime, known, adapt, progress.update))
 
         variants = [[evaluate_one(model) for model in models.single]]
         if adapt:

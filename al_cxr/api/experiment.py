@@ -26,7 +26,7 @@ from al_cxr.core.progress import Working
 from al_cxr.data.sources.named import named_source
 from al_cxr.data.sources.source import Source
 from al_cxr.experiment import sweep
-from al_cxr.experiment.estimate import Estimate
+from al_cxr.experiment.estimate import TimeEstimate
 from al_cxr.experiment.run_folder import note_commit
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.report.experiment import write_report
@@ -130,7 +130,7 @@ class Experiment:
         """All settings, with profile and overrides applied."""
         return files.load(self.file, self.profile, self.overrides)
 
-    def plan(self, regime: str = "") -> Estimate | None:
+    def plan(self, regime: str = "") -> TimeEstimate | None:
         """Say what `run` would compute and how long that would take.
 
         Parameters
@@ -140,7 +140,7 @@ class Experiment:
 
         Returns
         -------
-        Estimate or None
+        TimeEstimate or None
             The time that is needed; None where nothing is left to do, or where the features of a frozen backbone have
             to be computed before anything can be planned.
         """
@@ -218,9 +218,9 @@ class Experiment:
         check_arms(self.file, self.settings)
         return self.settings.in_regime(regime) if regime else self.settings
 
-    def _announce(self, workspace: Workspace, results: Path) -> Estimate | None:
+    def _announce(self, workspace: Workspace, results: Path) -> TimeEstimate | None:
         """Say what is to be done; None where nothing is. UserError where the report would go over another one."""
-        must_be_about(results, workspace.card.fingerprint, provenance.command())
+        must_be_about(results, workspace.data_card.fingerprint, provenance.command())
         settings, many = workspace.settings, len(workspace.train_index)
         if said := uneven(settings.train, seed_size(settings.budget, many), many):
             print(f"warning   {said}")

@@ -32,12 +32,12 @@ class NamedModels:
     @property
     def cards(self) -> list[ModelCard]:
         """One each; at least one."""
-        return [m.fit.card() for m in self.single] + [named.bundle.fits[0].card() for named in self.bundles]
+        return [m.fit.model_card() for m in self.single] + [named.bundle.fits[0].model_card() for named in self.bundles]
 
     @property
     def frozen(self) -> list[bool]:
         """Which of the runs' models have a head that can be adapted."""
-        return [model.fit.card().tune == "frozen" for model in self.single]
+        return [model.fit.model_card().tune == "frozen" for model in self.single]
 
     @property
     def target(self) -> str | None:

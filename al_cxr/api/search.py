@@ -35,7 +35,7 @@ def search(experiment: Experiment, trials: int | None, seconds: float | None) ->
     dataset = load_first(settings.data)
     print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
     workspace = begin(name, settings, dataset, experiment.runs / name)
-    must_be_about(results, workspace.card.fingerprint, provenance.command())
+    must_be_about(results, workspace.data_card.fingerprint, provenance.command())
     print(f"model     {settings.model.arch} · {models.parameters(workspace.build_model(0)):,} parameters")
     print(f"machine   {workspace.runtime.describe()}, one training after the other")
     print(f"budget    {budget} trials × {len(wanted.seeds)} seeds", end="")

@@ -15,7 +15,6 @@ from al_cxr.bundles.bundle import Bundle, portable
 from al_cxr.bundles.decoding import decoded
 from al_cxr.bundles.folder import must_be_new, write_bundle
 from al_cxr.bundles.inputs import Inputs
-from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.bundles.record import Adapted
 from al_cxr.core.checkpoint import save_tensors
 from al_cxr.core.errors import UserError
@@ -25,6 +24,7 @@ from al_cxr.data.doubts import told
 from al_cxr.data.quality.gate import Gate, near_copies
 from al_cxr.data.quality.odd import framed
 from al_cxr.experiment.fits import Fit
+from al_cxr.experiment.shared_backbones import BackboneKey, backbone_key, features_of
 from al_cxr.models.adaptation import CANNOT, FEWEST, FeatureMoments, can_adapt, too_few
 from al_cxr.models.backbone import Backbone
 
@@ -42,9 +42,9 @@ def adapt_bundle(
     must_be_new(out)  # before the work, not after it
     runtime = serving_runtime()
     networks = bundle.networks(runtime)
-    chosen: dict[Kind, tuple[Fit, Backbone]] = {}
+    chosen: dict[BackboneKey, tuple[Fit, Backbone]] = {}
     for fit, network in zip(bundle.fits, networks, strict=True):
-        what = kind(network, [])
+        what = backbone_key(network, [])
         if what is not None and isinstance(network, Backbone) and can_adapt(network):
             chosen.setdefault(what, (fit, network))
     if not chosen:
@@ -62,7 +62,7 @@ def adapt_bundle(
                 if not len(pixels_MSS):
                     break
                 batches = fit.loader(pixels_MSS, runtime).batches(np.arange(len(pixels_MSS)), BATCH)
-                moments[what].add(features(backbone, batches, runtime).features_NK)
+                moments[what].add(features_of(backbone, batches, runtime.device).features_NK)
             skipped += [reason for _, reason in chunk.bad]
             doubts += chunk.doubts
             note(len(chunk))
@@ -78,12 +78,12 @@ def adapt_bundle(
     with tempfile.TemporaryDirectory() as folder:
         fits = []
         for number, (fit, network) in enumerate(zip(bundle.fits, networks, strict=True), start=1):
-            what = kind(network, [])
+            what = backbone_key(network, [])
             if what in moments and isinstance(network, Backbone) and can_adapt(network):
                 network.head = moments[what].fit(network.head)
             fits.append(Fit(Path(folder, str(number)), fit.record))
             fits[-1].folder.mkdir()
-            write(fits[-1].folder / "model.json", portable(fit.card()))
+            write(fits[-1].folder / "model.json", portable(fit.model_card()))
             save_tensors(fits[-1].folder / "model.safetensors", network.state_dict())
         record = bundle.record.model_copy(update={"adapted": made})
         write_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation, bundle.usual), out)

@@ -10,16 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
 
-from al_cxr.bundles.members import Kind, features, kind
 from al_cxr.bundles.record import BundleRecord
 from al_cxr.config import Machine
-from al_cxr.data.loader import Loader
 from al_cxr.evaluation.calibration import apply_temperature
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.experiment.fits import Fit
-from al_cxr.models.backbone import Backbone
+from al_cxr.experiment.shared_backbones import SharedBackbones, backbone_key
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.sampling.scoring import predict as softmax_of
@@ -57,23 +54,18 @@ def answerer(record: BundleRecord, fits: Sequence[Fit]) -> Answerer:
     runtime = serving_runtime()
     networks = [fit.model(runtime) for fit in fits]
     sampled = record.random_sites if record.uncertainty == "passes" else []
-    kinds = [kind(network, sampled) for network in networks]
+    keys = [backbone_key(network, sampled) for network in networks]
 
     def answer(pixels_NSS: np.ndarray) -> Answers:
         n = len(pixels_NSS)
         filled = np.zeros((-(-n // BATCH) * BATCH, *pixels_NSS.shape[1:]), np.uint8)
         filled[:n] = pixels_NSS
         order = np.arange(len(filled))
-        shared: dict[Kind, Loader] = {}
-        parts: list[tuple[nn.Module, Loader]] = []
-        for fit, network, what in zip(fits, networks, kinds, strict=True):
-            loader = fit.loader(filled, runtime)
-            if what is not None and isinstance(network, Backbone):
-                if what not in shared:
-                    shared[what] = features(network, loader.batches(order, BATCH), runtime)
-                parts.append((network.head, shared[what]))
-            else:
-                parts.append((network, loader))
+        shared = SharedBackbones(len(filled), BATCH)
+        parts = [
+            shared.part(network, key, fit.loader(filled, runtime))
+            for fit, network, key in zip(fits, networks, keys, strict=True)
+        ]
         probs_KNC = [softmax_of(part, loader.batches(order, BATCH))[:n] for part, loader in parts]
         information_N = None
         if record.uncertainty == "members":

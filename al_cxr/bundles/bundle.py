@@ -83,7 +83,7 @@ class Bundle:
         """Hex SHA-256 of all that decides an answer."""
         parts = [self.record.model_dump_json()]
         for fit in self.fits:
-            parts += [portable(fit.card()).model_dump_json(), file_hash(fit.folder / "model.safetensors")]
+            parts += [portable(fit.model_card()).model_dump_json(), file_hash(fit.folder / "model.safetensors")]
         parts += [self.usual.identity()] if self.usual else []
         return digest_text("\n".join(parts))
 

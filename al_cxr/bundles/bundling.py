@@ -47,7 +47,7 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
     found = _found(paths)
     fits = tuple(model.fit for model in found)
     runs = {model.run: read(model.run / "experiment.json", ExperimentRecord) for model in found if model.run}
-    (run, experiment), card = next(iter(runs.items())), fits[0].card()
+    (run, experiment), card = next(iter(runs.items())), fits[0].model_card()
     target = str(experiment.settings["data"]["target"])
     val, test = split(run, experiment, fits, "val"), split(run, experiment, fits, "test")
 
@@ -70,7 +70,7 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
         target=target,
         image_size=card.image_size,
         networks=[
-            Network(arch=c.arch, in_channels=c.in_channels, mean=c.mean, std=c.std) for c in (f.card() for f in fits)
+            Network(arch=c.arch, in_channels=c.in_channels, mean=c.mean, std=c.std) for c in map(Fit.model_card, fits)
         ],
         temperature=temperature.value,
         temperature_note=temperature.note,
@@ -112,8 +112,8 @@ def _found(paths: Sequence[Path]) -> list[Named]:
         found += models
     if len({model.fit.folder.resolve() for model in found}) < len(found):
         raise UserError(f"{', '.join(map(str, paths))}: some of these hold the same models; name each once")
-    first = found[0].fit.card()
-    for path, card in ((model.fit.folder, model.fit.card()) for model in found):
+    first = found[0].fit.model_card()
+    for path, card in ((model.fit.folder, model.fit.model_card()) for model in found):
         if (card.classes, card.image_size, card.fingerprint) != (first.classes, first.image_size, first.fingerprint):
             raise UserError(
                 f"{path}: trained on {card.data} at {card.image_size} px, {found[0].fit.folder} on {first.data} at "
@@ -204,8 +204,8 @@ def _sites(fits: Sequence[Fit]) -> list[str]:
     """The random sites of the networks; none where nothing in them is random."""
     runtime = serving_runtime()
     found: list[str] = []
-    for fit in {fit.card().model_dump_json(): fit for fit in fits}.values():  # one of each card
-        size = fit.card().image_size
+    for fit in {fit.model_card().model_dump_json(): fit for fit in fits}.values():  # one of each card
+        size = fit.model_card().image_size
         _, image = next(fit.loader(np.zeros((1, size, size), np.uint8), runtime).batches(np.arange(1), 1))
         with contextlib.suppress(NoRandomSite):
             found += [str(site) for site in find_sites(fit.model(runtime), torch.as_tensor(image))]

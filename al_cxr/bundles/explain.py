@@ -14,7 +14,7 @@ from al_cxr.models.backbone import Backbone
 from al_cxr.models.crops import boxes, inverse, sampled
 from al_cxr.models.rnn import RowLSTM
 from al_cxr.models.vit import VisionTransformer
-from al_cxr.sampling.stochastic import evaluation
+from al_cxr.sampling.stochastic import eval_mode
 
 
 class NoMap(UserError):
@@ -49,7 +49,7 @@ def method(model: nn.Module) -> str:
 
 def row_attention(model: RowLSTM, images_BCHW: Tensor) -> Tensor:
     """The weight of each row, the same for all its pixels: (B, H, W), >= 0."""
-    with evaluation(model):
+    with eval_mode(model):
         weights_BH = model.attention(images_BCHW)
     return weights_BH[:, :, None].expand(-1, -1, images_BCHW.shape[3])
 
@@ -60,7 +60,7 @@ def attention_rollout(model: VisionTransformer, images_BCHW: Tensor) -> Tensor:
     The product over layers of (mean over heads + identity) / 2 (Abnar and Zuidema 2020,
     https://arxiv.org/abs/2005.00928), its row of the class token, enlarged bilinearly.
     """
-    with evaluation(model):
+    with eval_mode(model):
         layers_BLNN = model.attention(images_BCHW).mean(dim=2)
     identity = torch.eye(layers_BLNN.shape[-1], device=layers_BLNN.device)
     rollout_BNN = identity.expand(len(images_BCHW), -1, -1)
@@ -114,7 +114,7 @@ def _last_features(model: nn.Module, image_1CHW: Tensor) -> nn.Module:
 
     hooks = [module.register_forward_hook(note) for module in modules]
     try:
-        with evaluation(model):
+        with eval_mode(model):
             model(image_1CHW)
     finally:
         for hook in hooks:

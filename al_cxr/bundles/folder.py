@@ -92,7 +92,7 @@ def must_be_outside(out: Path) -> None:
 
 
 def _save_member(fit: Fit, folder: Path) -> None:
-    card = fit.card()
+    card = fit.model_card()
     write(folder / "model.json", portable(card))
     write(folder / "fit.json", fit.record)
     if card.tune == "frozen":  # the fit holds the head alone, on a backbone that the reader may not have
@@ -177,7 +177,7 @@ def _regular(file: Path, most: int) -> None:
 
 def _check_network(fit: Fit, record: BundleRecord, number: int) -> None:
     """The member's card agrees with the bundle's and its weights fit the network, before memory is taken for either."""
-    c = fit.card()
+    c = fit.model_card()
     says = Network(arch=c.arch, in_channels=c.in_channels, mean=c.mean, std=c.std)
     if (says, c.classes, c.image_size) != (record.networks[number - 1], record.classes, record.image_size):
         raise UserError(f"{fit.folder / 'model.json'}: another network or preparation than {BUNDLE} says; refused")

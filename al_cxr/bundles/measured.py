@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from al_cxr.comparison.images import read_images
-from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord
-from al_cxr.data.load import load_first
 from al_cxr.evaluation.ensemble import mean_probs
+from al_cxr.evaluation.truth import labels_of
 from al_cxr.experiment.fits import Fit
+from al_cxr.experiment.images import known_images
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +33,7 @@ def split(run: Path, experiment: ExperimentRecord, fits: Sequence[Fit], name: st
     if any(not np.array_equal(fit.predictions(name)[0], index_N) for fit in fits):
         raise UserError(f"{run}: the models were measured on different {name} images; bundle them one by one")
     classes = tuple(experiment.data.classes)
-    labels_N, patients_N = _known_images(run, experiment, index_N)
+    labels_N, patients_N = _labels_and_patients(run, experiment, index_N)
     for fit, probs_NC in zip(fits, probs_KNC, strict=True):
         measured = fit.record.val if name == "val" else fit.record.test
         if measure(probs_NC, labels_N, classes).confusion != measured.confusion:
@@ -45,15 +44,13 @@ def split(run: Path, experiment: ExperimentRecord, fits: Sequence[Fit], name: st
     return Split(mean_probs(probs_KNC), labels_N, patients_N if len(set(patients_N) - {""}) > 0 else None)
 
 
-def _known_images(run: Path, experiment: ExperimentRecord, index_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _labels_and_patients(run: Path, experiment: ExperimentRecord, index_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels (N,) and patients (N,) of some images: as the run noted them, else from the data set itself."""
-    frame = read_images(run)
-    if frame is None:
-        frame = load_first(DataSettings.model_validate(experiment.settings["data"])).table
-    if index_N.max() >= len(frame) or not set(frame["label"]) <= set(experiment.data.classes):
+    frame = known_images(run, experiment)
+    labels_N = labels_of(frame, experiment.data.classes)
+    if index_N.max() >= len(frame) or (labels_N[index_N] < 0).any():
         raise UserError(f"{run}: the data set has other images or classes than the run; was it changed since?")
-    rows = frame.iloc[index_N]
-    labels_N = np.array([experiment.data.classes.index(label) for label in rows["label"]], np.int64)
+    rows, labels_N = frame.iloc[index_N], labels_N[index_N]
     # An image of an unknown patient counts as a patient of its own.
     patients_N = [p or f"\0{i}" for p, i in zip(rows["patient_id"], index_N.tolist(), strict=True)]
     return labels_N, np.array(patients_N)

@@ -89,7 +89,7 @@ class Arm:
                 "loader": loader_hash(self.seed, workspace.settings.train.parts),
                 "masks": masks_hash(self.seed, number, workspace.settings.scoring.passes),
                 "test_set": digest(workspace.dataset.indices("test")),
-                "data": workspace.card.fingerprint,
+                "data": workspace.data_card.fingerprint,
             },
             fit=fit.key,
             steps=fit.steps,

@@ -51,7 +51,7 @@ class Speeds:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """Of a plan that runs `slots` jobs at a time; `crowd` is how many threads there are for each core, 1 or more."""
 
     plan: Plan

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
-from al_cxr.comparison.images import read_images
-from al_cxr.config import DataSettings, Machine, Settings
+from al_cxr.comparison.images import FILE as IMAGES
+from al_cxr.config import Machine, Settings
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import BaselineRecord, ExperimentRecord, FitRecord, RoundRecord, fits_folder, read
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.load import load_first
-from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.loader import FeatureLoader
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.evaluation.truth import checked_predictions, labels_of
 from al_cxr.experiment import seen
 from al_cxr.experiment.fits import Fit, ModelCard
+from al_cxr.experiment.images import known_images
+from al_cxr.experiment.shared_backbones import FitLoaders
 from al_cxr.models.adaptation import CANNOT, FeatureMoments
-from al_cxr.models.backbone import Backbone, Head
+from al_cxr.models.backbone import Head
 from al_cxr.sampling.engine import Batch
 from al_cxr.sampling.scoring import predict
-from al_cxr.training.feature_cache import feature_loader
 from al_cxr.training.runtime import Runtime
 
 ADAPTED = ", adapted"
@@ -96,7 +93,7 @@ def find_all(paths: Sequence[Path]) -> list[Named]:
     folders = [model.fit.folder.resolve() for model in found]
     if len(set(folders)) < len(folders):
         raise UserError(f"{', '.join(map(str, paths))}: some of these hold the same models; name each once")
-    first, *others = (model.fit.card() for model in found)
+    first, *others = (model.fit.model_card() for model in found)
     for model, card in zip(found[1:], others, strict=True):
         if card.classes != first.classes:
             what = f"its classes are {', '.join(card.classes)}, those of {found[0].name} {', '.join(first.classes)}"
@@ -112,39 +109,16 @@ def together(models: Sequence[Named], judged: Sequence[EvaluatedModel], labels_N
     probs_NC = mean_probs([one.probs_NC for one in judged])
     known = [(j.val_probs_MC, j.val_labels_M) for j in judged if j.val_probs_MC is not None]
     val_probs_MC = val_labels_M = None
-    if len(known) == len(judged) and len({model.fit.card().fingerprint for model in models}) == 1:
+    if len(known) == len(judged) and len({model.fit.model_card().fingerprint for model in models}) == 1:
         val_probs_MC, val_labels_M = mean_probs([probs_MC for probs_MC, _ in known]), known[0][1]
     measured = measure(probs_NC, labels_N, tuple(c.name for c in judged[0].metrics.classes))
     return EvaluatedModel(name, name, probs_NC, measured, val_probs_MC, val_labels_M, shown=True)
 
 
-class Loaders:
-    """Batches of one data set for any of several models.
-
-    What a frozen backbone makes of the images is computed once for all models that share it, and kept in `cache`.
-    """
-
-    def __init__(self, store: PixelStore, runtime: Runtime, cache: Path) -> None:
-        self._store, self._runtime, self._cache = store, runtime, cache
-        self._features: dict[str, FeatureLoader] = {}
-
-    def of(self, fit: Fit) -> Loader:
-        """Pixels at the model's size, or features; to be used with `fit.part_for`."""
-        card = fit.card()
-        if card.tune != "frozen":
-            return fit.loader(self._store.pixels, self._runtime)
-        key = json.dumps([card.arch, card.backbone, card.options], sort_keys=True)
-        if key not in self._features:
-            network = fit.model(self._runtime)
-            assert isinstance(network, Backbone)  # nothing else is frozen
-            self._features[key] = feature_loader(network, self._store, self._cache, self._runtime)
-        return self._features[key]
-
-
-def evaluate(
+def evaluate_model(
     model: Named,
     dataset: Dataset,
-    loaders: Loaders,
+    loaders: FitLoaders,
     runtime: Runtime,
     known_N: np.ndarray | None = None,
     adapt: bool = False,
@@ -189,14 +163,12 @@ def known_labels(run: Path) -> np.ndarray | None:
     """Labels of the data set a run was made with, by absolute index: from its images.csv, else from the data set if
     that can still be read; None otherwise."""
     record = read(run / "experiment.json", ExperimentRecord)
-    images = read_images(run)
-    if images is not None:
-        return labels_of(images, record.data.classes)
-    with contextlib.suppress(UserError, ValidationError, KeyError):
-        dataset = load_first(DataSettings.model_validate(record.settings["data"]))
-        if list(dataset.classes) == record.data.classes:
-            return dataset.labels_N
-    return None
+    try:
+        return labels_of(known_images(run, record), record.data.classes)
+    except UserError:
+        if (run / IMAGES).exists():  # and damaged
+            raise
+        return None
 
 
 def target_of(run: Path) -> str:

@@ -64,7 +64,8 @@ class Fit:
     folder: Path
     record: FitRecord
 
-    def card(self) -> ModelCard:
+    def model_card(self) -> ModelCard:
+        """All that is needed to use its weights."""
         return read(self.folder / "model.json", ModelCard)
 
     def model(self, runtime: Runtime) -> nn.Module:
@@ -72,7 +73,7 @@ class Fit:
 
         UserError where the backbone was frozen and its weights are no longer those that the head was trained on.
         """
-        c, path = self.card(), self.folder / "model.safetensors"
+        c, path = self.model_card(), self.folder / "model.safetensors"
         options = c.options if c.tune == "frozen" else _without_weights(c.arch, c.options)
         model = models.build(c.arch, c.in_channels, len(c.classes), c.image_size, options)
         if c.tune == "frozen" and isinstance(model, Backbone):
@@ -90,7 +91,7 @@ class Fit:
         """
         if not isinstance(loader, FeatureLoader):
             return self.model(runtime)
-        c = self.card()
+        c = self.model_card()
         if c.backbone != loader.backbone:
             raise UserError(f"{self.folder}: model.options.{c.arch}: {OTHER_WEIGHTS}")
         options = models.defaults(c.arch) | c.options
@@ -100,7 +101,7 @@ class Fit:
 
     def loader(self, pixels: np.ndarray, runtime: Runtime) -> Loader:
         """Batches of other pixels (uint8 (N, S, S), S the model's size), prepared as in training."""
-        c = self.card()
+        c = self.model_card()
         return Loader(pixels, runtime.device, c.in_channels, c.mean, c.std, runtime.memory_format)
 
     def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +119,7 @@ def fit_key(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray) ->
     s = workspace.settings
     facts = {
         "version": VERSION,
-        "data": workspace.card.fingerprint,
+        "data": workspace.data_card.fingerprint,
         "val": digest(workspace.dataset.indices("val")),
         "model": {**s.model.model_dump(mode="json", exclude_defaults=True), "options": s.model.arguments()},
         "features": workspace.loader.key if isinstance(workspace.loader, FeatureLoader) else "",
@@ -159,7 +160,7 @@ def _train(workspace: Workspace, loss: str, seed: int, labelled: np.ndarray, fol
         {f"{s}_index": torch.from_numpy(dataset.indices(s)) for s in probs}
         | {f"{s}_probs": torch.from_numpy(p) for s, p in probs.items()},
     )
-    write(folder / "model.json", _card(workspace))
+    write(folder / "model.json", _model_card(workspace))
     timing = Timing(
         train=fitted.seconds,
         evaluate=time.perf_counter() - started,
@@ -201,7 +202,7 @@ def _tidy(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _card(workspace: Workspace) -> ModelCard:
+def _model_card(workspace: Workspace) -> ModelCard:
     s = workspace.settings
     mean, std = scale(s)
     return ModelCard(
@@ -214,8 +215,8 @@ def _card(workspace: Workspace) -> ModelCard:
         std=std,
         tune=s.model.tune,
         backbone=workspace.loader.backbone if isinstance(workspace.loader, FeatureLoader) else "",
-        data=workspace.card.name,
-        fingerprint=workspace.card.fingerprint,
+        data=workspace.data_card.name,
+        fingerprint=workspace.data_card.fingerprint,
     )
 
 

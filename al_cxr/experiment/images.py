@@ -1,4 +1,5 @@
-"""What is known of each image of an experiment, written as the table that `al_cxr.comparison.images` reads."""
+"""What is known of each image of an experiment: written as the table that `al_cxr.comparison.images` reads, and found
+again for a run without one."""
 
 from __future__ import annotations
 
@@ -8,10 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pydantic import ValidationError
 
-from al_cxr.comparison.images import FILE, SOMETIMES
+from al_cxr.comparison.images import FILE, SOMETIMES, read_images
+from al_cxr.config import DataSettings
 from al_cxr.core.drafts import write_atomically
+from al_cxr.core.errors import UserError
+from al_cxr.core.records import ExperimentRecord
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.load import load_first
 from al_cxr.data.quality import duplicates
 from al_cxr.data.store import PixelStore
 
@@ -37,6 +43,22 @@ def write_images(folder: Path, dataset: Dataset, group_N: Sequence[int | None]) 
     frame = pd.DataFrame(columns).assign(duplicate_group=list(group_N))
     write_atomically(path, frame.to_csv(index=False, lineterminator="\n").encode())
     return path
+
+
+def known_images(run: Path, record: ExperimentRecord) -> pd.DataFrame:
+    """What is known of the images of a run, a row an image with its label and patient: as the run noted it, else from
+    the data set itself. UserError where neither can be read, or where the data set has other classes by now."""
+    frame = read_images(run)
+    if frame is not None:
+        return frame
+    try:
+        settings = DataSettings.model_validate(record.settings["data"])
+    except (ValidationError, KeyError):
+        raise UserError(f"{run}: its record does not say which data set it was made of; was it edited?") from None
+    frame = load_first(settings).table
+    if not set(frame["label"]) <= set(record.data.classes):
+        raise UserError(f"{run}: the data set has other images or classes than the run; was it changed since?")
+    return frame
 
 
 def duplicate_groups(store: PixelStore) -> list[int | None]:

@@ -15,7 +15,7 @@ from types import TracebackType
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import INTERVAL, Progress, Say, duration
 from al_cxr.core.records import BaselineRecord, RoundRecord, read
-from al_cxr.experiment.estimate import Estimate, Speeds, makespan
+from al_cxr.experiment.estimate import Speeds, TimeEstimate, makespan
 from al_cxr.experiment.plan import Job, Step
 
 LOOK = 1.0
@@ -45,7 +45,7 @@ class SweepProgress(Progress):
         target: str,
         say: Say,
         slots: int = 1,
-        estimate: Estimate | None = None,
+        estimate: TimeEstimate | None = None,
         interval: float = INTERVAL,
     ) -> None:
         self.slots, self._estimate = slots, estimate

@@ -7,7 +7,7 @@ from al_cxr.core.records import BaselineRecord, write
 from al_cxr.core.seeds import digest, loader_hash, member_seed
 from al_cxr.experiment.arm import Arm, seed_labels
 from al_cxr.experiment.engines import processes
-from al_cxr.experiment.estimate import Estimate, crowd, measure
+from al_cxr.experiment.estimate import TimeEstimate, crowd, measure
 from al_cxr.experiment.executor import Executor, ThisProcess
 from al_cxr.experiment.fits import obtain
 from al_cxr.experiment.plan import Job, baseline_path, phases, plan, steps
@@ -15,7 +15,7 @@ from al_cxr.experiment.progress import SweepProgress
 from al_cxr.experiment.workspace import Workspace
 
 
-def announce(workspace: Workspace, say: Say) -> Estimate | None:
+def announce(workspace: Workspace, say: Say) -> TimeEstimate | None:
     """Say what is to be done and, from parts of it measured now, how long it will take; None where nothing is left."""
     todo = plan(workspace)
     if not todo:
@@ -23,7 +23,7 @@ def announce(workspace: Workspace, say: Say) -> Estimate | None:
     with Working("measuring how long it will take"):
         speeds, machine = measure(workspace), workspace.settings.machine
     slots = machine.processes if machine.engine == "processes" else 1
-    estimate = Estimate(todo, speeds, slots, crowd(workspace, slots))
+    estimate = TimeEstimate(todo, speeds, slots, crowd(workspace, slots))
     how = "one after the other" if slots == 1 else f"{slots} at a time"
     if machine.engine == "ray":
         how = "for one worker; those of Ray share it"
@@ -36,7 +36,7 @@ def announce(workspace: Workspace, say: Say) -> Estimate | None:
     return estimate
 
 
-def run_all(workspace: Workspace, say: Say, estimate: Estimate | None = None) -> None:
+def run_all(workspace: Workspace, say: Say, estimate: TimeEstimate | None = None) -> None:
     """Compute everything that is missing, with the engine of the settings; the records are the same bytes.
 
     The time that is left is told from the `estimate` and from what was really needed so far. Raises UserError where a
@@ -89,7 +89,7 @@ def run_baseline(workspace: Workspace, seed: int) -> BaselineRecord:
             "initial_weights": fit.record.initial_weights_hash,
             "loader": loader_hash(seed, settings.train.parts),
             "test_set": digest(workspace.dataset.indices("test")),
-            "data": workspace.card.fingerprint,
+            "data": workspace.data_card.fingerprint,
         },
         fit=fit.record.key,
         steps=fit.record.steps,

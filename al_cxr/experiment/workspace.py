@@ -30,7 +30,7 @@ class Workspace:
     settings: Settings
     dataset: Dataset
     store: PixelStore
-    card: DataCard
+    data_card: DataCard
     runtime: Runtime
     loader: Loader
     regime: str = ""

@@ -23,7 +23,7 @@ from al_cxr.sampling.graph import Cut, Uncuttable, bytes_of, cut
 from al_cxr.sampling.masks import Masks, Site
 from al_cxr.sampling.operators import NoRandomSite
 from al_cxr.sampling.stochastic import Sampler, find_sites, sampling
-from al_cxr.sampling.thinning import Plan, tensors_of_pass, thin
+from al_cxr.sampling.thinning import ThinningPlan, tensors_of_pass, thin
 
 Batch = tuple[np.ndarray, Tensor]
 """Absolute indices (B,) and their normalised images (B, channels, S, S) on the device of the model."""
@@ -69,7 +69,7 @@ class Engine:
         classes: int,
         note: str,
         parts: Cut | None = None,
-        plan: Plan = Plan(),  # noqa: B008 - frozen
+        plan: ThinningPlan = ThinningPlan(),  # noqa: B008 - frozen
         dtype: torch.dtype = torch.float32,
     ):
         self.sites: tuple[Site, ...] = parts.sites if parts else sampler.sites
@@ -222,7 +222,7 @@ def probabilities(logits_BC: Tensor, temperature: float = 1.0) -> Tensor:
     return torch.softmax(logits_BC.to(torch.float64) / temperature, dim=-1)
 
 
-def _described(parts: Cut, plan: Plan, dtype: torch.dtype) -> str:
+def _described(parts: Cut, plan: ThinningPlan, dtype: torch.dtype) -> str:
     fixed, varied = parts.operations
     text = f"{fixed} of {fixed + varied} operations once an image"
     if plan.thin:

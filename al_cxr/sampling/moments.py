@@ -11,7 +11,7 @@ from torch import Tensor
 from al_cxr.strategies.statistics import entropy
 
 
-class Moments:
+class PassMoments:
     """Means and co-moments over passes of an image's class probabilities and of their entropy (nats), in float64.
 
     The K = C + 1 numbers of a pass are its probabilities and, last, their entropy. Images may have had different

@@ -12,7 +12,7 @@ from torch import nn
 
 from al_cxr.core.errors import UserError
 from al_cxr.sampling.engine import Batch, Engine, Sampling, engine, probabilities
-from al_cxr.sampling.moments import Moments
+from al_cxr.sampling.moments import PassMoments
 from al_cxr.sampling.race import Race, Racing
 from al_cxr.strategies.statistics import PoolStatistics
 
@@ -38,7 +38,7 @@ def monte_carlo(model: nn.Module, batches: Iterable[Batch], how: Sampling, *, vo
         for index_B, logits in sampled.run(batches, range(how.passes)):
             rows_B, moments, single = torch.arange(len(index_B)), None, []
             for logits_BC in logits:
-                moments = moments or Moments(len(index_B), logits_BC.shape[1], logits_BC.device)
+                moments = moments or PassMoments(len(index_B), logits_BC.shape[1], logits_BC.device)
                 probs_BC = probabilities(logits_BC, how.temperature)
                 moments.add(rows_B.to(logits_BC.device), probs_BC[:, None])
                 if votes:
@@ -79,7 +79,7 @@ def raced(sample: Sample, index_N: np.ndarray, classes: int, how: Sampling, raci
 def unraced(sample: Sample, index_N: np.ndarray, classes: int, how: Sampling, racing: Racing) -> PoolStatistics:
     """The same with all T passes for every image."""
     position = {index: at for at, index in enumerate(index_N.tolist())}
-    moments = Moments(len(index_N), classes)
+    moments = PassMoments(len(index_N), classes)
     for index_B, probs_BSC in sample(index_N, range(how.passes)):
         require_finite(probs_BSC.reshape(len(index_B), -1))
         rows_B = torch.tensor([position[i] for i in index_B.tolist()])

@@ -17,7 +17,7 @@ from al_cxr.sampling.operators import NoRandomSite
 from al_cxr.sampling.own_images import OwnImages, own_images
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.sampling.scoring import penultimate, predict
-from al_cxr.sampling.stochastic import evaluation
+from al_cxr.sampling.stochastic import eval_mode
 from al_cxr.strategies.statistics import PoolStatistics
 
 
@@ -151,7 +151,7 @@ def _checked(model: nn.Module, batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def _check_logits(model: nn.Module, images_B: Tensor) -> None:
-    with evaluation(model):
+    with eval_mode(model):
         output = logits(model(images_B), len(images_B))
     what = f"this {type(model).__name__}"
     if output.shape[1] < 2:

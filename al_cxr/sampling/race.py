@@ -52,9 +52,9 @@ import torch
 from scipy.optimize import brentq
 from scipy.special import stdtr
 
-from al_cxr.sampling.moments import Moments
+from al_cxr.sampling.moments import PassMoments
+from al_cxr.sampling.race_variance import NEIGHBOURS, seen, shrunk
 from al_cxr.sampling.scores import TINY, Score, predictive_entropy
-from al_cxr.sampling.spread import NEIGHBOURS, seen, shrunk
 
 FIRST = 4
 """Passes before the first decision; with 3, single races on real radiographs lost most of their batch."""
@@ -114,7 +114,7 @@ class Race:
         self._left = images * (passes - self._stops[0])
         self._loss = 0.0
         self._at = 0
-        self.moments = Moments(images, classes)
+        self.moments = PassMoments(images, classes)
         """Of each image's own passes."""
         self._deviation_N, self._freedom_N = np.zeros(images), np.ones(images)
 

@@ -17,7 +17,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.sampling.engine import Batch, Sampling, logits, probabilities
 from al_cxr.sampling.passes import monte_carlo, race_over, require_finite
 from al_cxr.sampling.race import Racing
-from al_cxr.sampling.stochastic import evaluation, refusing_randomness
+from al_cxr.sampling.stochastic import eval_mode, refusing_randomness
 from al_cxr.strategies.statistics import PoolStatistics
 
 
@@ -27,7 +27,7 @@ def predict(model: nn.Module, batches: Iterable[Batch], temperature: float = 1.0
 
     Raises UserError where the network is random even in eval mode or where a probability is NaN or infinite.
     """
-    with evaluation(model):
+    with eval_mode(model):
         parts = [
             probabilities(logits(model(images), len(images)), temperature).cpu().numpy()
             for images in _watched(model, batches)
@@ -47,7 +47,7 @@ def penultimate(model: nn.Module, batches: Iterable[Batch]) -> np.ndarray:
     ]
     parts: list[np.ndarray] = []
     try:
-        with evaluation(model):
+        with eval_mode(model):
             for images in _watched(model, batches):
                 seen.clear()
                 model(images)

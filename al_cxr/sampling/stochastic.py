@@ -25,7 +25,7 @@ from al_cxr.sampling.operators import ATEN, DRAWS, NoRandomSite, SamplingError, 
 
 
 @contextmanager
-def evaluation(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Eval mode without gradients; every module's own training flag comes back afterwards, whatever happened."""
     flags = [(module, module.training) for module in model.modules()]
     try:
@@ -248,7 +248,7 @@ def sampling(model: nn.Module, sites: tuple[Site, ...], masks: Masks) -> Iterato
     """
     if not sites:
         raise NoRandomSite("no random site was given; find_sites lists those of a network")
-    with evaluation(model), _plain_kernels(model), _buffers_kept(model), callers(model) as stack:
+    with eval_mode(model), _plain_kernels(model), _buffers_kept(model), callers(model) as stack:
         for site in sites:
             # The flag of this module alone: its children, batch-norm among them, stay in eval mode.
             model.get_submodule(site.module).training = True

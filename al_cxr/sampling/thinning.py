@@ -42,13 +42,13 @@ class Thin:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ThinningPlan:
     thin: tuple[Thin, ...] = ()
     masked: tuple[Site, ...] = ()
     """Sites whose mask is multiplied."""
 
 
-def thin(cut: Cut) -> Plan:
+def thin(cut: Cut) -> ThinningPlan:
     """Find the sites that can be thinned and rewrite the sampled part of a cut for them, in place."""
     graph, sampled = cut.sampled.graph, cut.sampled
     uses = [str(n.target) for n in graph.nodes if n.op == "call_module"]
@@ -71,11 +71,11 @@ def thin(cut: Cut) -> Plan:
         graph.erase_node(product)
     graph.eliminate_dead_code()
     sampled.recompile()
-    return Plan(tuple(thins), tuple(masked))
+    return ThinningPlan(tuple(thins), tuple(masked))
 
 
 def tensors_of_pass(
-    sampled: nn.Module, plan: Plan, masks: Mapping[Site, Tensor], device: torch.device
+    sampled: nn.Module, plan: ThinningPlan, masks: Mapping[Site, Tensor], device: torch.device
 ) -> dict[str, Tensor]:
     """Parameters and buffers that differ in a pass: masks, picked channels, and the weights of thinned layers.
 
@@ -104,7 +104,7 @@ def tensors_of_pass(
         if name in columns:
             t = columns[name]
             assert t.site.keep is not None
-            apart = weight.unflatten(1, (-1, t.columns)) if t.columns > 1 else weight
+            apart = weight.reshape(len(weight), -1, t.columns) if t.columns > 1 else weight
             weight = apart.index_select(1, kept[t]) * (0 if t in emptied else 1 / t.site.keep)
             weight = weight.flatten(1, 2) if t.columns > 1 else weight
         if weight.ndim == 4:

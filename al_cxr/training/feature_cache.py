@@ -32,7 +32,7 @@ from al_cxr.data import augment, chest, decode
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.models.backbone import Backbone
-from al_cxr.sampling.stochastic import evaluation
+from al_cxr.sampling.stochastic import eval_mode
 from al_cxr.training.runtime import Runtime
 
 FOLDER = "features"
@@ -194,7 +194,7 @@ def _make(
         first_M, which_N = np.unique(images_N32, axis=0, return_index=True, return_inverse=True)[1:]
         to_do_M = np.sort(_copied(rows_N, first_M, path))
         runtime.place(backbone)
-        with evaluation(backbone), Progress(len(to_do_M), "computing features") as bar:
+        with eval_mode(backbone), Progress(len(to_do_M), "computing features") as bar:
             for start in range(0, len(to_do_M), PART):
                 part_M = to_do_M[start : start + PART]
                 _compute(rows_N, part_M, backbone, batches, bar)

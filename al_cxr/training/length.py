@@ -29,7 +29,7 @@ def part_steps(settings: TrainSettings, labelled: int) -> list[int]:
     if unit == "epochs":
         return [steps_a_pass(labelled, settings.batch_size)] * count
     ends = np.linspace(0, count, settings.parts + 1).round().astype(int)
-    return np.diff(ends).tolist()
+    return [int(steps) for steps in np.diff(ends)]
 
 
 def images_trained(settings: TrainSettings, labelled: int) -> int:

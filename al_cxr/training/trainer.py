@@ -117,7 +117,7 @@ def train_step(state: TrainingState, images: Tensor, targets: Tensor, task: Task
         logits = state.model(images)
     value = task.loss(logits.float(), targets)
     state.optimizer.zero_grad(set_to_none=True)
-    state.scaler.scale(value).backward()
+    torch.autograd.backward(state.scaler.scale(value))
     if task.settings.clip_norm > 0:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.model.parameters(), task.settings.clip_norm)

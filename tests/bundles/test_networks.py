@@ -12,12 +12,13 @@ from small_run import SMALL
 from tiny import write_tiny
 
 from al_cxr import models
-from al_cxr.bundles import answers, members
+from al_cxr.bundles import answers
 from al_cxr.bundles.bundling import assemble
 from al_cxr.bundles.folder import read_bundle, write_bundle
 from al_cxr.cli.__main__ import main
 from al_cxr.data.phantom.radiographs import standing
 from al_cxr.evaluation.calibration import apply_temperature
+from al_cxr.experiment.shared_backbones import backbone_key
 from al_cxr.models.backbone import Backbone
 
 
@@ -31,7 +32,7 @@ def test_a_frozen_backbone_travels_with_its_head(tmp_path: Path) -> None:
     assert main(["baseline", str(yaml), *options, *folders]) == 0
     made = assemble([tmp_path / "runs/baseline-tiny/efficientnet_lite0/baseline"])
     opened = read_bundle(write_bundle(made, tmp_path / "bundle"))
-    assert opened.fits[0].card().options == {"weights": "none"} and opened.fits[0].card().tune == "all"
+    assert opened.fits[0].model_card().options == {"weights": "none"} and opened.fits[0].model_card().tune == "all"
     pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
     answers = [bundle.answerer()(pixels).probs_NC for bundle in (made, opened)]
     np.testing.assert_array_equal(*answers)
@@ -56,7 +57,7 @@ def test_members_on_one_backbone_answer_as_each_whole_network_would(
     monkeypatch.setattr(Backbone, "features", lambda self, x: (computed.append(len(x)), features(self, x))[1])
     shared = bundle.answerer()(pixels)
     assert sum(computed) == answers.BATCH
-    monkeypatch.setattr(answers, "kind", lambda network, sites: None)
+    monkeypatch.setattr(answers, "backbone_key", lambda network, sites: None)
     apart = bundle.answerer()(pixels)
     np.testing.assert_allclose(shared.probs_NC, apart.probs_NC, atol=1e-5)
     assert shared.mutual_information_N is not None and apart.mutual_information_N is not None
@@ -102,8 +103,8 @@ def test_members_that_look_otherwise_share_nothing() -> None:
         torch.manual_seed(0)
         return models.build("backbone", 1, 2, 32, {"name": "test_resnet", **options})
 
-    alike = members.kind(member(chest=True), ["head.dropout"])
-    assert alike is not None and alike == members.kind(member(chest=True), [])
-    assert alike != members.kind(member(layers=["layer2"]), [])
-    assert members.kind(member(chest=True), ["body.drop"]) is None
-    assert members.kind(models.build("mlp", 1, 2, 28, {}), []) is None
+    alike = backbone_key(member(chest=True), ["head.dropout"])
+    assert alike is not None and alike == backbone_key(member(chest=True), [])
+    assert alike != backbone_key(member(layers=["layer2"]), [])
+    assert backbone_key(member(chest=True), ["body.drop"]) is None
+    assert backbone_key(models.build("mlp", 1, 2, 28, {}), []) is None

@@ -15,7 +15,7 @@ from al_cxr.core import progress
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import Progress
 from al_cxr.core.records import RoundRecord
-from al_cxr.experiment.estimate import Estimate, Speeds, makespan
+from al_cxr.experiment.estimate import Speeds, TimeEstimate, makespan
 from al_cxr.experiment.plan import Job, Plan, Step
 from al_cxr.experiment.progress import SweepProgress
 
@@ -102,9 +102,9 @@ def arms(folder: Path, count: int, steps: int) -> dict[Job, list[Step]]:
     }
 
 
-def estimated(followed: dict[Job, list[Step]], slots: int = 1) -> Estimate:
+def estimated(followed: dict[Job, list[Step]], slots: int = 1) -> TimeEstimate:
     """A hundred images a second: each step takes a second."""
-    return Estimate(Plan(followed), Speeds(train=100, score=100, sample=100), slots)
+    return TimeEstimate(Plan(followed), Speeds(train=100, score=100, sample=100), slots)
 
 
 def test_before_anything_is_done_the_time_left_is_the_estimate(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_without_a_terminal_a_long_round_is_not_silent(tmp_path: Path) -> None:
 def test_jobs_that_run_at_once_share_the_time(tmp_path: Path) -> None:
     followed = arms(tmp_path, 3, 100)
     assert [estimated(followed, slots).seconds for slots in (1, 2, 3, 9)] == [300, 200, 100, 100]
-    assert Estimate(Plan(followed), Speeds(train=100), 2, crowd=1.5).seconds == 300
+    assert TimeEstimate(Plan(followed), Speeds(train=100), 2, crowd=1.5).seconds == 300
     assert (makespan([], 2), makespan([5, 1, 1, 1], 2)) == (0, 5)
     assert str(estimated(followed)) == "4 to 10 min"
 

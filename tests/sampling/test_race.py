@@ -13,8 +13,8 @@ from scipy.special import softmax, stdtr
 from al_cxr.core.seeds import rng
 from al_cxr.sampling import race as module
 from al_cxr.sampling.race import Race, Racing
+from al_cxr.sampling.race_variance import seen, shrunk
 from al_cxr.sampling.scores import Score, mutual_information, predictive_entropy, target_entropy
-from al_cxr.sampling.spread import seen, shrunk
 from al_cxr.strategies.statistics import entropy
 
 SCORES: dict[str, Score] = {

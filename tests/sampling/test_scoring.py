@@ -19,7 +19,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.sampling import passes
 from al_cxr.sampling.engine import Sampling
 from al_cxr.sampling.masks import Masks
-from al_cxr.sampling.moments import Moments
+from al_cxr.sampling.moments import PassMoments
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.sampling.scoring import penultimate, predict, score_images
@@ -84,7 +84,7 @@ def all_of(images: Tensor, size: int = 32) -> Iterator[tuple[np.ndarray, Tensor]
 # --------------------------------------------------------------------------------------------------------- closed forms
 def accumulate(logits_TNC: np.ndarray, dtype: torch.dtype = torch.float32) -> dict[str, np.ndarray]:
     _, images, classes = logits_TNC.shape
-    moments = Moments(images, classes)
+    moments = PassMoments(images, classes)
     for logits_NC in logits_TNC:
         probs_NC = torch.softmax(torch.tensor(logits_NC, dtype=dtype).double(), dim=-1)
         moments.add(torch.arange(images), probs_NC[:, None])

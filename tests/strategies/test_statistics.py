@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from al_cxr.core.seeds import rng
-from al_cxr.sampling.moments import Moments
+from al_cxr.sampling.moments import PassMoments
 from al_cxr.strategies import member_statistics, select
 
 FIELDS = (
@@ -26,7 +26,7 @@ def members(k: int = 5, n: int = 40, c: int = 3) -> np.ndarray:
 
 def test_members_are_what_passes_are() -> None:
     probs = members()
-    moments = Moments(40, 3)
+    moments = PassMoments(40, 3)
     for p in probs:
         moments.add(torch.arange(40), torch.from_numpy(p)[:, None])
     ours, theirs = member_statistics(np.arange(40), probs), moments.statistics()

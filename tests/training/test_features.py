@@ -30,8 +30,9 @@ from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore
 from al_cxr.experiment.arm import Arm
 from al_cxr.experiment.executor import ThisProcess
-from al_cxr.experiment.external_test import Loaders, evaluate, find_models
+from al_cxr.experiment.external_test import evaluate_model, find_models
 from al_cxr.experiment.fits import Fit, obtain
+from al_cxr.experiment.shared_backbones import FitLoaders
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.models.crops import chests, summary
 from al_cxr.sampling.engine import Sampling, engine
@@ -384,7 +385,7 @@ def test_a_head_is_trained_on_the_views(weights: Path, tmp_path: Path) -> None:
     assert fits[0].record.final_weights_hash != fits[1].record.final_weights_hash
     again = obtain(open_run(tmp_path / "again", varied), "cross_entropy", 0, fits_index(varied)[:20])
     assert again.record.final_weights_hash == fits[0].record.final_weights_hash
-    assert fits[0].card() == fits[1].card()  # views are of the training: the model asks for none
+    assert fits[0].model_card() == fits[1].model_card()  # views are of the training: the model asks for none
 
 
 # -------------------------------------------------------------------------------------------------- a run on features
@@ -396,7 +397,7 @@ def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_pat
     given = settings(weights, tmp_path / "cache")
     workspace = open_run(tmp_path / "run", given)
     found = obtain(workspace, "cross_entropy", 0, workspace.train_index)
-    card = found.card()
+    card = found.model_card()
     assert (card.tune, card.mean, card.std, len(card.backbone)) == ("frozen", 0.0, 1.0, 64)
     assert found.record.parameters == 96 * 3 + 3
     assert (found.folder / "model.safetensors").stat().st_size < 5_000  # the head alone
@@ -408,8 +409,8 @@ def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_pat
     index, probs = found.predictions("test")
     np.testing.assert_allclose(on_pixels[index], probs, atol=1e-5)
     (named,) = find_models(found.folder)
-    loaders = Loaders(workspace.store, RUNTIME, tmp_path / "other")
-    judged = evaluate(named, workspace.dataset, loaders, RUNTIME)
+    loaders = FitLoaders(workspace.store, RUNTIME, tmp_path / "other")
+    judged = evaluate_model(named, workspace.dataset, loaders, RUNTIME)
     np.testing.assert_allclose(judged.probs_NC, on_pixels, atol=1e-5)
     assert loaders.of(found) is loaders.of(found) and len(list((tmp_path / "other" / FOLDER).rglob("*.npy"))) == 1
 
