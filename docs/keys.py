@@ -35,7 +35,8 @@ def experiment_file() -> str:
         seen.add(section)
         lines += ["", f"## {where} {{#{_anchor(where)}}}" if where else "## Top level", ""]
         if where and (text := section.__dict__.get("__doc__")):
-            lines += [inspect.cleandoc(text), ""]
+            prose = re.split(r"\n\n\w+\n-+\n", inspect.cleandoc(text))[0]  # without References and Examples
+            lines += [prose, ""]
         rows, inner = [], []
         for name, field in section.model_fields.items():
             key = f"{where}.{name}" if where else name

@@ -29,9 +29,9 @@ class Budget(Section):
     @model_validator(mode="after")
     def _units(self) -> Budget:
         if self.query_of != "number" and self.query > 1:
-            raise ValueError(f"query {self.query:g} is no fraction; write query_of: number for a number of images")
+            raise ValueError(f"query {self.query:g} is not a fraction; write query_of: number for a number of images")
         if self.query_of == "number" and self.query != int(self.query):
-            raise ValueError(f"query {self.query:g} is no whole number of images")
+            raise ValueError(f"query {self.query:g} is not a whole number of images")
         return self
 
 

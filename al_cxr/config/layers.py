@@ -120,7 +120,7 @@ def chain(path: Path) -> list[Layer]:
             return layers
         where = layer.place(["extends"])
         if not isinstance(base, str) or Path(base).name != base or base in ("", ".", ".."):
-            raise UserError(f"{where}: extends: {base!r} is no file name; name an experiment file in the same folder")
+            raise UserError(f"{where}: extends: {base!r} is not a file name; name a file in the same folder")
         if base in names:
             raise UserError(
                 f"{where}: extends: {' -> '.join([*names[names.index(base) :], base])} goes round in a circle; "

@@ -32,7 +32,7 @@ _REMEDY = {
     errno.EPERM: _NOT_ALLOWED,
     errno.EROFS: _NOT_ALLOWED,
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place",
-    errno.EEXIST: "a file stands where a folder is wanted; choose another place",
+    errno.EEXIST: "a file is where a folder should be; choose another place",
     errno.EISDIR: "a folder has this name; choose another",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",

@@ -35,7 +35,7 @@ def must_be_ours(path: Path, ours: Callable[[Path], bool], inputs: Iterable[Path
     if any(_is_same(there, each) for each in inputs):
         raise UserError(f"{path}: this command reads that file, and does not overwrite it; choose another output")
     if not there.is_file():
-        raise UserError(f"{path}: is there already, and is no file; choose another output")
+        raise UserError(f"{path}: is there already and is not a file; choose another output")
     if not ours(there):
         raise UserError(
             f"{path}: is there already, and is not what al-cxr wrote; choose another output, or move it away"

@@ -57,7 +57,7 @@ def apply(images: Tensor, settings: AugmentSettings, draws_BK: Tensor) -> Tensor
 def _changed(images: Tensor, settings: AugmentSettings, draws_BK: Tensor, aspect_B: Tensor | None) -> Tensor:
     """Geometry, brightness and contrast; `aspect_B` are factors of width over height that keep the area, None for 1."""
     if images.ndim != 4 or images.shape[1] != 1 or images.shape[2] != images.shape[3] or images.dtype != torch.float32:
-        raise ValueError(f"augment wants float32 (B, 1, S, S), not {images.dtype} {tuple(images.shape)}")
+        raise ValueError(f"images must be float32 (B, 1, S, S), not {images.dtype} {tuple(images.shape)}")
     flipped_B = draws_BK[:, 0] < settings.horizontal_flip
     brightness_B, contrast_B = _factor(draws_BK[:, 7], settings.brightness), _factor(draws_BK[:, 8], settings.contrast)
     packed = torch.cat([_affine(flipped_B, settings, draws_BK, aspect_B).flatten(1), brightness_B, contrast_B], dim=1)

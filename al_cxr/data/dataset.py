@@ -39,11 +39,38 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """N radiographs, each with one integer index for life.
+    """N labelled radiographs, each with one integer index for life.
 
-    `labels_N` int64 in 0..C-1, in the order of `classes`; `split_N` holds "train", "val" or "test"; `table` has one
-    row an image, always with the columns `image`, `label`, `split`, `patient_id`, `source` ("" where unknown) and
-    whatever else the source knows (age, sex, view, site, ...).
+    Attributes
+    ----------
+    name : str
+        What tables and figures call it.
+    classes : tuple of str
+        Names of the C classes.
+    labels_N : ndarray of int64, shape (N,)
+        Label of each image: a position in `classes`.
+    split_N : ndarray of str, shape (N,)
+        "train", "val" or "test"; "" everywhere as long as no split was drawn.
+    table : DataFrame
+        One row an image, with the columns ``image``, ``label``, ``split``, ``patient_id`` and ``source`` ("" where
+        unknown) and whatever else is known, such as ``age``, ``sex`` and ``view``.
+    images : Images
+        Reads pixels: ``images.read(index, size).pixels`` is uint8 (size, size), 0 = black.
+    synthetic : bool
+        Whether no patient was imaged; then every table and figure says so.
+    attribution : str
+        Who made the images and under which terms.
+    notes : tuple of str
+        Warnings found while loading; they are printed and go into the report.
+
+    Examples
+    --------
+    >>> from al_cxr import load_data
+    >>> data = load_data("phantom:60")
+    >>> data.indices("val")
+    array([10, 39, 49, 54, 55, 56])
+    >>> data.class_index("Tuberculosis")
+    2
     """
 
     name: str
@@ -55,7 +82,6 @@ class Dataset:
     synthetic: bool = False
     attribution: str = ""
     notes: tuple[str, ...] = ()
-    """Warnings found while loading; they are printed and go into the report."""
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -66,13 +92,43 @@ class Dataset:
         return len(self.labels_N)
 
     def indices(self, split: str) -> np.ndarray:
-        """Absolute indices of one split, ascending, int64."""
+        """Absolute indices of one split, ascending, int64.
+
+        Parameters
+        ----------
+        split : str
+            "train", "val" or "test".
+
+        Returns
+        -------
+        ndarray of int64
+
+        Raises
+        ------
+        ValueError
+            If there is no such split.
+        """
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}: one of {SPLITS}")
         return np.flatnonzero(self.split_N == split)
 
     def class_index(self, name: str) -> int:
-        """Position of a class by name, in whichever spelling; UserError with the known names otherwise."""
+        """Position of a class by name.
+
+        Parameters
+        ----------
+        name : str
+            The class, in capitals or not.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        UserError
+            If there is no such class; the message has the nearest name.
+        """
         return self.classes.index(known_class(name, self.classes, f"data set {self.name}"))
 
     @property
@@ -81,6 +137,7 @@ class Dataset:
         return f"{self.name} (synthetic: no patient was imaged)" if self.synthetic else self.name
 
     def with_notes(self, *notes: str) -> Dataset:
+        """The same data set with more notes."""
         return dataclasses.replace(self, notes=(*self.notes, *notes))
 
 

@@ -35,7 +35,7 @@ def ages(texts_N: list[str], where: Where, notes: list[str]) -> list[str]:
             out.append("")
             continue
         if match is None or match[3] not in _UNITS:
-            raise UserError(f"{where(i)}: age {text!r} is none; write years, such as 45 or 0.5, or leave it empty")
+            raise UserError(f"{where(i)}: age {text!r} is not an age; write years, such as 45 or 0.5, or nothing")
         number = float(f"{match[1]}.{match[2] or 0}")
         years = number / _IN_A_YEAR[match[3][:1]]
         if years > OLDEST:

@@ -55,7 +55,7 @@ def test_predict_overwrites_its_own_answers_alone(bundle: Path, here: Path, caps
         ("hard.csv", reads),
         (image, reads),
         ("notes.csv", "is not what al-cxr wrote"),
-        ("d", "is no file"),
+        ("d", "is not a file"),
     ):
         assert f"{out}: " in (said := refused(capsys, here, "predict", str(bundle), "list.csv", "--out", out))
         assert says in said

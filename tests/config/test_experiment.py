@@ -80,7 +80,7 @@ def test_shipped_experiments_have_the_arms_that_others_are_judged_by(path: Path)
         (MINIMAL + "arms: {../a: {strategy: random, loss: cross_entropy}}\n", "arms"),
         (MINIMAL + "seeds: [1, 1]\n", "seeds"),
         (MINIMAL + "budget: {query: 5}\n", "query_of: number"),
-        (MINIMAL + "regimes: {low: {query: 5}}\n", "regimes.low: query 5 is no fraction"),
+        (MINIMAL + "regimes: {low: {query: 5}}\n", "regimes.low: query 5 is not a fraction"),
         (MINIMAL + "regimes: {low: {seed: -1}}\n", "regimes.low.seed"),
         (MINIMAL + "regimes: {low: {sed: 0.1}}\n", "regimes.low.sed: unknown key; did you mean 'seed'?"),
         (MINIMAL + "regimes: {all: {seed: 0.1}}\n", "regimes.all: this name is taken"),

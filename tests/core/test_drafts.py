@@ -21,8 +21,9 @@ WRITERS = {
     "core/drafts.py": "the writer itself",
     "core/streams.py": "standard streams",
     "bundles/adapt.py": "a temporary folder",
-    "bundles/bundle.py": "a whole folder, put in its place when it is finished",
+    "bundles/folder.py": "a whole folder, put in its place when it is finished",
     "bundles/stream.py": "grows by chunks, from which a later start goes on",
+    "data/shared_folder.py": "a folder that several processes make at once",
     "data/sources/kaggle.py": "a whole folder",
     "data/sources/medmnist.py": "another package writes the file",
     "data/store.py": "a cache of more than fits into memory",
@@ -66,7 +67,7 @@ def test_a_file_is_replaced_whole_and_no_draft_is_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "says"),
     [
-        ("file/p.csv", "a part of this path is a file|a file stands where a folder is wanted"),
+        ("file/p.csv", "a part of this path is a file|a file is where a folder should be"),
         ("folder", "a folder has this name"),
         ("n" * 300, "choose a shorter name"),
     ],

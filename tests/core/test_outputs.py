@@ -96,9 +96,9 @@ def test_an_input_is_not_overwritten_under_any_name(tmp_path: Path) -> None:
     for name in ("read", "hard", "soft", "below/../read"):
         with pytest.raises(UserError, match="this command reads that file"):
             must_be_ours(tmp_path / name, lambda _: True, [tmp_path / "missing", read])
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         must_be_ours(tmp_path / "below", lambda _: True)
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         must_be_ours(Path(os.devnull), lambda _: True)
     must_be_ours(tmp_path / "new", lambda _: False, [read])
 

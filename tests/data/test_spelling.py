@@ -207,7 +207,7 @@ def test_ages_of_nobody_are_unknown_and_said_and_words_are_refused() -> None:
         "2 ages are not those of a person and count as unknown: 414, -1",
     )
     for text in ("fifty", "40-49", "1980-02-30", "5 parsecs"):
-        with pytest.raises(UserError, match=r"t\.csv: row 3: age .* is none; write years, such as 45 or 0\.5"):
+        with pytest.raises(UserError, match=r"t\.csv: row 3: age .* is not an age; write years, such as 45 or 0\.5"):
             spelt("age", "50", text)
 
 

@@ -27,7 +27,7 @@ def call(options: argparse.Namespace) -> None:
         raise UserError(f"{options.what!r}: no such public data set; give {usages}")
     if options.size is not None:
         if "pixels" not in type(source).model_fields:
-            raise UserError(f"--size: says nothing of {source.describe()}; leave it out")
+            raise UserError(f"--size: does not apply to {source.describe()}; leave it out")
         source = source.model_copy(update={"pixels": options.size})
     fetched = source.fetch(options.out)
     print(f"fetched   {fetched}; look at it with `al-cxr data audit {fetched}`")

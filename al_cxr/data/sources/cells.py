@@ -67,9 +67,9 @@ def _text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     how = "save it as CSV (in Excel: Save as, CSV UTF-8) and name that file"
     if kind := next((kind for magic, kind in _MAGIC if data.startswith(magic)), None):
-        raise UserError(f"{path}: {kind} and no CSV; {how}")
+        raise UserError(f"{path}: {kind}, not a CSV; {how}")
     if path.suffix.lower() in (".json", ".jsonl") or data.lstrip()[:1] in (b"{", b"["):
-        raise UserError(f"{path}: JSON and no CSV; {how}")
+        raise UserError(f"{path}: JSON, not a CSV; {how}")
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:

@@ -26,7 +26,14 @@ DEEPEST = 8
 
 @register
 class FolderSource(Source):
-    """One folder a class, optionally below train/val/test (the layout of the Kaggle chest X-ray sets)."""
+    """One folder a class, optionally below train/val/test (the layout of the Kaggle chest X-ray sets).
+
+    Examples
+    --------
+    >>> source = FolderSource(path="scans", patient_folders=True)
+    >>> source.describe(), source.exists()
+    ('folder scans', False)
+    """
 
     usage = "FOLDER"
 

@@ -25,7 +25,13 @@ _SLUG = re.compile(r"[\w-]+/[\w-]+(/versions/\d+)?", re.ASCII)
 
 @register
 class KaggleSource(Source):
-    """A data set of Kaggle with one folder a class, in a folder of this machine."""
+    """A data set of Kaggle with one folder a class, which is downloaded only where that is asked for.
+
+    Examples
+    --------
+    >>> KaggleSource.from_text("owner/name@scans").describe()
+    'Kaggle data set owner/name in scans'
+    """
 
     usage = "kaggle[:OWNER/NAME][@FOLDER]"
     fetchable = True

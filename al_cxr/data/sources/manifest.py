@@ -42,7 +42,14 @@ Column = list[str]
 
 @register
 class ManifestSource(Source):
-    """A CSV with the columns path and label, and optionally split, patient_id, source and any others."""
+    """A CSV with the columns path and label, and optionally split, patient_id, source and any others.
+
+    Examples
+    --------
+    >>> source = ManifestSource(path="labels.csv", root="/archive/images")
+    >>> source.describe(), source.short_name()
+    ('manifest labels.csv', 'labels')
+    """
 
     usage = "FILE.csv"
 
@@ -134,7 +141,7 @@ def _check_header(path: Path, header: list[str]) -> list[str]:
         )
     for name in header:
         if header.count(name) > 1:
-            raise UserError(f"{path}: column {name!r} stands there twice")
+            raise UserError(f"{path}: two columns are called {name!r}; rename or remove one")
     if "" in header or "image" in header:
         bad = "without a name" if "" in header else "'image', a name that is taken (it will hold the path)"
         raise UserError(f"{path}: there is a column {bad}; rename or remove it")
@@ -167,7 +174,7 @@ def _files(
             spelt = unicodedata.normalize("NFC", name)  # accents coded otherwise are still the same file
             if spelt in row_of:
                 first = row_of[spelt].rpartition(": ")[2]
-                raise UserError(f"{name}: the same path as in {first}; every image may stand there once")
+                raise UserError(f"{name}: the same path as in {first}; list every image once")
             row_of[spelt] = where(i)
             infos[name] = root.stat(name)
         except FileNotFoundError:

@@ -29,7 +29,18 @@ _TEXT = re.compile(r"(?P<flag>[^@]+?)(-(?P<pixels>\d+))?(@(?P<root>.+))?")
 
 @register
 class MedmnistSource(Source):
-    """A 2-D single-label MedMNIST set through the medmnist package."""
+    """A 2-D set of MedMNIST with one label an image.
+
+    References
+    ----------
+    Yang et al. 2023, MedMNIST v2, Scientific Data 10:41, https://doi.org/10.1038/s41597-022-01721-8
+
+    Examples
+    --------
+    >>> source = MedmnistSource.from_text("pneumoniamnist-28@data/medmnist")
+    >>> source.flag, source.pixels, source.root
+    ('pneumoniamnist', 28, 'data/medmnist')
+    """
 
     usage = "medmnist:FLAG[-PIXELS][@FOLDER]"
     fetchable = True

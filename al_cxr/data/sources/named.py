@@ -56,7 +56,7 @@ def with_options(
         options["patient_folders"] = True
     for name in options:
         if name not in type(source).model_fields:
-            raise UserError(f"--{name.replace('_', '-')}: says nothing of {source.describe()}; leave it out")
+            raise UserError(f"--{name.replace('_', '-')}: does not apply to {source.describe()}; leave it out")
     return source.model_copy(update=options)
 
 

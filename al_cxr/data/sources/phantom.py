@@ -12,7 +12,14 @@ from al_cxr.data.sources.source import KIND, Source, register
 
 @register
 class PhantomSource(Source):
-    """The embedded synthetic radiographs, made from a seed."""
+    """The embedded synthetic radiographs, made from a seed; they are always there.
+
+    Examples
+    --------
+    >>> data = PhantomSource(count=90, seed=3, difficulty=1.0).read()
+    >>> len(data), data.synthetic
+    (90, True)
+    """
 
     usage = "phantom[:COUNT]"
 

@@ -184,7 +184,7 @@ def test_one_file_is_enough_for_a_new_kind(tmp_path: Path) -> None:
         load(experiment)
     with pytest.raises(UserError, match=r"data source 'a\.scan': images: must be a whole number"):
         named_source("a.scan")
-    with pytest.raises(UserError, match=r"--root: says nothing of scanner with 50 images; leave it out"):
+    with pytest.raises(UserError, match=r"--root: does not apply to scanner with 50 images; leave it out"):
         load_data("scanner:50", root=tmp_path)
     with pytest.raises(UserError, match=r"load_data: val_fraction: must be below 0.5"):
         load_data("scanner:50", val_fraction=0.5)

@@ -41,12 +41,12 @@ def test_tables_as_other_programs_write_them(tmp_path: Path, separator: str, enc
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("labels.xlsx", b"PK\x03\x04...", "a spreadsheet and no CSV; save it as CSV"),
-        ("labels.csv", b"PK\x03\x04...", "a spreadsheet and no CSV; save it as CSV"),
-        ("labels.xls", b"\xd0\xcf\x11\xe0...", "a spreadsheet and no CSV"),
-        ("labels.ods", b"PK\x03\x04...", "a spreadsheet and no CSV"),
-        ("labels.json", b'[{"path": "a"}]', "JSON and no CSV"),
-        ("labels.parquet", b"PAR1", "a Parquet file and no CSV"),
+        ("labels.xlsx", b"PK\x03\x04...", "a spreadsheet, not a CSV; save it as CSV"),
+        ("labels.csv", b"PK\x03\x04...", "a spreadsheet, not a CSV; save it as CSV"),
+        ("labels.xls", b"\xd0\xcf\x11\xe0...", "a spreadsheet, not a CSV"),
+        ("labels.ods", b"PK\x03\x04...", "a spreadsheet, not a CSV"),
+        ("labels.json", b'[{"path": "a"}]', "JSON, not a CSV"),
+        ("labels.parquet", b"PAR1", "a Parquet file, not a CSV"),
         ("labels.csv", "path,label\n\u00e9.png,a\n".encode("cp1252"), "not UTF-8 text; save it as CSV"),
         ("labels.csv", "path,label\na.png,a\n".encode("utf-16-le"), "UTF-16 without its mark"),
         (

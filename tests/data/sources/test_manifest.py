@@ -113,7 +113,7 @@ def test_manifest_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         complete(ManifestSource(kind="manifest", path=str(tmp_path / "gone.csv"), root=None))
     with pytest.raises(UserError, match="no column label; it has path, finding"):
         load("00.png,a", header="path,finding")
-    with pytest.raises(UserError, match="column 'label' stands there twice"):
+    with pytest.raises(UserError, match="two columns are called 'label'"):
         load("00.png,a,a", header="path,label,Label")
     with pytest.raises(UserError, match="column 'image', a name that is taken"):
         load("00.png,a,a", header="path,label,image")

@@ -57,11 +57,11 @@ def test_paths_of_a_windows_machine_are_called_so(tmp_path: Path) -> None:
 
 def test_options_that_say_nothing_of_the_data_are_refused(tmp_path: Path) -> None:
     tree(tmp_path / "d")
-    with pytest.raises(UserError, match="--root: says nothing of folder"):
+    with pytest.raises(UserError, match="--root: does not apply to folder"):
         load(str(tmp_path / "d"), tmp_path)
-    with pytest.raises(UserError, match="--follow-links: says nothing of phantom"):
+    with pytest.raises(UserError, match="--follow-links: does not apply to phantom"):
         load("phantom:60", follow_links=True)
-    with pytest.raises(UserError, match="--patient-folders: says nothing of manifest"):
+    with pytest.raises(UserError, match="--patient-folders: does not apply to manifest"):
         load(table(tmp_path / "d" / "a.csv", []), patient_folders=True)
 
 
