@@ -12,7 +12,8 @@ from al_cxr.core.seeds import digest_text
 from al_cxr.report.fits import Radiographs
 from al_cxr.report.gallery import ACROSS, Maps, Tile, sheet, used
 from al_cxr.report.kit.page import Page
-from al_cxr.report.kit.text import escape, file_name, plain, tail
+from al_cxr.report.kit.prose import paragraph
+from al_cxr.report.kit.text import file_name, plain, tail
 from al_cxr.report.origin import stamp_of
 
 SHOWN = 2 * ACROSS
@@ -29,9 +30,7 @@ def add_acquired(page: Page, finished: Finished, arm: str, radiographs: Radiogra
         return
     page.add(
         "### Images acquired",
-        f"{escape(arm)}, seed {seed}: the first images of each query, in the order they were chosen, with score, true "
-        "class and what the model that asked took them for; below each what of it that model used, where there is a "
-        "way to tell.",
+        paragraph("experiment", "acquired", arm=arm, seed=seed),
     )
     fits = {record.round: record.fit for record in finished.rounds[arm, seed]}
     for query in queries:

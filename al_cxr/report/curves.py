@@ -31,7 +31,7 @@ DASHES = ("-", (0, (5, 2)), (0, (1, 1.3)), (0, (5, 2, 1, 2)))
 MARKERS = ("o", "s", "^", "D")
 
 
-def _looks(finished: Finished) -> dict[str, dict]:
+def _styles(finished: Finished) -> dict[str, dict]:
     """Colour = strategy (random is grey; from the seventh on a colour comes again with another marker), dash = loss:
     the 2 x 2 shows at a glance."""
     arms = finished.settings.arms
@@ -105,10 +105,11 @@ def learning_curve(finished: Finished, frame: pd.DataFrame, long: pd.DataFrame, 
         if len(levels):
             spread = levels.std(ddof=1) if len(levels) > 1 else 0.0
             axes.axhspan(levels.mean() - spread, levels.mean() + spread, color=INK, alpha=0.09, lw=0)
-            text = plain(f"all labels, {finished.settings.baseline.loss}" + " (± sd)" * (len(levels) > 1), 40)
+            spread_of = " (± sd)" if len(levels) > 1 else ""
+            text = plain(f"all labels, {finished.settings.baseline.loss}{spread_of}", 40)
             axes.axhline(levels.mean(), color=INK, lw=1.4, label=text)
             ends.append((float(levels.mean()), text, INK))
-        for arm, look in _looks(finished).items():
+        for arm, look in _styles(finished).items():
             curve = frame[frame["arm"] == arm]
             if curve.empty:
                 continue

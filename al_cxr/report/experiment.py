@@ -13,6 +13,7 @@ from al_cxr.comparison.finished import Finished, load
 from al_cxr.core.metrics import Metrics
 from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
+from al_cxr.report.asking import arm_options, ensembles, head_scope, passes, stops
 from al_cxr.report.classes import class_accuracy, per_class
 from al_cxr.report.evidence import add_evidence
 from al_cxr.report.fits import Radiographs, add_fit
@@ -104,61 +105,6 @@ def write_report(
         label = f"{model.label}, seed {model.seed}"
         add_fit(page, finished, model.fit, name, label, model.seed, radiographs if shown else None, shown)
     return page.write()
-
-
-def arm_options(finished: Finished) -> dict[str, str]:
-    """The arms whose strategy has other options than its defaults."""
-    given = [f"{name} {arm.acquisition}" for name, arm in finished.settings.arms.items() if arm.options]
-    return {"Options of the arms": escape(", ".join(given))} if given else {}
-
-
-def passes(finished: Finished) -> dict[str, str]:
-    """How the Monte-Carlo passes of the queries were computed, where there were any."""
-    queries = [q for of_run in finished.queries.values() for q in of_run if q.passes]
-    if not queries:
-        return {}
-    ways = "; or ".join(dict.fromkeys(q.sampling for q in queries if q.sampling))
-    raced = [q.mean_passes for q in queries if q.mean_passes is not None]
-    mean = f", {np.mean(raced):.1f} on average where they were raced for" if raced else ""
-    return {"Monte-Carlo passes": f"{queries[0].passes} an image{mean}; {ways or 'not noted how'}"}
-
-
-def ensembles(finished: Finished) -> dict[str, str]:
-    """How many networks the ensembles had that were asked, where there were any."""
-    counts = {len(q.members) for of_run in finished.queries.values() for q in of_run if q.members}
-    if not counts:
-        return {}
-    return {
-        "Ensembles": f"{max(counts)} networks, trained on the same labels with seeds of their own; the first is the "
-        "round's own model, and training the others is part of an arm's cost"
-    }
-
-
-def head_scope(finished: Finished) -> list[str]:
-    """That only the classifier's head was sampled, and how far the ranking is from that of all sites."""
-    found = [q.head_agreement for queries in finished.queries.values() for q in queries if q.head_agreement is not None]
-    if not found:
-        return []
-    return [
-        "Only the random sites after the last convolution, recurrence or attention were sampled (scoring.scope: head). "
-        f"Rank correlation of the entropies with those of all sites: mean {np.mean(found):.2f}, least {min(found):.2f}."
-    ]
-
-
-def stops(finished: Finished) -> list[str]:
-    """Arms that a stopping rule ended: their last models stand for them to the end of the budget."""
-    found = []
-    for arm in finished.settings.arms:
-        ended = {seed: record for (name, seed), record in finished.stopped.items() if name == arm}
-        if not ended:
-            continue
-        after = ", ".join(f"{record.round} (seed {seed})" for seed, record in ended.items())
-        one = next(iter(ended.values()))
-        found.append(
-            f"{arm} stopped asking after round {after}; in the rounds that follow its last model counts, with the "
-            f"labels it had (‡). Why, of the first: {one.reason}."
-        )
-    return found
 
 
 BASELINE = "fully-labelled"

@@ -12,6 +12,7 @@ import pandas as pd
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
 from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
 from al_cxr.report.kit.text import escape
 from al_cxr.report.origin import LIMITS
@@ -72,5 +73,4 @@ def _summary(reports: Mapping[Path, Finished]) -> Table:
         Column("gain over random, points", "gain_random", "points", "sd"),
         Column("seeds", "seeds", "count"),
     )
-    notes = ("Last round of each arm, mean ± standard deviation over seeds. Gains are taken within a seed.",)
-    return Table("experiments", "All arms", pd.DataFrame(rows), shown, notes)
+    return Table("experiments", "All arms", pd.DataFrame(rows), shown, notes("experiment", "index"))

@@ -10,6 +10,7 @@ import pandas as pd
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
 from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
 from al_cxr.report.kit.text import escape
 from al_cxr.report.origin import LIMITS, stamp_of, warnings
@@ -53,13 +54,8 @@ def regimes(runs: Sequence[Finished]) -> Table:
         Column("gain over baseline, points", "gain_baseline", "points", "sd"),
         Column("seeds", "seeds", "count"),
     )
-    notes = (
-        "Each arm at its last finished round. Gains are differences of F1 within a seed, in percentage points: mean ± "
-        "standard deviation over seeds. Random: the random arm with the same loss, at the same round. Baseline: all "
-        "labels, the same models in every regime.",
-    )
     title = f"{escape(runs[0].target)} F1 at the last round, by label regime"
-    return Table("regimes", title, pd.DataFrame(rows), shown, notes)
+    return Table("regimes", title, pd.DataFrame(rows), shown, notes("experiment", "regimes"))
 
 
 def _budget(run: Finished) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import Finished
-from al_cxr.report.experiment import stops
+from al_cxr.report.asking import stops
 from al_cxr.report.headline import few, headline
 from al_cxr.report.origin import stamp_of
 from al_cxr.report.rounds import gains

@@ -27,7 +27,7 @@ from al_cxr.experiment.plan import label_counts, phases, plan
 from al_cxr.experiment.pool_scoring import PoolScoring
 from al_cxr.experiment.sweep import run_all
 from al_cxr.experiment.workspace import Workspace
-from al_cxr.report.experiment import ensembles, passes
+from al_cxr.report.asking import ensembles, passes
 from al_cxr.sampling.scoring import predict
 from al_cxr.strategies import select
 from al_cxr.strategies.pool import Pool
