@@ -154,7 +154,7 @@ def _resumed(partial: Path, key: str, inputs: Inputs, workers: int) -> list[dict
         lines = partial.read_bytes().splitlines(keepends=True)
     except (FileNotFoundError, NotADirectoryError):
         lines = []
-    if lines[:1] != [first]:
+    if not lines or lines[0] != first:
         lines = [first]
     whole = [line for line in lines if line.endswith(b"\n")]  # the last may be cut off
     done = [json.loads(line) for line in whole[1:]]

@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_experiment_argument(parser, DEFAULT_EXPERIMENT)
     parser.add_argument(
         "--arch",
-        help="an architecture or a variant under baseline.models, several with commas, or all (the file's own)",
+        help="an architecture, or a variant under baseline.models; several with commas between them; or all "
+        "(default: the file's own)",
     )
     parser.add_argument("--folds", type=int, help="cross-validation: test every image once, in this many folds")
     add_settings_options(parser)

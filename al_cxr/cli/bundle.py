@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--coverage",
         type=float,
         default=0.9,
-        help="share of the validation images that the model has to answer; from the rest it abstains (%(default)s)",
+        help="share of the validation images that the model has to answer; from the rest it abstains "
+        "(default: %(default)s)",
     )
 
 

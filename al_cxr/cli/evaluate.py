@@ -21,12 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", required=True, help=f"images with labels: {DATA}")
     add_files_options(parser, patients=True)
-    parser.add_argument("--out", type=Path, help="folder of the report (RUN/evaluations/DATA)")
+    parser.add_argument("--out", type=Path, help="folder of the report (default: RUN/evaluations/DATA)")
     parser.add_argument("--attribution", default="", help="who made the images; printed in the report")
-    parser.add_argument("--target", help="class that thresholds and subgroups are about (the model's own)")
+    parser.add_argument("--target", help="class that thresholds and subgroups are about (default: the model's own)")
     add_goal_options(parser)
     parser.add_argument(
-        "--prevalence", help="shares of ill people among those screened, with commas between them (0.005,0.02,0.1)"
+        "--prevalence",
+        help="shares of ill people among those screened, with commas between them (default: 0.005,0.02,0.1)",
     )
     parser.add_argument(
         "--adapt",

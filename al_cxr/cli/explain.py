@@ -14,8 +14,10 @@ from al_cxr.cli.options import MODEL
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help=MODEL)
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files")
-    parser.add_argument("--out", type=Path, default=Path("explanations"), help="folder of the PNGs (%(default)s)")
-    parser.add_argument("--class", dest="label", help="class to explain (the model's target)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("explanations"), help="folder of the PNGs (default: %(default)s)"
+    )
+    parser.add_argument("--class", dest="label", help="class to explain (default: the model's target)")
 
 
 def call(options: argparse.Namespace) -> None:

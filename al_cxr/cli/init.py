@@ -11,7 +11,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", help="its name, for example tb_entropy")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder of the copy (this one)")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder of the copy (default: this one)")
 
 
 def call(options: argparse.Namespace) -> None:

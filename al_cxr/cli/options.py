@@ -28,8 +28,8 @@ def add_experiment_argument(parser: argparse.ArgumentParser, default: str | None
         "experiment",
         nargs="?" if default else None,
         default=default,
-        help="an experiment file (YAML), or the name of one: here, in the folder experiments, or of those that come "
-        f"with al-cxr{more}" + (" (%(default)s)" if default else ""),
+        help="an experiment file (YAML), or a name such as tb_entropy: its file is looked for in this folder, in "
+        f"experiments/ and among those that come with al-cxr{more}" + (" (default: %(default)s)" if default else ""),
     )
 
 
@@ -48,18 +48,22 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change one setting, for example train.steps=200; may be repeated",
     )
-    parser.add_argument("--name", help="name of the run folder (made from the file, --profile and --data)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (%(default)s)")
+    parser.add_argument("--name", help="name of the run folder (default: made from the file, --profile and --data)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (default: %(default)s)")
     add_results_option(parser)
 
 
 def add_results_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the reports (%(default)s)")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of the reports (default: %(default)s)"
+    )
 
 
 def add_files_options(parser: argparse.ArgumentParser, patients: bool = False) -> None:
     """Where the files of a data set may lie, and with `patients` what folders inside class folders are."""
-    parser.add_argument("--root", type=Path, help="folder that the paths in a CSV start from (the CSV's own folder)")
+    parser.add_argument(
+        "--root", type=Path, help="folder that the paths in a CSV start from (default: the CSV's own folder)"
+    )
     parser.add_argument(
         "--follow-links",
         action="store_true",
@@ -77,7 +81,9 @@ def add_goal_options(parser: argparse.ArgumentParser) -> None:
     """What the threshold on the target's probability has to reach on validation images."""
     goal = parser.add_mutually_exclusive_group()
     goal.add_argument(
-        "--sensitivity", type=float, help="choose the threshold that finds this share of the target class (0.9)"
+        "--sensitivity",
+        type=float,
+        help="choose the threshold that finds this share of the target class (default: 0.9)",
     )
     goal.add_argument(
         "--specificity", type=float, help="choose the threshold that clears this share of all other images"

@@ -33,7 +33,7 @@ examples:
   al-cxr baseline --arch all pneumonia                            one table of all architectures
   al-cxr baseline transfer --folds 5                              cross-validation: every image tested on once
   al-cxr search cxr3_features                                     hyper-parameters, chosen on validation data
-  al-cxr compare runs/tb_entropy                                  every round against the cross-entropy baseline
+  al-cxr compare runs/tb_entropy                                  every round against the fully labelled baseline
   al-cxr report runs/tb_entropy                                   its page again: results/tb_entropy/report.html
   al-cxr evaluate runs/tb_entropy --data other_hospital.csv       trained models, or bundles, on another data set
   al-cxr bundle runs/tb_entropy/baseline my_model                 a trained model that loads without its experiment

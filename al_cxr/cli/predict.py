@@ -19,7 +19,9 @@ from al_cxr.cli.options import IMAGES, MODEL, add_files_options
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help=MODEL)
     parser.add_argument("images", type=Path, help=IMAGES)
-    parser.add_argument("--out", type=Path, default=Path("predictions.csv"), help="the CSV to write (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("predictions.csv"), help="the CSV to write (default: %(default)s)"
+    )
     add_files_options(parser)
 
 

@@ -12,7 +12,7 @@ from al_cxr.cli.options import add_experiment_argument, add_settings_options, ex
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_experiment_argument(parser, more="; it needs a section search")
-    parser.add_argument("--trials", type=int, help="number of settings to try (the file's own)")
+    parser.add_argument("--trials", type=int, help="number of settings to try (default: the file's own)")
     parser.add_argument("--seconds", type=float, help="begin no trial after this time, over all starts together")
     add_settings_options(parser)
 

@@ -14,4 +14,4 @@ SHOWN_SIZE = 224
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help=DATA)
     add_files_options(parser, patients=True)
-    parser.add_argument("--out", type=Path, default=Path("runs/data"), help="folder to write to (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs/data"), help="folder to write to (default: %(default)s)")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_options(parser)
-    parser.add_argument("--per-class", type=int, default=8, help="images of each class (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another number shows other images (%(default)s)")
+    parser.add_argument("--per-class", type=int, default=8, help="images of each class (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another number shows other images (default: %(default)s)")
     parser.add_argument("--split", choices=("train", "val", "test"), help="show only this split")
     parser.add_argument("--class", dest="label", help="show only this class")
 
