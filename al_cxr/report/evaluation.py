@@ -19,7 +19,7 @@ from al_cxr.report.evaluation_tables import BY_LARGEST, performance_table
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.text import escape, file_name
 from al_cxr.report.model_figures import confusion
-from al_cxr.report.origin import LIMITS
+from al_cxr.report.origin import LIMITS, warning_list
 
 
 def write_evaluation(
@@ -50,31 +50,26 @@ def write_evaluation(
     for one in evaluated:
         groups.setdefault(one.group, []).append(one)
     page = Page(folder, f"Tested on {escape(data)}", f"{data} · {len(labels_N):,} images")
-    page.add("\n".join(["## Warnings", "", *([f"- {escape(note)}" for note in notes] or ["- None was found."])]))
-    lines = [f"- {escape(name)}: {escape(value)}" for name, value in facts.items()]
-    page.add("\n".join(["## Where the numbers come from", "", *lines]), LIMITS, "## Results")
+    page.add(warning_list(notes), "## Where the numbers come from")
+    page.facts(facts)
+    page.add(LIMITS, "## Results")
     classes = [c.name for c in evaluated[0].metrics.classes]
     patients = None if table is None else clusters(table["patient_id"].tolist())
-    number = classes.index(target) if target is not None else None
+    number = None if target is None else classes.index(target)
     study = StudyDesign(classes, number, goal or Goal(), prevalences, patients)
     tested = [_group(name, models, labels_N) for name, models in groups.items()]
     page.table(performance_table(tested, study, "models", "All models"))
     if number is None:
         page.add("No class was named as the target, so there are no thresholds, subgroups and calibration here.")
     else:
-        add_sections(
-            page,
-            tested,
-            study,
-            table,
-            {tested[0].name, file_name("baseline"), *(file_name(j.group) for j in evaluated if j.shown)},
-        )
+        shown = {tested[0].name, file_name("baseline"), *(file_name(one.group) for one in evaluated if one.shown)}
+        add_sections(page, tested, study, table, shown)
     for group, models in groups.items():
         page.add(f"## {escape(group)}")
         title = f"Class by class, {BY_LARGEST}"
         page.table(per_class(f"per-class-{file_name(group)}", title, [m.metrics for m in models]))
-        shown = confusion(models[0].metrics, models[0].name)
-        page.figure(shown, f"confusion-{file_name(group)}", f"Confusion matrix {BY_LARGEST}: {models[0].name}")
+        figure = confusion(models[0].metrics, models[0].name)
+        page.figure(figure, f"confusion-{file_name(group)}", f"Confusion matrix {BY_LARGEST}: {models[0].name}")
         for model in models:
             path = Path("predictions") / f"{file_name(model.name)}.csv"
             page.file(path, _predictions(model, names, labels_N).encode())

@@ -93,7 +93,9 @@ def subgroups_figure(frame: pd.DataFrame, target: str, title: str) -> Figure:
             for row, (value, low, high) in enumerate(
                 100 * frame[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
             ):
-                colour = INK if row == 0 else GREY if frame[size].iloc[row] < FEW else BLUE
+                colour = GREY if frame[size].iloc[row] < FEW else BLUE
+                if row == 0:
+                    colour = INK
                 axes.plot([low, high], [row, row], color=colour, lw=2.4, solid_capstyle="butt")
                 axes.plot([value], [row], "o", color=colour, ms=6)
             axes.set_xlim(0, 102)

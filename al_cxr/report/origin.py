@@ -48,7 +48,11 @@ def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str], more:
         found.append("One seed: there is no spread, and no difference can be told from chance.")
     if "unknown" in commit or "-dirty" in commit:
         found.append(f"The code's commit is {commit}: these numbers cannot be traced to one version of the code.")
-    found += [*more, *data.notes]
+    return warning_list([*found, *more, *data.notes])
+
+
+def warning_list(found: Sequence[str]) -> str:
+    """The section of warnings, plain text each."""
     lines = [f"- {escape(warning)}" for warning in found] or ["- None was found."]
     return "\n".join(["## Warnings", "", *lines])
 
