@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -98,12 +98,14 @@ class Backbone(nn.Module):
         """The network's own features, and the output of each of the inner layers."""
         scaled = (images.expand(-1, 3, -1, -1) - self.mean) / self.std
         maps: dict[str, Tensor] = {}
-        hooks = [
-            self.body.get_submodule(name).register_forward_hook(
-                lambda _module, _input, output, name=name: maps.__setitem__(name, output)
-            )
-            for name in self.layers
-        ]
+
+        def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+            def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+                maps[name] = output
+
+            return hook
+
+        hooks = [self.body.get_submodule(name).register_forward_hook(keep(name)) for name in self.layers]
         try:
             own: Tensor = self.body(scaled)
             return own, maps

@@ -28,7 +28,11 @@ def euclidean(points_NK: np.ndarray) -> Distance:
     """Squared Euclidean distances between rows."""
     points_NK = points_NK - points_NK.mean(axis=0)  # smaller norms: less is lost in the difference
     norms_N = np.einsum("nk,nk->n", points_NK, points_NK)
-    return lambda i: squared(norms_N, norms_N[i], points_NK @ points_NK[i])
+
+    def distance(i: int) -> np.ndarray:
+        return squared(norms_N, norms_N[i], points_NK @ points_NK[i])
+
+    return distance
 
 
 def nearest(points_NK: np.ndarray, others_MK: np.ndarray | None) -> np.ndarray:

@@ -34,7 +34,8 @@ class History:
             raise ValueError("f1, uncertainty and predictions do not have one entry a round each")
         if len({np.shape(predictions) for predictions in self.predictions}) > 1:
             raise ValueError("the rounds predict different numbers of validation images")
-        if not all(math.isfinite(value) for value in (*self.f1, *(u for u in self.uncertainty if u is not None))):
+        known = [*self.f1, *(value for value in self.uncertainty if value is not None)]
+        if not all(math.isfinite(value) for value in known):
             raise ValueError("f1 or uncertainty of a round is NaN or infinite")
 
 
