@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -31,7 +33,7 @@ DASHES = ("-", (0, (5, 2)), (0, (1, 1.3)), (0, (5, 2, 1, 2)))
 MARKERS = ("o", "s", "^", "D")
 
 
-def _styles(finished: Finished) -> dict[str, dict]:
+def _styles(finished: Finished) -> dict[str, dict[str, Any]]:
     """Colour = strategy (random is grey; from the seventh on a colour comes again with another marker), dash = loss:
     the 2 x 2 shows at a glance."""
     arms = finished.settings.arms

@@ -29,7 +29,8 @@ def overlay(image_SS: np.ndarray, map_SS: np.ndarray) -> np.ndarray:
         raise ValueError("a map has values in 0..1")
     opacity = OPACITY * map_SS[..., None].astype(np.float64)
     mixed = (1 - opacity) * image_SS[..., None] + opacity * 255 * MAP(map_SS)[..., :3]
-    return np.rint(mixed).astype(np.uint8)
+    rounded: np.ndarray = np.rint(mixed).astype(np.uint8)
+    return rounded
 
 
 def save_overlay(path: Path, image_SS: np.ndarray, map_SS: np.ndarray, name: str, says: str, stamp: str) -> Path:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
-import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,7 +12,6 @@ import pandas as pd
 import pytest
 import yaml
 from fake_run import ARMS, CLASSES, edit, fake_probs, fake_run, labels, pixels
-from PIL import Image
 from tiny import do_not_draw
 
 from al_cxr.cli.__main__ import main
@@ -24,9 +20,6 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.report import write_evaluation, write_report
-from al_cxr.report.acquired_gallery import SHOWN, acquired_sheet
-from al_cxr.report.fits import Radiographs, add_fit, predictions_of
-from al_cxr.report.kit.page import Page
 from al_cxr.report.origin import machine
 from al_cxr.report.terminal import comparison_text
 
@@ -151,72 +144,6 @@ def test_a_run_before_its_first_query_has_a_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_radiographs_never_reach_the_results(tmp_path: Path) -> None:
-    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1, synthetic=False)
-    page = write_report(run, tmp_path / "results", pixels, labels())
-    assert not list((tmp_path / "results").rglob("samples*"))
-    shown = ["images-ce+mc_entropy-0.png", "samples-ce+mc_entropy.png", "samples-fully-labelled.png"]
-    assert sorted(p.name for p in (run / "figures").iterdir()) == shown
-    assert "Radiographs of patients stay there" in page.read_text()
-    write_report(run, tmp_path / "results", pixels, labels(), gallery=tmp_path / "private")
-    assert sorted(p.name for p in (tmp_path / "private/figures").iterdir()) == shown
-    assert not list((tmp_path / "results").rglob("samples*"))
-
-
-def embedded(page: str) -> list[bytes]:
-    """The images inside a page, pixel by pixel."""
-    found = [base64.b64decode(data) for data in re.findall(r"data:image/webp;base64,([^\"]+)", page)]
-    return [Image.open(io.BytesIO(data)).convert("RGB").tobytes() for data in found]
-
-
-def test_the_run_folder_alone_has_a_page_with_radiographs(tmp_path: Path) -> None:
-    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1, synthetic=False)
-    page = write_report(run, tmp_path / "results", pixels, labels())
-    images = sorted((run / "figures").glob("*.png"))
-    names = ["images-ce+mc_entropy-0.png", "samples-ce+mc_entropy.png", "samples-fully-labelled.png"]
-    assert [p.name for p in images] == names
-    published, private = page.with_name("report.html").read_text(), (run / "report.html").read_text()
-    secret = [Image.open(image).convert("RGB").tobytes() for image in images]
-    assert not set(secret) & set(embedded(published)) and set(secret) <= set(embedded(private))
-    for image in images:
-        assert f"figures/{image.name} in the run&#39;s own folder" in published
-        assert not list((tmp_path / "results").rglob(image.name))
-    # From the records alone the same pages come again: what was drawn from pixels is still there.
-    before = [page.read_text(), published, private]
-    write_report(run, tmp_path / "results")
-    again = [page.read_text(), page.with_name("report.html").read_text(), (run / "report.html").read_text()]
-    assert [len(text) for text in again] == [len(text) for text in before]
-    assert again == before
-
-
-def test_a_sheet_of_acquired_images_says_score_truth_and_prediction(tmp_path: Path) -> None:
-    finished = load(fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1))
-    radiographs = Radiographs(labels(), pixels, lambda index: [f"x{i}.png" for i in index])
-    query = finished.queries["ce+mc_entropy", 0][0].model_copy(
-        update={"indices": [1, 301, 599], "scores": [0.6931, 0.5, 0.25], "predicted": [0, 2, 2]}
-    )
-
-    def sheet(**changes: object) -> list[tuple[str, str, str]]:
-        changed = query.model_copy(update=changes)
-        figure = acquired_sheet(changed, radiographs, list(CLASSES), "t")
-        return [(axes.get_title(), axes.title.get_color(), axes.get_xlabel()) for axes in figure.axes]
-
-    green, red = "#00704F", "#B3261E"
-    assert sheet() == [
-        ("✓ normal", green, "true: normal\n0.693 nats\nx1.png"),
-        ("✗ tuberculosis", red, "true: pneumonia\n0.500 nats\nx301.png"),
-        ("✓ tuberculosis", green, "true: tuberculosis\n0.250 nats\nx599.png"),
-    ]
-    assert sheet(scores=None, predicted=None)[0][::2] == ("", "true: normal\nx1.png")
-    many = list(range(40))
-    assert len(sheet(indices=many, scores=None, predicted=None)) == SHOWN
-    with pytest.raises(UserError, match="another data set"):
-        sheet(indices=[1, 2, 780])
-    with pytest.raises(UserError, match="2 predictions for 3 images"):
-        sheet(predicted=[0, 1])
-
-
-@pytest.mark.usefixtures("undrawn")
 def test_reports_of_several_runs_have_an_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [fake_run(tmp_path / f"runs/{n}", TWO, seeds=(0,), rounds=1, synthetic=n == "a") for n in "ab"]
     command = ["report", *map(str, runs), "--results", str(tmp_path / "results")]
@@ -238,38 +165,6 @@ def test_reports_of_several_runs_have_an_index(tmp_path: Path, capsys: pytest.Ca
     assert "'../other' is not the name of a folder" in capsys.readouterr().err
 
 
-def test_samples_stay_on_the_page_while_they_show_the_same_model(tmp_path: Path) -> None:
-    run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=0)
-    finished = load(run)
-    key = finished.baselines[0].fit
-    shutil.copytree(run / "fits" / key, run / "fits/another")
-
-    def page(fit: str, radiographs: Radiographs | None) -> str:
-        page = Page(tmp_path / "results", "t")
-        add_fit(page, finished, fit, "m", "m", 0, radiographs)
-        return page.write().read_text()
-
-    drawn = page(key, Radiographs(labels(), pixels, lambda index: ["x"] * len(index)))
-    assert "samples-m.png" in drawn and page(key, None) == drawn
-    assert "samples-m.png" not in page("another", None)
-
-
-def test_predictions_that_do_not_fit(tmp_path: Path) -> None:
-    finished = load(fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=0))
-    key = finished.baselines[0].fit
-    index, probs = predictions_of(finished, key, labels())
-    assert list(index) == list(range(660, 780)) and probs.shape == (120, 3)
-    with pytest.raises(UserError, match="another data set"):
-        predictions_of(finished, key, labels()[:700])
-    path = finished.fit_folder(key) / "predictions.safetensors"
-    path.write_bytes(b"not safetensors")
-    with pytest.raises(UserError, match="predictions cannot be read"):
-        predictions_of(finished, key, labels())
-    path.unlink()
-    with pytest.raises(UserError, match="predictions are missing"):
-        predictions_of(finished, key, labels())
-
-
 def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
     y = labels()[-120:]
     probs = fake_probs(y, 1.0, 0)
@@ -286,3 +181,18 @@ def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
     assert all((tmp_path / target).is_file() for target in links(page))
     with pytest.raises(ValueError, match="119 names"):
         write_evaluation(tmp_path, evaluated, names[1:], y, "other.csv", {})
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_seconds_stand_in_tables_of_their_own(tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", TWO, seeds=(0, 1), rounds=1)
+    before = contents(write_report(run, tmp_path / "a").parent)
+    for timing in run.rglob("*.timing.json"):
+        edit(timing, train=71.25, score=17.75)
+    after = contents(write_report(run, tmp_path / "b").parent)
+    of_cost = {f"tables/{name}.{form}" for name in ("cost", "cost-by-round") for form in ("md", "csv", "json")}
+    assert {name for name in before if before[name] != after[name]} == of_cost | {"report.html", "written.sha256"}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
