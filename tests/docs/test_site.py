@@ -14,6 +14,7 @@ from shown import ROOT
 from al_cxr import models, strategies
 from al_cxr.cli.parser import parser
 from al_cxr.config import Settings
+from al_cxr.config.labelling import Scoring
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_the_reference_has_every_command_and_every_option(site: Path) -> None:
 def test_the_reference_has_every_key_of_an_experiment(site: Path) -> None:
     text = text_of(site / "reference/yaml.html")
     assert all(key in text for key in Settings.model_fields)
-    assert "T, Monte-Carlo-dropout passes an image; ≥ 2" in text and "train.augment.scanner" in text
+    assert f"{Scoring.model_fields['passes'].description}; ≥ 2" in text and "train.augment.scanner" in text
 
 
 def test_the_reference_has_every_strategy_and_every_network(site: Path) -> None:
