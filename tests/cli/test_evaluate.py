@@ -1,4 +1,4 @@
-"""`al-cxr evaluate`: intervals, thresholds and slices on data that the models have not seen."""
+"""`al-cxr evaluate`: intervals, thresholds and subgroups on data that the models have not seen."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _there(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
 
 
-def test_the_page_has_intervals_thresholds_and_slices(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_has_intervals_thresholds_and_subgroups(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = "runs/baseline-tiny/cnn"
     asked = ["--target", "tuberculosis", "--sensitivity", "0.8", "--prevalence", "0.03"]
     assert main(["evaluate", run, "--data", "other.csv", "--out", "out", *asked]) == 0

@@ -73,6 +73,16 @@ def test_means_and_paired_gains_by_hand(finished: Finished) -> None:
                 assert row["gain_random_sd"] == pytest.approx(statistics.stdev(over))
 
 
+def test_the_random_counterpart_of_an_arm_has_its_loss_and_a_random_arm_has_none(finished: Finished) -> None:
+    counterparts = {arm: finished.random_counterpart(arm) for arm in ARMS}
+    assert counterparts == {
+        "ce+random": None,
+        "ce+mc_entropy": "ce+random",
+        "focal+random": None,
+        "focal+mc_entropy": "focal+random",
+    }
+
+
 def test_arms_come_in_the_order_of_the_settings(finished: Finished) -> None:
     assert list(dict.fromkeys(per_round(finished, TB)["arm"])) == list(ARMS)
 

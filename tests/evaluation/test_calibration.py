@@ -11,7 +11,8 @@ from scipy.special import softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
 from al_cxr.evaluation.calibration import COLDEST, HOTTEST, apply_temperature, fit_temperature, ranking_change
-from al_cxr.evaluation.calibration_error import calibration, reliability
+from al_cxr.evaluation.calibration_error import calibration, calibration_estimates, reliability
+from al_cxr.evaluation.intervals import bootstrap
 from al_cxr.strategies.statistics import entropy
 
 
@@ -140,3 +141,11 @@ def test_entropy_ranks_two_classes_alike_at_any_temperature_and_three_not() -> N
     assert entropy(probs)[0] > entropy(probs)[1]
     assert ranking_change(probs, 2.0) == (pytest.approx(-1.0), 0.0)
     assert np.isnan(ranking_change(np.full((5, 3), 1 / 3), 2.0)[0])
+
+
+def test_the_interval_of_a_calibration_error_is_freed_of_what_resampling_adds() -> None:
+    _, probs, labels = truthful(200)
+    found = calibration_estimates([probs], labels)["ece_mass"]
+    raw = bootstrap([calibration(probs, labels)], 200)["ece_mass"]
+    assert 0 <= found.low < raw.low and found.high < raw.high
+    assert found.value == raw.value and np.isnan(found.sd) and found.models == 1

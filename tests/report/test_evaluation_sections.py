@@ -1,4 +1,4 @@
-"""Evaluation: figures against scikit-learn, truth that fits its records, and the part of a report that shows them."""
+"""Sections about tested models: screening, the worst subgroup, and the part of a run's page that shows them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_run import ARMS, CLASSES, SPLITS, edit, fake_probs, fake_run, labels
-from sklearn.metrics import roc_auc_score
+from fake_run import ARMS, CLASSES, SPLITS, edit, fake_run, labels
+from predicted_models import model
 
 from al_cxr.comparison.finished import load
 from al_cxr.core.errors import UserError
-from al_cxr.core.metrics import measure
-from al_cxr.core.predictions import read_predictions
-from al_cxr.evaluation.intervals import bootstrap, clopper_pearson, clusters
-from al_cxr.evaluation.operating import Goal
-from al_cxr.evaluation.performance import auc, performance
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
 from al_cxr.evaluation.subgroups import subgroups
-from al_cxr.evaluation.truth import checked_predictions, labels_of
 from al_cxr.report.evaluation_sections import worst
 from al_cxr.report.evaluation_tables import screening_table, subgroups_table
 from al_cxr.report.kit.page import Page
@@ -29,91 +23,6 @@ from al_cxr.report.kit.tables import Column
 from al_cxr.report.run_evaluation import add_run_evaluation
 
 TWO = {n: ARMS[n] for n in ("ce+random", "ce+mc_entropy")}
-
-
-def model(seed: int = 0, n: int = 200, skill: float = 1.5) -> Predicted:
-    y = np.random.default_rng(9).integers(0, 3, n)
-    return Predicted(f"seed {seed}", fake_probs(y, skill, seed), y, fake_probs(y, skill, seed + 50), y)
-
-
-def once(statistics: object, n: int) -> dict[str, float]:
-    return {name: float(v[0]) for name, v in statistics(np.ones((1, n))).items()}  # type: ignore[operator]
-
-
-def test_performance_is_what_metrics_say() -> None:
-    m = model()
-    found, theirs = once(performance(m.probs_NC, m.labels_N, 2, 0.3), 200), measure(m.probs_NC, m.labels_N, CLASSES)
-    assert found["accuracy"] == pytest.approx(theirs.accuracy) and found["macro_f1"] == pytest.approx(theirs.macro.f1)
-    assert found["roc_auc"] == pytest.approx(theirs.roc_auc)
-    for c, name in enumerate(CLASSES):
-        assert found[f"f1_{c}"] == pytest.approx(theirs.of(name).f1)
-        assert found[f"auc_{c}"] == pytest.approx(roc_auc_score(m.labels_N == c, m.probs_NC[:, c]))
-    flagged, ill = m.probs_NC[:, 2] >= 0.3, m.labels_N == 2
-    assert found["sensitivity"] == pytest.approx(flagged[ill].mean())
-    assert found["specificity"] == pytest.approx((~flagged[~ill]).mean())
-    assert found["ppv"] == pytest.approx(ill[flagged].mean()) and found["npv"] == pytest.approx((~ill[~flagged]).mean())
-
-
-def test_an_area_with_ties_and_with_copies_is_scikit_learns() -> None:
-    r = np.random.default_rng(0)
-    for digits in (1, 8):
-        scores, ill, counts = r.random(60).round(digits), r.random(60) < 0.4, r.integers(0, 4, (5, 60)).astype(float)
-        expected = [roc_auc_score(ill, scores, sample_weight=c) for c in counts]
-        np.testing.assert_allclose(auc(scores, ill, counts), expected)
-    assert np.isnan(auc(scores, np.ones(60, bool), counts)).all()
-
-
-def test_without_a_threshold_or_a_class_nothing_is_made_up() -> None:
-    m = model()
-    only = m.labels_N != 2
-    found = once(performance(m.probs_NC[only], m.labels_N[only], 2, None), int(only.sum()))
-    assert all(np.isnan(found[k]) for k in ("f1_2", "auc_2", "sensitivity", "specificity", "ppv", "npv"))
-    assert found["macro_f1"] == pytest.approx((found["f1_0"] + found["f1_1"]) / 2)
-    unknown = Predicted("x", m.probs_NC, m.labels_N)
-    assert unknown.temperature.value == 1 and "not known" in unknown.temperature.note
-    assert unknown.threshold(2, Goal()).value is None
-    with pytest.raises(ValueError, match="do not fit"):
-        Predicted("x", m.probs_NC, m.labels_N[1:])
-
-
-def test_shares_of_one_model_are_exact_unless_patients_repeat() -> None:
-    m = model()
-    study = StudyDesign(CLASSES, 2)
-    ill, right = m.labels_N == 2, m.probs_NC.argmax(axis=1) == m.labels_N
-    threshold = m.threshold(2, Goal()).value
-    found = study.estimates([m])
-    assert (found["accuracy"].low, found["accuracy"].high) == clopper_pearson(int(right.sum()), 200)
-    hits = int((m.probs_NC[ill, 2] >= threshold).sum())
-    assert (found["sensitivity"].low, found["sensitivity"].high) == clopper_pearson(hits, int(ill.sum()))
-    ids = clusters([f"p{i // 2}" for i in range(200)])
-    patients = StudyDesign(CLASSES, 2, clusters_N=ids).estimates([m])
-    direct = bootstrap([performance(m.probs_NC, m.labels_N, 2, threshold)], 200, ids)
-    assert patients["accuracy"] == direct["accuracy"]
-    numbers = clusters(["b", "", "b"])
-    assert clusters(["", "", "a"]) is None and numbers is not None and numbers.tolist() == [1, 0, 1]
-
-
-def test_models_that_are_always_right_are_not_certain() -> None:
-    y = np.repeat([0, 1, 2], 20)
-    perfect = [Predicted(f"s{s}", 0.97 * np.eye(3)[y] + 0.01, y, 0.97 * np.eye(3)[y] + 0.01, y) for s in range(3)]
-    found = StudyDesign(CLASSES, 2).estimates(perfect)
-    assert (found["sensitivity"].low, found["sensitivity"].high) == clopper_pearson(20, 20)
-
-
-def test_an_ensemble_is_one_model_with_its_own_temperature_and_threshold() -> None:
-    group = Group("g", "g", [model(s) for s in range(4)])
-    whole = group.ensemble
-    assert whole is not None and group.ensemble is whole
-    np.testing.assert_allclose(whole.probs_NC, np.mean([m.probs_NC for m in group.models], axis=0))
-    single = [once(performance(m.probs_NC, m.labels_N, 2, None), 200)["accuracy"] for m in group.models]
-    assert once(performance(whole.probs_NC, whole.labels_N, 2, None), 200)["accuracy"] > max(single)
-    assert whole.temperature.value < min(m.temperature.value for m in group.models)  # means of members are too modest
-    assert Group("g", "g", [model()]).ensemble is None
-    blind = [Predicted(m.name, m.probs_NC, m.labels_N) for m in group.models]
-    unknown = Group("g", "g", [group.models[0], *blind[1:]]).ensemble
-    assert unknown is not None and unknown.val_probs_MC is None
-    with pytest.raises(ValueError, match="different images"):
-        Group("g", "g", [model(), model(n=100)])
 
 
 def test_screening_of_a_perfect_model_has_no_false_alarm() -> None:
@@ -125,7 +34,7 @@ def test_screening_of_a_perfect_model_has_no_false_alarm() -> None:
     assert row["found_low"] < 17 and row["false_alarms_high"] > 80  # of 20 images one cannot know better
 
 
-def test_the_worst_slice_is_found_and_small_ones_are_not_blamed() -> None:
+def test_the_worst_subgroup_is_found_and_small_ones_are_not_blamed() -> None:
     m = model(n=400, skill=3)
     table = pd.DataFrame({"source": ["good"] * 300 + ["bad"] * 90 + ["tiny"] * 10, "view": [""] * 400})
     probs = m.probs_NC.copy()
@@ -212,21 +121,3 @@ def test_a_run_without_images_says_so_and_labels_given_help(run: Path, tmp_path:
             add_run_evaluation(Page(tmp_path / "c", "t"), load(run), np.roll(labels(), 7))
     finally:
         (run / "images.csv").write_bytes(table)
-
-
-def test_truth_that_does_not_belong_to_a_model(run: Path, tmp_path: Path) -> None:
-    finished = load(run)
-    baseline = finished.baselines[0]
-    folder = finished.fit_folder(baseline.fit)
-    index, probs, y = checked_predictions(folder, "test", labels(), baseline.test)
-    assert list(index) == list(range(660, 780)) and probs.shape == (120, 3) and (y == labels()[660:]).all()
-    for wrong in (labels()[:700], np.full(780, -1), np.roll(labels(), 1)):
-        with pytest.raises(UserError, match="not those that it was measured with"):
-            checked_predictions(folder, "test", wrong, baseline.test)
-    images = pd.DataFrame({"label": ["tuberculosis", "covid", "normal"]})
-    assert list(labels_of(images, CLASSES)) == [2, -1, 0]
-    (tmp_path / "predictions.safetensors").write_bytes(b"no")
-    with pytest.raises(UserError, match="predictions cannot be read"):
-        read_predictions(tmp_path, "test")
-    with pytest.raises(UserError, match="are missing"):
-        read_predictions(tmp_path / "nowhere", "test")
