@@ -1,4 +1,4 @@
 """Radiographs from any source as one `Dataset`, and their pixels, decoded once.
 
-`sources.load(settings)` gives the Dataset, `store.PixelStore.open(dataset.images, size)` its pixels.
+`load.load_data("phantom:1000")` gives the Dataset, `store.PixelStore.open(dataset.images, size)` its pixels.
 """

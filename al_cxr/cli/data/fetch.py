@@ -13,7 +13,7 @@ from al_cxr.core.errors import UserError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", help="kaggle[:OWNER/NAME] or medmnist:FLAG[-PIXELS]")
-    parser.add_argument("--out", type=Path, help="folder to download to (default: data/chest-xray or data/medmnist)")
+    parser.add_argument("--out", type=Path, help="folder to download to (default: a folder of its own in data/)")
     parser.add_argument("--size", type=int, choices=(28, 64, 128, 224), help="medmnist: pixels a side (64)")
 
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from al_cxr.core.drafts import remedy
 from al_cxr.core.errors import CannotWrite, UserError
@@ -38,9 +38,19 @@ class KaggleSource(Source):
 
     kind: Literal["kaggle"] = Field("kaggle", description=KIND)
     slug: str = Field(DEFAULT_SLUG, description="OWNER/NAME of the data set on Kaggle")
-    path: str = Field("data/chest-xray", description="folder that holds it, or that it is fetched into")
+    path: str | None = Field(
+        None,
+        description="folder that it is in or fetched into; null = data/NAME, data/chest-xray for the default set",
+    )
     download: bool = Field(False, description="fetch it when the folder is not there")
     attribution: str = Field("", description="who made the images and under which terms; printed in every report")
+
+    @field_validator("slug")
+    @classmethod
+    def _names_a_set(cls, slug: str) -> str:
+        if not _SLUG.fullmatch(slug):
+            raise ValueError("must be OWNER/NAME")
+        return slug
 
     @classmethod
     def from_text(cls, text: str) -> KaggleSource:
@@ -53,11 +63,11 @@ class KaggleSource(Source):
 
     def read(self) -> Dataset:
         if not self._folder().exists() and self.download:
-            fetch(self.slug, Path(self.path))
+            fetch(self.slug, Path(self._folder().path))
         return self._folder().read()
 
     def describe(self) -> str:
-        return f"Kaggle data set {self.slug} in {self.path}"
+        return f"Kaggle data set {self.slug} in {self._folder().path}"
 
     def short_name(self) -> str:
         return self._folder().short_name()
@@ -66,10 +76,11 @@ class KaggleSource(Source):
         return self._folder().image_folder()
 
     def fetch(self, folder: Path | None) -> str:
-        return str(fetch(self.slug, folder or Path(self.path)))
+        return str(fetch(self.slug, folder or Path(self._folder().path)))
 
     def _folder(self) -> FolderSource:
-        return FolderSource(path=self.path, attribution=self.attribution)
+        usual = "data/chest-xray" if self.slug == DEFAULT_SLUG else f"data/{self.slug.split('/')[1]}"
+        return FolderSource(path=self.path or usual, attribution=self.attribution)
 
 
 def fetch(slug: str, destination: Path) -> Path:

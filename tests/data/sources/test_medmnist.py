@@ -11,6 +11,7 @@ from source_files import archive, complete, counts
 
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import SPLITS
+from al_cxr.data.load import load_data
 from al_cxr.data.sources.medmnist import MedmnistSource
 from al_cxr.data.store import PixelStore
 
@@ -115,3 +116,18 @@ def test_medmnist_is_fetched_only_when_asked_and_never_over_a_file(
     with pytest.raises(UserError, match=r"pneumoniamnist\.npz: Automatic download failed"):
         complete(asked.model_copy(update={"root": str(tmp_path / "newer")}))
     assert list((tmp_path / "newer").iterdir()) == []
+
+
+def test_what_was_fetched_is_named_so_that_it_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive(tmp_path / "there")
+    published = (tmp_path / "there" / "pneumoniamnist.npz").read_bytes()
+
+    import medmnist as package
+
+    def download(self: Any) -> None:
+        Path(self.root, "pneumoniamnist.npz").write_bytes(published)
+
+    monkeypatch.setattr(package.PneumoniaMNIST, "download", download)
+    name = MedmnistSource(pixels=28).fetch(tmp_path / "new")
+    assert name == f"medmnist:pneumoniamnist-28@{tmp_path / 'new'}"
+    assert len(load_data(name)) == 12
