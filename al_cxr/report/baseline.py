@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from al_cxr.comparison.baselines import Baselines, load_baselines
 from al_cxr.core.records import ExperimentRecord
 from al_cxr.report.baseline_table import models_table
 from al_cxr.report.classes import class_accuracy, per_class
-from al_cxr.report.fits import Radiographs, add_fit
+from al_cxr.report.contact import Pixels
+from al_cxr.report.fits import Names, add_fit, radiographs_of
 from al_cxr.report.gallery import Explain
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.text import escape, file_name
@@ -23,9 +23,9 @@ from al_cxr.report.trivial import by_source
 def write_baseline_report(
     run_dir: Path,
     results_dir: Path,
-    pixels: Callable[[np.ndarray], np.ndarray] | None = None,
+    pixels: Pixels | None = None,
     labels_N: np.ndarray | None = None,
-    names: Callable[[np.ndarray], list[str]] | None = None,
+    names: Names | None = None,
     explain: Explain | None = None,
 ) -> Path:
     """Page, tables and figures of all models that `al-cxr baseline` trained in a folder; the path of the page.
@@ -47,16 +47,14 @@ def write_baseline_report(
     source = by_source(found.first)
     tests = {name: [b.test for b in run.baselines.values()] for name, run in runs.items()}
     page.table(class_accuracy("class-accuracy", "Accuracy of each class", tests, source))
-    shown = None
-    if pixels is not None and labels_N is not None:
-        shown = Radiographs(labels_N, pixels, names or (lambda index: [f"image {i}" for i in index]), explain)
+    radiographs = radiographs_of(pixels, labels_N, names, explain)
     for name, run in runs.items():
         page.add(f"## {escape(name)}")
         heading = f"{escape(name)}, class by class"
         table = per_class(f"per-class-{file_name(name)}", heading, tests[name], source)
         page.table(table, inline=len(runs) == 1)  # of several, the table of all says the same
         seed, baseline = next(iter(run.baselines.items()))
-        add_fit(page, run, baseline.fit, name, f"{name}, seed {seed}", seed, shown)
+        add_fit(page, run, baseline.fit, name, f"{name}, seed {seed}", seed, radiographs)
         add_listings(page, run.experiment, run.settings.seeds, machine(run.folder), Path("models") / file_name(name))
     return page.write()
 

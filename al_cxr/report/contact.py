@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def copies_sheet(
     if not shown:
         raise ValueError("no copies to show")
     columns = min(across, len(shown))
-    rows = -(-len(shown) // columns)
+    rows = math.ceil(len(shown) / columns)
     stamp = f"{dataset.stamp} · {len(shown)} of {len(groups)} sets of copies, two images of each"
     with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure = new_figure(max(2 * TILE * columns + 0.2, 3.5), (TILE + 0.5) * rows + 0.3)

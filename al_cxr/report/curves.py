@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.comparison.savings import isotonic
@@ -56,8 +58,14 @@ def _label_axis(axes: Axes, finished: Finished) -> None:
     size = finished.train_size
     axes.set_xlabel("labelled training images")
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    share = (lambda x: np.asarray(x) * (100 / size), lambda x: np.asarray(x) * (size / 100))
-    top = axes.secondary_xaxis("top", functions=share)
+
+    def to_percent(labels: ArrayLike) -> np.ndarray:
+        return np.asarray(labels) * (100 / size)
+
+    def to_labels(percent: ArrayLike) -> np.ndarray:
+        return np.asarray(percent) * (size / 100)
+
+    top = axes.secondary_xaxis("top", functions=(to_percent, to_labels))
     top.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     top.xaxis.set_major_formatter("{x:g}")
     top.set_xlabel("of the training set, %", color=GREY)
@@ -136,38 +144,26 @@ def acquired(finished: Finished, title: str) -> Figure:
     """Share of each class among the images labelled in each round (mean over seeds), one panel an arm; the black steps
     are the same shares in the pool they were taken from, so a bar that leaves its steps shows a preference."""
     classes = finished.experiment.data.classes
-    train = np.array([finished.experiment.data.counts["train"].get(c, 0) for c in classes], dtype=float)
     arms = [a for a in finished.settings.arms if any(r for (n, _), r in finished.rounds.items() if n == a)]
     colours = [SKY, ORANGE, RED, GREEN, PURPLE, BLUE, YELLOW, GREY]
     columns = min(2, len(arms))
-    rows = -(-len(arms) // columns)
+    rows = math.ceil(len(arms) / columns)
     across = 2 * columns
-    legend_rows = -(-(len(classes) + 1) // across)
+    legend_rows = math.ceil((len(classes) + 1) / across)
     with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure = new_figure(4.4 * columns + 0.4, 2.6 * rows + 0.9 + 0.24 * legend_rows, legend_rows)
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for axes in grid.ravel()[len(arms) :]:
             axes.set_axis_off()
         for arm, axes in zip(arms, grid.ravel(), strict=False):
-            runs = [r for (n, _), r in finished.rounds.items() if n == arm and r]
-            for number in range(max(map(len, runs))):
-                taken, pool = [], []
-                for run in runs:
-                    if number < len(run) and sum(run[number].acquired.values()) > 0:
-                        new = np.array([run[number].acquired.get(c, 0) for c in classes], dtype=float)
-                        before = run[number - 1].labelled_classes if number else {}
-                        left = train - np.array([before.get(c, 0) for c in classes])
-                        taken.append(new / new.sum())
-                        pool.append(left / left.sum())
-                if not taken:
-                    continue
-                share, expected = 100 * np.mean(taken, axis=0), 100 * np.mean(pool, axis=0)
+            for number, (share, expected) in _acquired_shares(finished, arm).items():
+                is_first = arm == arms[0] and number == 0  # the legend names each once
                 for c, (low, height) in enumerate(zip(np.cumsum(share) - share, share, strict=True)):
-                    label = plain(classes[c]) if arm == arms[0] and number == 0 else None
+                    label = plain(classes[c]) if is_first else None
                     colour = colours[c % len(colours)]
                     axes.bar(number, height, bottom=low, width=0.72, color=colour, label=label, ec="white", lw=0.8)
                 steps = np.cumsum(expected)[:-1]
-                label = "the pool's shares" if arm == arms[0] and number == 0 else None
+                label = "the pool's shares" if is_first else None
                 axes.hlines(steps, number - 0.46, number + 0.46, color=INK, lw=2.2, label=label)
             axes.set_title(plain(arm, 34))
             axes.set_ylim(0, 100)
@@ -180,3 +176,24 @@ def acquired(finished: Finished, title: str) -> Figure:
         legend_below(figure, grid[0, 0], across)
         figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=12)
     return figure
+
+
+def _acquired_shares(finished: Finished, arm: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Round -> (share of each class among its images, the same in the pool before it), %, means over seeds; rounds in
+    which nothing was labelled are not there."""
+    classes = finished.experiment.data.classes
+    train = np.array([finished.experiment.data.counts["train"].get(c, 0) for c in classes], dtype=float)
+    runs = [rounds for (of, _), rounds in finished.rounds.items() if of == arm and rounds]
+    found = {}
+    for number in range(max(map(len, runs))):
+        taken, pool = [], []
+        for run in runs:
+            if number < len(run) and sum(run[number].acquired.values()) > 0:
+                new = np.array([run[number].acquired.get(c, 0) for c in classes], dtype=float)
+                before = run[number - 1].labelled_classes if number else {}
+                left = train - np.array([before.get(c, 0) for c in classes])
+                taken.append(new / new.sum())
+                pool.append(left / left.sum())
+        if taken:
+            found[number] = 100 * np.mean(taken, axis=0), 100 * np.mean(pool, axis=0)
+    return found

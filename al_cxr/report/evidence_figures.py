@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -24,8 +25,9 @@ PANEL = (3.05, 2.35)
 def _panels(names: Sequence[str], title: str, key: str) -> tuple[Figure, list[Axes], int]:
     """Small multiples with shared axes, at most four a row; `key` says below the title what is drawn in each. Returns
     the figure, its panels and how many stand in a row."""
-    columns = 2 if len(names) == 4 else min(4 if len(names) > 6 else 3, len(names))
-    rows = -(-len(names) // columns)
+    widest = 4 if len(names) > 6 else 3
+    columns = 2 if len(names) == 4 else min(len(names), widest)
+    rows = math.ceil(len(names) / columns)
     figure = new_figure(max(7.0, PANEL[0] * columns), PANEL[1] * rows + 1.1)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes in grid.ravel()[len(names) :]:
@@ -161,7 +163,7 @@ def confusion_rounds(finished: Finished, arm: str, title: str) -> Figure:
     seeds = [seed for (name, seed) in finished.rounds if name == arm]
     count = max(len(finished.rounds[arm, seed]) for seed in seeds)
     columns = min(3, count)
-    rows = -(-count // columns)
+    rows = math.ceil(count / columns)
     side = float(np.clip(0.62 * len(classes), 1.7, 4.5))
     with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure = new_figure(max(6.0, (side + 0.5) * columns + 1.2), (side + 0.6) * rows + 1.2)

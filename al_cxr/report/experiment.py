@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from al_cxr.report import curves
 from al_cxr.report.acquired_gallery import add_acquired
 from al_cxr.report.asking import arm_options, ensembles, head_scope, passes, stops
 from al_cxr.report.classes import class_accuracy, per_class
+from al_cxr.report.contact import Pixels
 from al_cxr.report.evidence import add_evidence
-from al_cxr.report.fits import Radiographs, add_fit
+from al_cxr.report.fits import Names, add_fit, radiographs_of
 from al_cxr.report.gallery import Explain
 from al_cxr.report.headline import few, headline
 from al_cxr.report.kit.page import Page
@@ -32,9 +32,9 @@ from al_cxr.report.trivial import by_source
 def write_report(
     run_dir: Path,
     results_dir: Path,
-    pixels: Callable[[np.ndarray], np.ndarray] | None = None,
+    pixels: Pixels | None = None,
     labels_N: np.ndarray | None = None,
-    names: Callable[[np.ndarray], list[str]] | None = None,
+    names: Names | None = None,
     gallery: Path | None = None,
     explain: Explain | None = None,
 ) -> Path:
@@ -48,9 +48,7 @@ def write_report(
     """
     finished = load(run_dir)
     record, seeds = finished.experiment, finished.settings.seeds
-    radiographs = None
-    if pixels is not None and labels_N is not None:
-        radiographs = Radiographs(labels_N, pixels, names or (lambda index: [f"image {i}" for i in index]), explain)
+    radiographs = radiographs_of(pixels, labels_N, names, explain)
     page = Page(
         results_dir,
         f"{escape(record.title)}: active learning on {escape(record.data.name)}",

@@ -10,11 +10,15 @@ import numpy as np
 from al_cxr.comparison.finished import Finished
 from al_cxr.core.errors import UserError
 from al_cxr.core.predictions import read_predictions
+from al_cxr.report.contact import Pixels
 from al_cxr.report.gallery import ACROSS, Explain, Tile, sheet, used
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.text import file_name, plain, tail
 from al_cxr.report.model_figures import confusion, history
 from al_cxr.report.origin import stamp_of
+
+Names = Callable[[np.ndarray], list[str]]
+"""Absolute indices, int64 (n,) -> n names."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,23 @@ class Radiographs:
     """What sample predictions need: labels by absolute index, pixels and names of some absolute indices."""
 
     labels_N: np.ndarray
-    pixels: Callable[[np.ndarray], np.ndarray]
-    """int64 (n,) -> uint8 (n, S, S)"""
-    names: Callable[[np.ndarray], list[str]]
+    pixels: Pixels
+    names: Names
     explain: Explain | None = None
     """Where the model of a fit looked; None where maps are not asked for."""
+
+
+def radiographs_of(
+    pixels: Pixels | None, labels_N: np.ndarray | None, names: Names | None, explain: Explain | None
+) -> Radiographs | None:
+    """What is there to draw; None where pixels or labels are not given."""
+    if pixels is None or labels_N is None:
+        return None
+    return Radiographs(labels_N, pixels, names or _numbered, explain)
+
+
+def _numbered(index_N: np.ndarray) -> list[str]:
+    return [f"image {i}" for i in index_N]
 
 
 def predictions_of(finished: Finished, key: str, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -51,7 +51,8 @@ def confusion(test: Metrics, title: str) -> Figure:
         figure = new_figure(size + 2.6, size + 1.2)
         axes = figure.subplots()
         image = axes.imshow(100 * share, cmap=BLUES, vmin=0, vmax=100)
-        font = 12 if n <= 4 else 9 if n <= 8 else 8
+        small = 9 if n <= 8 else 8
+        font = 12 if n <= 4 else small
         for i in range(n):
             for j in range(n):
                 colour = "white" if share[i, j] > 0.55 else INK

@@ -93,7 +93,7 @@ def test_every_curve_is_named_at_its_end_and_no_name_covers_another(finished: Fi
 def test_many_strategies_can_be_told_apart(tmp_path: Path) -> None:
     arms = {"r": ("random", "focal")} | {f"a{i}": (f"strategy{i}", "focal") for i in range(11)}
     many = load(fake_run(tmp_path, arms, seeds=(0,), rounds=1, baseline=False))
-    looks = curves._looks(many).values()
+    looks = curves._styles(many).values()
     assert len({(look["color"], look["marker"]) for look in looks}) == 12
 
 
