@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,17 +11,15 @@ import torch
 
 from al_cxr.bundles.answers import serving_runtime
 from al_cxr.bundles.bundle import Bundle
-from al_cxr.bundles.measured import Split, split
-from al_cxr.bundles.record import Abstention, BundleRecord, Decision, Interval, Network, Tested
+from al_cxr.bundles.choices import abstain, known_or_none, measure_on_test
+from al_cxr.bundles.measured import split
+from al_cxr.bundles.record import BundleRecord, Decision, Network
 from al_cxr.bundles.validation import Validation
 from al_cxr.core.errors import UserError
-from al_cxr.core.metrics import measure
 from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data.quality.usual import FILE as USUAL
 from al_cxr.data.quality.usual import Usual, read_usual
 from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
-from al_cxr.evaluation.calibration_error import calibration
-from al_cxr.evaluation.intervals import Statistics, bootstrap, clopper_pearson
 from al_cxr.evaluation.operating import Goal, choose_threshold
 from al_cxr.experiment.external_test import Named, find_models
 from al_cxr.experiment.fits import Fit
@@ -58,8 +55,8 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
         goal=str(goal),
         threshold=threshold.value,
         note=threshold.note,
-        val_sensitivity=_known(threshold.sensitivity),
-        val_specificity=_known(threshold.specificity),
+        val_sensitivity=known_or_none(threshold.sensitivity),
+        val_specificity=known_or_none(threshold.specificity),
     )
     abstention = abstain(probs_NC, val.labels_N, coverage)
     sites = _sites(fits)
@@ -87,7 +84,7 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
         commit=", ".join(dict.fromkeys(commit for one in runs.values() for commit in one.commit.split(", "))),
         versions=experiment.versions,
         val_images=len(val.labels_N),
-        tested=judge(test, temperature.value, decision, abstention, tuple(card.classes), t),
+        tested=measure_on_test(test, temperature.value, decision, abstention, tuple(card.classes), t),
     )
     seen = frozenset().union(*map(of_run, runs))
     return Bundle(record, fits, seen, Validation(val.probs_NC, val.labels_N), usual_of(list(runs)))
@@ -129,77 +126,6 @@ def _name(found: Sequence[Named], runs: Mapping[Path, ExperimentRecord]) -> str:
     return " + ".join(dict.fromkeys(f"{runs[m.run].name} {m.group}" for m in found if m.run))
 
 
-def abstain(probs_NC: np.ndarray, labels_N: np.ndarray, coverage: float) -> Abstention:
-    """The highest confidence that still answers the share `coverage` of these images (Geifman and El-Yaniv 2017)."""
-    confidence_N = probs_NC.max(axis=1)
-    kept = math.ceil(coverage * len(confidence_N) - 1e-9)
-    level = float(np.sort(confidence_N)[::-1][kept - 1])
-    answered_N = confidence_N >= level
-    right_N = probs_NC.argmax(axis=1) == labels_N
-    return Abstention(
-        coverage=coverage,
-        confidence=min(level, 1.0),
-        val_coverage=float(answered_N.mean()),
-        val_accuracy=float(right_N[answered_N].mean()),
-    )
-
-
-def judge(
-    test: Split, temperature: float, decision: Decision, abstention: Abstention, classes: tuple[str, ...], target: int
-) -> Tested:
-    """Everything the card says of the test split."""
-    probs_NC = apply_temperature(test.probs_NC, temperature)
-    positive_N, right_N = test.labels_N == target, probs_NC.argmax(axis=1) == test.labels_N
-    before, after = calibration(test.probs_NC, test.labels_N), calibration(probs_NC, test.labels_N)
-    ranks = discrimination(probs_NC, test.labels_N, target)
-
-    def statistics(counts_BN: np.ndarray) -> dict[str, np.ndarray]:
-        calibrated = after(counts_BN)
-        errors = {"ece": calibrated["ece_mass"], "nll": calibrated["nll"]}
-        return ranks(counts_BN) | errors | {"ece_uncalibrated": before(counts_BN)["ece_mass"]}
-
-    estimates = bootstrap([statistics], len(test.labels_N), test.patients_N, unbounded=("nll",))
-    intervals = {name: _interval(e.value, e.low, e.high) for name, e in estimates.items()}
-    answered_N = probs_NC.max(axis=1) >= abstention.confidence
-    intervals["coverage"] = _share(answered_N)
-    intervals["answered_accuracy"] = _share(right_N[answered_N])
-    flagged_N = probs_NC[:, target] >= (np.inf if decision.threshold is None else decision.threshold)
-    known_N = np.full(len(flagged_N), decision.threshold is not None)
-    intervals["sensitivity"] = _share(flagged_N[positive_N & known_N])
-    intervals["specificity"] = _share(~flagged_N[~positive_N & known_N])
-    return Tested(
-        metrics=measure(probs_NC, test.labels_N, classes), intervals=intervals, patients=test.patients_N is not None
-    )
-
-
-def discrimination(probs_NC: np.ndarray, labels_N: np.ndarray, target: int) -> Statistics:
-    """accuracy, macro_f1 (of the classes in the sample), f1 and roc_auc of the target, for `intervals.bootstrap`."""
-    classes = probs_NC.shape[1]
-    true_NC, predicted_NC = np.eye(classes)[labels_N], np.eye(classes)[probs_NC.argmax(axis=1)]
-    order_N = np.argsort(probs_NC[:, target], kind="stable")
-    _, starts = np.unique(probs_NC[order_N, target], return_index=True)
-    positive_N = (labels_N == target)[order_N]
-
-    def statistics(counts_BN: np.ndarray) -> dict[str, np.ndarray]:
-        support_BC, predicted_BC = counts_BN @ true_NC, counts_BN @ predicted_NC
-        right_BC = counts_BN @ (true_NC * predicted_NC)
-        sorted_BN = counts_BN[:, order_N]
-        ill_BG = np.add.reduceat(sorted_BN * positive_N, starts, axis=1)
-        well_BG = np.add.reduceat(sorted_BN * ~positive_N, starts, axis=1)
-        below_BG = np.cumsum(well_BG, axis=1) - well_BG / 2  # of equal scores one half counts as lower
-        with np.errstate(invalid="ignore"):
-            f1_BC = np.where(support_BC > 0, 2 * right_BC / (support_BC + predicted_BC), np.nan)
-            area_B = (ill_BG * below_BG).sum(axis=1) / (ill_BG.sum(axis=1) * well_BG.sum(axis=1))
-        return {
-            "accuracy": right_BC.sum(axis=1) / counts_BN.sum(axis=1),
-            "macro_f1": np.nanmean(f1_BC, axis=1),
-            "f1": f1_BC[:, target],
-            "roc_auc": area_B,
-        }
-
-    return statistics
-
-
 def _sites(fits: Sequence[Fit]) -> list[str]:
     """The random sites of the networks; none where nothing in them is random."""
     runtime = serving_runtime()
@@ -210,16 +136,3 @@ def _sites(fits: Sequence[Fit]) -> list[str]:
         with contextlib.suppress(NoRandomSite):
             found += [str(site) for site in find_sites(fit.model(runtime), torch.as_tensor(image))]
     return list(dict.fromkeys(found))
-
-
-def _share(yes_N: np.ndarray) -> Interval:
-    low, high = clopper_pearson(int(yes_N.sum()), len(yes_N))
-    return _interval(float(yes_N.mean()) if len(yes_N) else math.nan, low, high)
-
-
-def _interval(value: float, low: float, high: float) -> Interval:
-    return Interval(value=_known(value), low=_known(low), high=_known(high))
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

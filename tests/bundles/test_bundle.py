@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from al_cxr.bundles.answers import serving_runtime
 from al_cxr.bundles.bundle import Bundle
-from al_cxr.bundles.bundling import abstain, assemble, discrimination
+from al_cxr.bundles.bundling import assemble
+from al_cxr.bundles.choices import abstain, discrimination
 from al_cxr.bundles.folder import read_bundle, write_bundle
 from al_cxr.cli.__main__ import main
 from al_cxr.config import DataSettings
