@@ -25,7 +25,7 @@ from al_cxr.experiment.external_test import Named, find_models
 from al_cxr.experiment.fits import Fit
 from al_cxr.experiment.seen import of_run
 from al_cxr.sampling.operators import NoRandomSite
-from al_cxr.sampling.stochastic import find_sites
+from al_cxr.sampling.sites import find_sites
 
 GOAL = Goal("sensitivity", 0.90)
 COVERAGE = 0.90

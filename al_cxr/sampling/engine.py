@@ -22,7 +22,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.sampling.graph import Cut, Uncuttable, bytes_of, cut
 from al_cxr.sampling.masks import Masks, Site
 from al_cxr.sampling.operators import NoRandomSite
-from al_cxr.sampling.stochastic import Sampler, find_sites, sampling
+from al_cxr.sampling.sites import find_sites
+from al_cxr.sampling.stochastic import Sampler, sampling
 from al_cxr.sampling.thinning import ThinningPlan, tensors_of_pass, thin
 
 Batch = tuple[np.ndarray, Tensor]

@@ -62,7 +62,7 @@ def mask_name(site: Site) -> str:
 
 
 def cut(model: nn.Module, sites: Sequence[Site], *, head: bool = False) -> Cut:
-    """Cut a copy of a network at its random sites (of `stochastic.find_sites`).
+    """Cut a copy of a network at its random sites (of `sites.find_sites`).
 
     With `head` only the sites after the last operation that mixes positions of an image (convolution, recurrence,
     attention) are sampled; the other sites are off. Raises Uncuttable.

@@ -27,7 +27,7 @@ WRITERS = {
     "data/sources/kaggle.py": "a whole folder",
     "data/sources/medmnist.py": "another package writes the file",
     "data/store.py": "a cache of more than fits into memory",
-    "training/feature_cache.py": "a cache of more than fits into memory",
+    "training/feature_file.py": "a cache of more than fits into memory",
 }
 NAMES = {"write_text", "write_bytes", "mkstemp", "mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "tofile"}
 NAMES |= {"fdopen", "save_file", "rename", "symlink_to", "copy2", "copyfile", "copytree", "savez", "open_memmap"}

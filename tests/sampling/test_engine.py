@@ -23,7 +23,7 @@ from al_cxr.sampling.graph import Uncuttable, cut
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
 from al_cxr.sampling.passes import monte_carlo, race_over
 from al_cxr.sampling.race import Racing
-from al_cxr.sampling.stochastic import find_sites
+from al_cxr.sampling.sites import find_sites
 from al_cxr.sampling.thinning import thin
 
 SIZE = 32

@@ -23,7 +23,7 @@ from al_cxr.sampling.moments import PassMoments
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.sampling.scoring import penultimate, predict, score_images
-from al_cxr.sampling.stochastic import find_sites
+from al_cxr.sampling.sites import find_sites
 from al_cxr.strategies.statistics import PoolStatistics, entropy
 
 STATISTICS = [

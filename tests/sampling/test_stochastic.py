@@ -15,7 +15,8 @@ from torchvision.ops import DropBlock2d, StochasticDepth
 from al_cxr.core.errors import UserError
 from al_cxr.sampling.masks import Masks
 from al_cxr.sampling.operators import NoRandomSite, SamplingError
-from al_cxr.sampling.stochastic import find_sites, refusing_randomness, sampling
+from al_cxr.sampling.sites import find_sites
+from al_cxr.sampling.stochastic import refusing_randomness, sampling
 
 
 class Functional(nn.Module):

@@ -178,7 +178,7 @@ def test_images_that_another_data_set_has_are_not_computed_again(
 def test_a_computation_that_was_killed_goes_on(
     weights: Path, store: PixelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("al_cxr.training.feature_cache.PART", 16)
+    monkeypatch.setattr("al_cxr.training.feature_file.PART", 16)
     expected = feature_loader(network(weights), store, tmp_path / "other", RUNTIME)
     backbone = network(weights)
     counted, computed = Counted(backbone), backbone.features
