@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from opened import opened_run
-from tiny import science_files, write_tiny
+from members_run import opened
+from tiny import science_files
 
 from al_cxr import strategies
 from al_cxr.comparison.finished import Finished, load
-from al_cxr.config.files import load as load_settings
-from al_cxr.config.files import parse_override
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import FitRecord, QueryRecord, Timing, read
 from al_cxr.core.seeds import member_seed, rng
@@ -33,28 +30,8 @@ from al_cxr.strategies import select
 from al_cxr.strategies.pool import Pool
 from al_cxr.strategies.statistics import entropy
 
-SMALL = """\
-data: {sources: [{kind: phantom, count: 240, seed: 0}], image_size: 28}
-model: {arch: cnn, options: {cnn: {width: 0.05}}}
-train: {epochs: 1, batch_size: 16, augment: null}
-budget: {seed: 20, query: 5, query_of: number, rounds: 2}
-scoring: {passes: 3, members: 3, temperature: validation}
-arms:
-  random: {strategy: random, loss: cross_entropy}
-  entropy: {strategy: entropy, loss: cross_entropy}
-  passes: {strategy: mc_entropy, loss: cross_entropy}
-  members: {strategy: ensemble_entropy, loss: cross_entropy}
-  disagreement: {strategy: ensemble_bald, loss: cross_entropy}
-seeds: [0]
-machine: {threads: 1, precision: fp32, score_precision: fp32, engine: local}
-"""
 OTHERS = 2 + 2 * 2
 """Members beside the rounds' own models: of the seed set, and those of the second query of two arms."""
-
-
-def opened(folder: Path, *overrides: str, text: str = SMALL) -> Workspace:
-    settings = load_settings(write_tiny(folder, text), overrides=[parse_override(text) for text in overrides])
-    return opened_run(settings, folder / "runs" / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +74,6 @@ def heated_pool(workspace: Workspace, key: str, index_N: np.ndarray) -> np.ndarr
     return apply_temperature(probs_NC, temperature(workspace, fit))
 
 
-# ------------------------------------------------------------------------------------------------------------ ensembles
 def test_members_share_their_labels_and_nothing_else(finished: Finished, workspace: Workspace) -> None:
     for arm in ("members", "disagreement"):
         for query, record in zip(finished.queries[arm, 0], finished.rounds[arm, 0], strict=False):
@@ -202,7 +178,6 @@ def test_an_ensemble_has_two_members_or_more(tmp_path: Path, text: str) -> None:
         opened(tmp_path, text)
 
 
-# ---------------------------------------------------------------------------------------------------------- temperature
 def test_temperatures_are_those_of_each_networks_validation_images(finished: Finished, workspace: Workspace) -> None:
     for (arm, _), queries in finished.queries.items():
         for query, record in zip(queries, finished.rounds[arm, 0], strict=False):
@@ -227,27 +202,3 @@ def test_a_query_says_how_much_of_it_the_temperature_changed(finished: Finished,
         chosen = select("entropy", statistics, 5, rng(0, "select", query.round)).indices
         assert query.same_batch == len(set(chosen) & set(query.indices)) / 5
     assert {q.same_batch for arm in ("random", "passes", "members") for q in finished.queries[arm, 0]} == {None}
-
-
-def test_settings_that_are_newer_than_a_run_have_their_defaults_there(tmp_path: Path) -> None:
-    plain = SMALL.replace(", members: 3, temperature: validation", "")
-    path = opened(tmp_path, text=plain).folder / "experiment.json"
-    record = json.loads(path.read_text())
-    for key in ("members", "temperature"):
-        del record["settings"]["scoring"][key]
-    path.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"scoring\.temperature: off -> validation"):
-        opened(tmp_path, "scoring.temperature=validation", text=plain)
-    opened(tmp_path, text=plain)
-    record["settings"]["scoring"]["gone"] = 1
-    path.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"results of another version of al-cxr \(settings.scoring.gone"):
-        opened(tmp_path, text=plain)
-
-
-@pytest.mark.parametrize("key", ["race", "temperature"])
-def test_off_is_a_word_although_yaml_reads_it_as_false(tmp_path: Path, key: str) -> None:
-    settings = load_settings(write_tiny(tmp_path, SMALL), overrides=[parse_override(f"scoring.{key}=off")])
-    assert getattr(settings.scoring, key) == "off"
-    with pytest.raises(UserError, match=rf"scoring\.{key}"):
-        load_settings(write_tiny(tmp_path, SMALL), overrides=[parse_override(f"scoring.{key}=on")])
