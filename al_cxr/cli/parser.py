@@ -16,13 +16,29 @@ from al_cxr.cli import (
     folds,
     init,
     predict,
+    publish,
     report,
     run,
     search,
 )
 from al_cxr.cli.command import add_commands
 
-COMMANDS = (run, baseline, folds, search, init, compare, report, evaluate, bundle, adapt, predict, explain, data)
+COMMANDS = (
+    run,
+    baseline,
+    folds,
+    search,
+    init,
+    compare,
+    report,
+    publish,
+    evaluate,
+    bundle,
+    adapt,
+    predict,
+    explain,
+    data,
+)
 
 EXAMPLES = """\
 examples:
@@ -35,6 +51,7 @@ examples:
   al-cxr search cxr3_features                                     hyper-parameters, chosen on validation data
   al-cxr compare runs/tb_entropy                                  every round against the fully labelled baseline
   al-cxr report runs/tb_entropy                                   its page again: results/tb_entropy/report.html
+  al-cxr publish tb_entropy                                       what is worth keeping of it: results/published
   al-cxr evaluate runs/tb_entropy --data other_hospital.csv       trained models, or bundles, on another data set
   al-cxr bundle runs/tb_entropy/baseline my_model                 a trained model that loads without its experiment
   al-cxr predict my_model my_images/                              its answers to any folder of images, as a CSV

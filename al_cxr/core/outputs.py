@@ -99,6 +99,20 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     _list(folder, {(digest, name) for digest, name in before if name not in files} | new)
 
 
+def replace_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """As `write_files`, and what al-cxr wrote into the folder before, is as it was and is not among `files`, goes."""
+    there = _there(folder)
+    before = _listed(there)
+    write_files(folder, files)
+    gone = [(digest, name) for digest, name in before if name not in files]
+    for digest, name in gone:
+        path = there / name
+        inside = path.resolve().is_relative_to(there.resolve())  # the list may be of anywhere
+        if inside and path.is_file() and _digest(path) == digest:
+            path.unlink()
+    _list(there, _listed(there) - set(gone))
+
+
 def _there(path: Path) -> Path:
     """Where a path leads once the folders on its way are made: a/../b is b, also while there is no a."""
     return path if os.path.lexists(path) else Path(os.path.realpath(path))

@@ -122,6 +122,15 @@ def png(figure: Figure, source: str = "") -> bytes:
     return buffer.getvalue()
 
 
+def in_few_colours(data: bytes, colours: int) -> bytes:
+    """A PNG file with the same pixels in at most so many colours; the file itself where that makes it no smaller."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        few = image.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(buffer, "png", optimize=True, dpi=(DPI, DPI))
+    return min(buffer.getvalue(), data, key=len)
+
+
 def save(figure: Figure, path: Path, inputs: Iterable[Path] = ()) -> Path:
     """A figure alone, as PNG; UserError where `must_be_a_figure` says so."""
     must_be_a_figure(path, inputs)
