@@ -19,7 +19,7 @@ from al_cxr.report.seconds import grid_without_seconds, split_seconds
 
 PUBLISHED = "published"
 """Folder of the published pages, below that of all pages."""
-FIGURES = 4
+FIGURES = 3
 """Of a page, the first that it shows."""
 COLOURS = 32
 """Of a published figure."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -47,7 +48,8 @@ def write_published_index(results: Path) -> Path:
         name = page.parent.relative_to(results / PUBLISHED).as_posix()
         row = summary(page.parent)
         link = f"[{escape(name)}]({quote(page.relative_to(results).as_posix())})"
-        lines.append(f"| {link} | {escape(row.asked)} | {escape(row.data)} | {escape(row.found)} |")
+        data = re.sub(r" \([\d, ]+\)", "", row.data)  # without which seeds they are
+        lines.append(f"| {link} | {escape(row.asked)} | {escape(data)} | {escape(row.found)} |")
     parts = [TITLE, INTRODUCTION, LIMITS, "\n".join(lines)]
     if benchmarks := [f"- {_link(file, results)}" for file in sorted(results.glob("benchmarks/*.md"))]:
         parts += ["## Benchmarks", "\n".join(benchmarks)]
@@ -65,13 +67,13 @@ def summary(page: Path) -> Row:
     if tried.empty:
         return Row(MISSING, MISSING, MISSING)
     best = tried.loc[tried["roc_auc"].idxmax()].to_dict()
-    models = f"are {len(tried)} models" if len(tried) > 1 else f"is {best['model']}"
+    models = f"do {len(tried)} models" if len(tried) > 1 else f"does {best['model']}"
     if title.startswith("# Tested on "):
-        asked = f"How good {models} on these images?"
+        asked = f"How well {models} tell the classes of these images apart?"
     elif "cross-validation" in title:
-        asked = f"How good {models} when each image is tested on once?"
+        asked = f"How well {models} tell the classes apart when each image is tested on once?"
     else:
-        asked = f"How good {models} with all labels?"
+        asked = f"How well {models} tell the classes apart, trained on all labels?"
     value = interval(best, "roc_auc", "area")
     if value == number(best["roc_auc"], "area"):
         value = f"{value} ± {spread(best, 'roc_auc', 'area')}"
