@@ -50,7 +50,8 @@ def _described(
     new = images.iloc[batch]
     row: dict[str, float] = {f"class {name}": int((new["label"] == name).sum()) for name in classes}
     sources = sorted(set(images["source"]))
-    row |= {f"source {name or 'unknown'}": int((new["source"] == name).sum()) for name in sources if len(sources) > 1}
+    if len(sources) > 1:
+        row |= {f"source {name or 'unknown'}": int((new["source"] == name).sum()) for name in sources}
     patients = set(new["patient_id"]) - {""}
     before = None if labelled is None else images.iloc[labelled]
     known = (images["patient_id"] != "").any()
@@ -58,7 +59,7 @@ def _described(
     row["new_patients"] = len(patients - set(before["patient_id"])) if known and before is not None else np.nan
     group = new["duplicate_group"]
     row["copies_inside"] = float(group.dropna().duplicated(keep=False).sum() / len(batch))
-    row["copies_labelled"] = (
-        np.nan if before is None else float(group.dropna().isin(before["duplicate_group"].dropna()).sum() / len(batch))
-    )
+    row["copies_labelled"] = np.nan
+    if before is not None:
+        row["copies_labelled"] = float(group.dropna().isin(before["duplicate_group"].dropna()).sum() / len(batch))
     return row

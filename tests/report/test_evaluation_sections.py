@@ -112,7 +112,7 @@ def test_a_run_without_images_says_so_and_labels_given_help(run: Path, tmp_path:
     try:
         without = Page(tmp_path / "a", "t")
         add_run_evaluation(without, load(run))
-        assert "made before runs kept them in images.csv" in without.write().read_text()
+        assert "made before runs kept labels in images.csv" in without.write().read_text()
         given = Page(tmp_path / "b", "t")
         add_run_evaluation(given, load(run), labels())
         text = given.write().read_text()
