@@ -12,6 +12,7 @@ import yaml
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import DataCard, ExperimentRecord
 from al_cxr.report.kit.page import Page
+from al_cxr.report.kit.prose import sentences
 from al_cxr.report.kit.text import escape
 
 LIMITS = "Research only: not a medical device. Percentages have one decimal, differences are in percentage points."
@@ -38,16 +39,7 @@ def name_of(data: DataCard) -> str:
 
 def warnings(data: DataCard, commit: str, seeds: int, gaps: Sequence[str], more: Sequence[str] = ()) -> str:
     """What a reader must know before any number."""
-    found = []
-    if data.synthetic:
-        found.append("The images are synthetic: no patient was imaged. Nothing here says anything about radiographs.")
-    if gaps:
-        found.append("Unfinished: the tables are made of what is complete; rows marked † lack seeds.")
-        found += [f"Missing: {gap}" for gap in gaps]
-    if seeds == 1:
-        found.append("One seed: there is no spread, and no difference can be told from chance.")
-    if "unknown" in commit or "-dirty" in commit:
-        found.append(f"The code's commit is {commit}: these numbers cannot be traced to one version of the code.")
+    found = sentences("origin", "warnings", synthetic=data.synthetic, gaps=gaps, seeds=seeds, commit=commit)
     return warning_list([*found, *more, *data.notes])
 
 
