@@ -56,7 +56,7 @@ def _subnormal_numbers() -> None:
 def _quick_estimates() -> Iterator[None]:
     """How long a run will take is measured in two steps; a person's terminal is worth two seconds of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "measure", functools.partial(sweep.measure, seconds=0.0))
+        patch.setattr(sweep, "measure_speeds", functools.partial(sweep.measure_speeds, seconds=0.0))
         yield
 
 

@@ -26,7 +26,7 @@ def attempt(arguments: list[str], fatal: int, before: bool) -> int:
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    sweep.measure = lambda workspace: Speeds()  # only for the estimate, and it takes seconds
+    sweep.measure_speeds = lambda workspace: Speeds()  # only for the estimate, and it takes seconds
     replace, writes = os.replace, 0
 
     def deadly(source: object, target: object) -> None:

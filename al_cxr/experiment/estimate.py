@@ -27,7 +27,7 @@ from al_cxr.training.length import images_trained
 from al_cxr.training.runtime import Unsupported
 from al_cxr.training.trainer import fit
 
-SPREAD = (0.8, 2.0)
+RANGE = (0.8, 2.0)
 """Ends of the range, as shares of what the measured parts add up to."""
 MOST_STEPS = 200
 """Of the training that is measured, whatever it takes."""
@@ -67,7 +67,7 @@ class TimeEstimate:
     @property
     def range(self) -> tuple[float, float]:
         """Seconds, between which it is expected to lie."""
-        low, high = SPREAD
+        low, high = RANGE
         return low * self.seconds, high * self.seconds
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ def makespan(jobs: Iterable[float], slots: int) -> float:
     return max(busy)
 
 
-def measure(workspace: Workspace, seconds: float = 1.0) -> Speeds:
+def measure_speeds(workspace: Workspace, seconds: float = 1.0) -> Speeds:
     """The speeds of this experiment's network on this machine, each measured for about so many seconds."""
     workspace.runtime.activate()
     index = np.resize(workspace.train_index, 64)

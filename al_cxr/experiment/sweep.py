@@ -7,7 +7,7 @@ from al_cxr.core.records import BaselineRecord, write
 from al_cxr.core.seeds import digest, loader_hash, member_seed
 from al_cxr.experiment.arm import Arm, seed_labels
 from al_cxr.experiment.engines import processes
-from al_cxr.experiment.estimate import TimeEstimate, crowd, measure
+from al_cxr.experiment.estimate import TimeEstimate, crowd, measure_speeds
 from al_cxr.experiment.executor import Executor, ThisProcess
 from al_cxr.experiment.fits import obtain
 from al_cxr.experiment.plan import Job, baseline_path, phases, plan, steps
@@ -21,7 +21,7 @@ def announce(workspace: Workspace, say: Say) -> TimeEstimate | None:
     if not todo:
         return None
     with Working("measuring how long it will take"):
-        speeds, machine = measure(workspace), workspace.settings.machine
+        speeds, machine = measure_speeds(workspace), workspace.settings.machine
     slots = machine.processes if machine.engine == "processes" else 1
     estimate = TimeEstimate(todo, speeds, slots, crowd(workspace, slots))
     how = "one after the other" if slots == 1 else f"{slots} at a time"

@@ -70,14 +70,14 @@ def cut(model: nn.Module, sites: Sequence[Site], *, head: bool = False) -> Cut:
     for site in sites:
         if site.keep is None or (site.batch_dim is not None and site.shape[site.batch_dim] != 1):
             raise Uncuttable(f"{site} is no mask that all images could share as it is")
-    twin = copy.deepcopy(model).eval().requires_grad_(False)
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
     for site in sites:
-        twin.get_submodule(site.module).training = True
-    unstacked(twin)
-    for module in twin.modules():
+        copied.get_submodule(site.module).training = True
+    unstacked(copied)
+    for module in copied.modules():
         if hasattr(module, "inplace"):
             setattr(module, "inplace", False)  # noqa: B010 - not every module has it
-    traced = _traced(twin)
+    traced = _traced(copied)
     _out_of_place(traced)
     fold_batch_norm(traced)
     pool_first(traced)
@@ -110,10 +110,10 @@ class _Tracer(fx.Tracer):
         return node
 
 
-def _traced(twin: nn.Module) -> fx.GraphModule:
+def _traced(copied: nn.Module) -> fx.GraphModule:
     tracer = _Tracer()
     try:
-        graph = tracer.trace(twin)
+        graph = tracer.trace(copied)
     except Exception as error:  # a forward can fail on a symbolic tensor in any way
         raise Uncuttable(f"its forward cannot be traced ({type(error).__name__}: {str(error)[:120]})") from error
     return fx.GraphModule(tracer.root, graph)

@@ -56,17 +56,17 @@ def feature_loader(
     pixels = Loader(store.pixels, runtime.device, mean=0.0, std=1.0, memory_format=runtime.memory_format)
     root = cache.expanduser() / FOLDER
 
-    def kept(kind: str, digests: list[str], batches: Batches) -> tuple[str, np.ndarray]:
+    def features(kind: str, digests: list[str], batches: Batches) -> tuple[str, np.ndarray]:
         images = digest_text("\n".join(digests))[:40]
         return f"{kind}/{images}", kept_features(root / kind / f"{images}.npy", digests, backbone, batches, runtime)
 
     def plain(index_M: np.ndarray) -> Iterator[Tensor]:
         return (images for _, images in pixels.batches(index_M, BATCH))
 
-    key, features_NK = kept(*first, plain)
+    key, features_NK = features(*first, plain)
     if views is None:
         return FeatureLoader(features_NK, key, weights, runtime.device)
-    made = [kept(kind, viewed, _varied(pixels, views, viewed, view)) for view, (kind, viewed) in enumerate(varied)]
+    made = [features(kind, viewed, _varied(pixels, views, viewed, view)) for view, (kind, viewed) in enumerate(varied)]
     key = digest_text("\n".join([key, *(key for key, _ in made)]))[:40]
     copies = [view for _, view in made]
     return FeatureLoader(features_NK, key, weights, runtime.device, copies, views.index_M, views.originals)

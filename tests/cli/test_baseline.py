@@ -38,7 +38,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
     # Seconds that are not what these tests are about: the figures of each model, and measuring how long it will take.
     monkeypatch.setattr("al_cxr.report.baseline.add_fit", lambda *_, **__: None)
-    monkeypatch.setattr("al_cxr.experiment.sweep.measure", lambda workspace: Speeds())
+    monkeypatch.setattr("al_cxr.experiment.sweep.measure_speeds", lambda workspace: Speeds())
     write_tiny(tmp_path, TINY.replace("epochs: 2", "epochs: 1") + BASELINE)
     return tmp_path
 

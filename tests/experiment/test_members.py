@@ -66,7 +66,7 @@ def temperature(workspace: Workspace, fit: Fit) -> float:
     return fit_temperature(probs_MC, workspace.dataset.labels_N[index_M]).value
 
 
-def heated_pool(workspace: Workspace, key: str, index_N: np.ndarray) -> np.ndarray:
+def calibrated_pool(workspace: Workspace, key: str, index_N: np.ndarray) -> np.ndarray:
     """Calibrated probabilities, the long way round."""
     fit = fit_of(workspace, key)
     model = fit.model(workspace.runtime)
@@ -91,7 +91,7 @@ def test_members_share_their_labels_and_nothing_else(finished: Finished, workspa
 def test_the_choice_is_that_of_the_members_mean(finished: Finished, workspace: Workspace, arm: str) -> None:
     for query in finished.queries[arm, 0]:
         index_N = before(finished, workspace, query).unlabelled
-        probs_KNC = np.stack([heated_pool(workspace, key, index_N) for key in query.members])
+        probs_KNC = np.stack([calibrated_pool(workspace, key, index_N) for key in query.members])
         score_N = entropy(probs_KNC.mean(axis=0))
         if arm == "disagreement":
             score_N = score_N - entropy(probs_KNC).mean(axis=0)
@@ -189,7 +189,7 @@ def test_temperatures_are_those_of_each_networks_validation_images(finished: Fin
 def test_a_query_says_how_much_of_it_the_temperature_changed(finished: Finished, workspace: Workspace) -> None:
     for query, record in zip(finished.queries["entropy", 0], finished.rounds["entropy", 0], strict=False):
         pool = before(finished, workspace, query)
-        probs_NC = heated_pool(workspace, record.fit, pool.unlabelled)
+        probs_NC = calibrated_pool(workspace, record.fit, pool.unlabelled)
         at = np.searchsorted(pool.unlabelled, query.indices)
         np.testing.assert_allclose(query.scores or [], entropy(probs_NC)[at], atol=1e-6)
         off = workspace.settings.scoring.model_copy(update={"temperature": "off"})

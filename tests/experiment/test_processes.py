@@ -24,7 +24,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 from al_cxr.cli import __main__ as cli
 from al_cxr.experiment import sweep
 from al_cxr.experiment.estimate import Speeds
-sweep.measure = lambda workspace: Speeds()  # only for the estimate, and it takes seconds
+sweep.measure_speeds = lambda workspace: Speeds()  # only for the estimate, and it takes seconds
 sys.exit(cli.main(sys.argv[1:]))
 """
 

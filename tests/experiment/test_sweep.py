@@ -94,8 +94,8 @@ def test_a_plan_is_what_is_missing(tmp_path: Path) -> None:
     assert sum(step.trained for step in whole.steps) == epochs * (n + 2 * counts[0] + 4 * counts[1])
     pool, passes = n - counts[0], workspace.settings.scoring.passes
     assert [step.sampled for step in whole.steps if step.queries] == [passes * pool, 0], "Monte-Carlo passes"
-    looks = [step.scored for step in whole.steps if step.queries]
-    assert looks == [0, pool], "modAL's margin looks once at each image"
+    predicted = [step.scored for step in whole.steps if step.queries]
+    assert predicted == [0, pool], "modAL's margin predicts each image once"
     said: list[str] = []
     run_all(workspace, said.append)
     assert not plan(workspace)
