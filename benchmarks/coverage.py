@@ -51,14 +51,16 @@ class World:
     def truth(self, skills: np.ndarray, spread: float) -> np.ndarray:
         """F1 of arms (M,) over seeds with that standard deviation in all."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(41)
-        return f1_of(skills[:, None] + spread * nodes) @ weights / weights.sum()
+        truth: np.ndarray = f1_of(skills[:, None] + spread * nodes) @ weights / weights.sum()
+        return truth
 
 
 def f1_of(skill: np.ndarray) -> np.ndarray:
     """Of infinitely many images."""
     right = norm.cdf(skill)
     hits, false = POSITIVE * right, (1 - POSITIVE) * (1 - right)
-    return 2 * hits / (hits + false + POSITIVE)
+    f1: np.ndarray = 2 * hits / (hits + false + POSITIVE)
+    return f1
 
 
 def answers(

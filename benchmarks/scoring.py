@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from al_cxr.core import provenance
-from al_cxr.core.records import write_atomically
+from al_cxr.core.drafts import write_atomically
 from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.passes import monte_carlo, race_over
 from al_cxr.sampling.race import Racing
@@ -141,7 +141,7 @@ def ways(model: nn.Module, images: Tensor, k: int, passes: int, rates: dict[torc
             start = counter.get_total_flops()
             for _, logits in sampled.run(batched(images[:64]), range(passes)):
                 list(logits)
-            return 64 * rates[how.dtype] / ((counter.get_total_flops() - start) * share)
+            return float(64 * rates[how.dtype] / ((counter.get_total_flops() - start) * share))
 
     def race(how: Sampling, racing: Racing) -> Score:
         def call(x: Tensor, seed: int) -> np.ndarray:

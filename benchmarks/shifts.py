@@ -32,8 +32,8 @@ from al_cxr.bundles.answers import BATCH, serving_runtime
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import assemble
 from al_cxr.core import provenance
+from al_cxr.core.drafts import write_atomically
 from al_cxr.core.errors import UserError
-from al_cxr.core.records import write_atomically
 from al_cxr.data.load import load_for_evaluation
 from al_cxr.data.loader import FeatureLoader
 from al_cxr.data.sources.named import named_source

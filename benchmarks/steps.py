@@ -30,9 +30,9 @@ from al_cxr.api.opening import begin
 from al_cxr.config import Settings, shipped
 from al_cxr.config import files as experiment
 from al_cxr.core import provenance
+from al_cxr.core.drafts import write_atomically
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
-from al_cxr.core.records import write_atomically
 from al_cxr.core.seeds import rng
 from al_cxr.data.load import load_first
 from al_cxr.experiment.workspace import Workspace, reopen

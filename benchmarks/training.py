@@ -31,7 +31,7 @@ from tqdm import tqdm
 from al_cxr import models
 from al_cxr.config import AugmentSettings, DataSettings, LossSettings, TrainSettings
 from al_cxr.core import provenance
-from al_cxr.core.records import write_atomically
+from al_cxr.core.drafts import write_atomically
 from al_cxr.data.load import load_first
 from al_cxr.data.loader import Loader
 from al_cxr.data.sources.named import named_source

@@ -29,8 +29,7 @@ from al_cxr.report.folds import write_folds_report
 
 
 def baseline(experiment: Experiment, archs: str | None) -> None:
-    """`al-cxr baseline`: fully labelled models of one or more architectures or variants, and the page of all of the
-    experiment that are there.
+    """`al-cxr baseline`: fully labelled models of one or more architectures or variants, and the page of all models.
 
     A model that lacks something here is listed with what to fetch. UserError where it is the only one asked for.
     """
@@ -121,8 +120,11 @@ def _all(settings: Settings) -> list[str]:
 
 
 def _unavailable(settings: Settings, asked: list[str], dataset: Dataset) -> dict[str, str]:
-    """Models that lack something here, and what. Each is built once before the first is trained, so that a mistake in
-    the last one's settings does not wait for hours. UserError if none is left."""
+    """Models that lack something here, and what.
+
+    Each is built once before the first is trained, so that a mistake in the last one's settings does not wait for
+    hours. UserError if none is left.
+    """
     found: dict[str, str] = {}
     for name in asked:
         try:

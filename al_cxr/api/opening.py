@@ -26,8 +26,11 @@ from al_cxr.training import losses
 
 
 def check_arms(file: Path, settings: Settings) -> None:
-    """UserError unless there are arms, all losses, strategies and the stopping rule are known with their options, and
-    each loss has an arm that samples at random."""
+    """UserError unless there are arms that can be run and compared.
+
+    All losses, strategies and the stopping rule are known with their options, and each loss has an arm that samples at
+    random.
+    """
     arms = settings.arms
     if not arms:
         raise UserError(

@@ -46,7 +46,7 @@ class Regime(Section):
     rounds: int | None = Field(None, description="number of queries, as in budget; null = the same")
 
     def over(self, budget: Budget) -> Budget:
-        """This regime laid over a budget; ValueError where the two make no valid one."""
+        """The regime laid over a budget; ValueError where the two make no valid one."""
         return Budget.model_validate(budget.model_dump() | self.model_dump(exclude_none=True))
 
 

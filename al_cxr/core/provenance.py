@@ -15,7 +15,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pandas", "modAL-py
 
 
 def command(arguments: list[str] | None = None) -> str:
-    """The command line as a person would type it again; bytes that are no text stand in it as \\xNN."""
+    r"""The command line as a person would type it again; bytes that are no text stand in it as \xNN."""
     words = sys.argv[1:] if arguments is None else arguments
     return shlex.join(["al-cxr", *(_readable(word) for word in words)])
 

@@ -102,8 +102,10 @@ def load_data(
 def load_first(settings: DataSettings) -> Dataset:
     """The first source of an experiment that is there, with what is suspicious about it in its notes.
 
-    Raises:
-        UserError: if none is there, or the first that is there is broken: that one is not passed over.
+    Raises
+    ------
+    UserError
+        If none is there, or the first that is there is broken: that one is not passed over.
     """
     sources = [readable(source) for source in settings.sources]
     for source in sources:

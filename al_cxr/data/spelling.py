@@ -50,8 +50,10 @@ def spell(columns: Mapping[str, list[str]], where: Where) -> tuple[Columns, list
     """Columns of N cells as they were read -> the same in one spelling, and a note for each thing that was changed in
     meaning. Columns that are not known here keep their words.
 
-    Raises:
-        UserError: for a label that is empty or several findings, an unknown split, or an age that is none.
+    Raises
+    ------
+    UserError
+        For a label that is empty or several findings, an unknown split, or an age that is none.
     """
     known = ("split", "age", "sex", "view")
     out = {k: [plain(cell) if k in known else cell.strip() for cell in cells] for k, cells in columns.items()}

@@ -90,8 +90,10 @@ class PixelStore:
         equal size and time: less than a second for the same radiographs. Only who knows the fingerprint from a process
         that has just verified it does without, such as the workers of a run.
 
-        Raises:
-            UserError: one for all images that cannot be decoded, or if the cache cannot be written.
+        Raises
+        ------
+        UserError
+            One for all images that cannot be decoded, or if the cache cannot be written.
         """
         cache = default_cache() if cache is None else cache.expanduser()
         key = hashlib.sha256(f"{images.key}\0{size}\0{decode.VERSION}".encode()).hexdigest()[:40]

@@ -1,4 +1,6 @@
-"""Opening a run, in three steps that a caller takes one after the other:
+"""Opening a run, in three steps that a caller takes one after the other.
+
+::
 
 checked = check_run(name, settings, dataset, folder, command)   # writes nothing but the pixel cache
 runtime = noted_runtime(folder) or choose_runtime(checked, say)  # on a new machine it measures, and says so

@@ -1,5 +1,7 @@
-"""How much of a network is trained: all of it, the head and the last stages (`last`), or the head alone (`frozen`), on
-features that are computed once an image (al_cxr.training.feature_cache).
+"""How much of a network is trained.
+
+All of it, the head and the last stages (`last`), or the head alone (`frozen`), on features that are computed once an
+image (al_cxr.training.feature_cache).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from al_cxr.core.errors import UserError
 
 
 class SamplingError(UserError):
-    """This network cannot be sampled faithfully; the message says where and why."""
+    """A network that cannot be sampled faithfully; the message says where and why."""
 
 
 class NoRandomSite(SamplingError):
@@ -75,7 +75,7 @@ class Watch(TorchDispatchMode):
         answer: Callable[[str, Any, dict[str, Any]], Any],
         batch_norm: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._stack, self._answer, self._batch_norm = stack, answer, batch_norm
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

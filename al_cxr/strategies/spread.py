@@ -71,8 +71,11 @@ def k_centre(
 def k_means_seeds(
     distance: Distance, first: int, n: int, rng: np.random.Generator, weights_N: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """Positions (n,): `first`, then each drawn with probability proportional to weight x squared distance to the
-    nearest one before it (k-means++, Arthur and Vassilvitskii 2007). Where all of these are 0, uniformly."""
+    """Positions (n,) by k-means++ (Arthur and Vassilvitskii 2007).
+
+    `first`, then each drawn with probability proportional to weight x squared distance to the nearest one before it;
+    where all of these are 0, uniformly.
+    """
     positions, nearest_N = [first], distance(first)
     free_N = np.ones(len(nearest_N), bool)
     while len(positions) < n:

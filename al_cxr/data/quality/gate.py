@@ -1,5 +1,6 @@
-"""What every command passes its images through before it learns from them or answers: is there anything to see?
+"""What every command passes its images through before it learns from them or answers.
 
+Is there anything to see?
 Each image is looked at (`odd.py`): *unusable* are those with nothing on them, *doubtful* those that look like
 a negative, lie on their side or show no frontal chest. Of a set it is told how many images are copies of others, how
 many different ones are left, and whether it is as a whole unlike what a model was trained on. Nothing is dropped here:

@@ -35,8 +35,10 @@ def read_cells(path: Path) -> tuple[list[str], Rows]:
     tabs or bars separate the cells: whichever the header has most of, or Excel's line `sep=;`
     above it names. UTF-8 and, where the file says so, UTF-16.
 
-    Raises:
-        UserError: for what cannot be read, is no text table or has no rows.
+    Raises
+    ------
+    UserError
+        For what cannot be read, is no text table or has no rows.
     """
     text = _text(path)
     if named := _NAMED.match(text):

@@ -89,8 +89,10 @@ def fetch(slug: str, destination: Path) -> Path:
     kagglehub keeps what it fetched in its own cache. The folder is made of hard links to it, which take no space and
     survive when the cache is emptied, and of copies where the file system cannot link. It appears whole or not at all.
 
-    Raises:
-        UserError: if kagglehub is not installed, the slug is none, there is something at the destination, or the
+    Raises
+    ------
+    UserError
+        If kagglehub is not installed, the slug is none, there is something at the destination, or the
             download fails.
     """
     if not _SLUG.fullmatch(slug):
