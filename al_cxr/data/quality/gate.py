@@ -95,12 +95,10 @@ class Gate:
         """Sentences about images with nothing on them, which end with what is `done` with these, and about doubtful
         ones."""
         found = []
-        n = np.count_nonzero(self.unusable_N)
-        if n:
+        if n := np.count_nonzero(self.unusable_N):
             what = f"{n:,} of {len(self.looks):,} images {'has' if n == 1 else 'have'} nothing on them to see"
             found.append(f"{what}{self._where(self.unusable_N, split_N)}: {self._named(self.unusable_N)}; {done}")
-        n = np.count_nonzero(self.doubtful_N)
-        if n:
+        if n := np.count_nonzero(self.doubtful_N):
             does = "does" if n == 1 else "do"
             what = f"{n:,} of {len(self.looks):,} images {does} not look like an upright frontal chest radiograph"
             found.append(f"{what}{self._where(self.doubtful_N, split_N)}: {self._named(self.doubtful_N)}")
@@ -143,9 +141,8 @@ class Gate:
         if n == 0 or self.unlike():
             return []
         names = _first([self.names[i] for i in np.flatnonzero(far_N).tolist()])
-        what = (
-            f"{n:,} of {len(self.looks):,} images {'is' if n == 1 else 'are'} more unlike the training images than any"
-        )
+        are = "is" if n == 1 else "are"
+        what = f"{n:,} of {len(self.looks):,} images {are} more unlike the training images than any"
         return [f"{what} validation image: {names}; no chest radiograph like that was learnt from, if it is one at all"]
 
     def _where(self, yes_N: np.ndarray, split_N: np.ndarray | None) -> str:
