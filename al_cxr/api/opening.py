@@ -59,7 +59,8 @@ def report_folder(folder: Path, file: Path) -> Path:
 
 def load_and_describe(settings: Settings) -> Dataset:
     """The data set, of which a reader of the terminal is told first."""
-    dataset = load_first(settings.data)
+    with Working("reading the data set"):
+        dataset = load_first(settings.data)
     size = settings.data.image_size
     counts = [f"{split} {len(dataset.indices(split)):,}" for split in SPLITS]
     classes = [f"{c} {int((dataset.labels_N == i).sum()):,}" for i, c in enumerate(dataset.classes)]

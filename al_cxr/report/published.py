@@ -52,16 +52,19 @@ def published_files(page: Path, text: str) -> dict[str, bytes]:
     blocks = text.rstrip("\n").split("\n\n")
     as_published: dict[str, str] = {}
     for table in sorted(page.glob("tables/*.md")):
-        grid = _grid(table.read_text(encoding="utf-8"))
-        if grid not in blocks or not table.with_suffix(".csv").is_file():
+        own = table.read_text(encoding="utf-8")
+        grid, csv = _grid(own), table.with_suffix(".csv")
+        if not csv.is_file():
             continue
-        shown = grid_without_seconds(grid)
-        values, seconds = split_seconds(table.with_suffix(".csv").read_text(encoding="utf-8"), whole=shown is None)
-        as_published[grid] = shown or grid
-        for folder, csv in (("tables", values), ("times", seconds)):
-            if csv:
-                kept[f"{folder}/{table.stem}.csv"] = csv.encode()
-                titles[f"{folder}/{table.stem}.csv"] = table.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        results, seconds = split_seconds(csv.read_text(encoding="utf-8"))
+        if grid in blocks and results:
+            as_published[grid] = grid_without_seconds(grid)
+        elif grid not in blocks and (results or f"(tables/{table.name})" not in text):
+            continue  # of what is only linked, a table of nothing but seconds is kept
+        for folder, content in (("tables", results), ("times", seconds)):
+            if content:
+                kept[f"{folder}/{csv.name}"] = content.encode()
+                titles[f"{folder}/{csv.name}"] = own.partition("\n")[0].lstrip("# ")
     left = [_without_links(as_published.get(block, block), kept) for block in blocks]
     body = _without_empty_sections([block for block in left if block])
     return {"README.md": "\n\n".join([*body, *_said(titles)]).encode() + b"\n", **kept}

@@ -27,6 +27,7 @@ def made(folder: Path, figures: int = FIGURES + 1) -> Page:
     page.add("## Results")
     page.table(Table("shown", "Shown", FRAME, COLUMNS))
     page.table(Table("cost", "Cost", FRAME[["arm", "train_s"]], (COLUMNS[0], COLUMNS[2])))
+    page.table(Table("took", "Took", FRAME[["arm", "train_s"]], (COLUMNS[0], COLUMNS[2])), inline=False)
     page.table(Table("linked", "Linked", FRAME[:1], COLUMNS), inline=False)
     page.listing("All settings", Path("models/a/settings.yaml"), "a: 1\n")
     page.add("## Single models")
@@ -53,7 +54,7 @@ def files(folder: Path) -> set[str]:
 def test_a_published_page_keeps_what_it_shows_and_every_link_leads_somewhere(page: Path, tmp_path: Path) -> None:
     text = publish(page, tmp_path / "out").read_text()
     shown = {f"figures/figure-{i}.png" for i in range(FIGURES)}
-    tables = {"tables/shown.csv", "times/shown.csv", "times/cost.csv"}
+    tables = {"tables/shown.csv", "times/shown.csv", "times/cost.csv", "times/took.csv"}
     kept = {"README.md", "written.sha256", "models/a/settings.yaml", *shown, *tables}
     assert files(tmp_path / "out") == kept
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
@@ -136,6 +137,6 @@ def test_a_table_without_seconds_is_left_as_it_is() -> None:
 def test_a_cell_with_a_bar_keeps_its_column() -> None:
     grid = "| a | training, s | b |\n| - | -: | -: |\n| x \\| y | 2 | 1 |"
     assert grid_without_seconds(grid) == "| a | b |\n| - | -: |\n| x \\| y | 1 |"
-    values, seconds = split_seconds('a,train_s,b\n"x, y",2,1\n')
-    assert list(csv.reader(io.StringIO(values))) == [["a", "b"], ["x, y", "1"]]
+    results, seconds = split_seconds('a,train_s,b\n"x, y",2,1\n')
+    assert list(csv.reader(io.StringIO(results))) == [["a", "b"], ["x, y", "1"]]
     assert list(csv.reader(io.StringIO(seconds))) == [["a", "train_s"], ["x, y", "2"]]
