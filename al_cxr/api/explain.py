@@ -14,8 +14,8 @@ from al_cxr.bundles.opening import open_bundle
 from al_cxr.core.errors import UserError
 from al_cxr.core.names import known_class
 from al_cxr.data import decode
-from al_cxr.data.doubts import told
-from al_cxr.data.quality.odd import look
+from al_cxr.data.doubts import doubt_lines
+from al_cxr.data.quality.odd import check_images
 from al_cxr.data.series import Series
 from al_cxr.report.kit.figures import must_be_a_figure
 from al_cxr.report.kit.text import file_name
@@ -48,14 +48,14 @@ def explain_images(model: Path, images: list[Path], out: Path, label: str | None
         except UserError as error:
             print(f"warning   {error}; skipped")
             continue
-        for warning in told(((path.name, doubt) for doubt in reading.doubts), len(images)):
+        for warning in doubt_lines(((path.name, doubt) for doubt in reading.doubts), len(images)):
             print(f"warning   {warning}")
         pixels_1SS = reading.pixels[None]
         maps = []
         for fit, network in zip(loaded.fits, networks, strict=True):
             _, prepared = next(fit.loader(pixels_1SS, runtime).batches(np.arange(1), 1))
             maps.append(explanation_maps(network, prepared, target)[0].numpy())
-        if what := look(pixels_1SS, loaded.usual)[0].what:
+        if what := check_images(pixels_1SS, loaded.usual)[0].what:
             print(f"warning   {path}: {what}")
         probability = answer(pixels_1SS).probs_NC[0, target]
         says = f"{how} · P({shown}) {probability:.3f}"

@@ -20,7 +20,7 @@ from al_cxr.core.checkpoint import save_tensors
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import write
 from al_cxr.data import dicom
-from al_cxr.data.doubts import told
+from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.quality.gate import Gate, near_copies
 from al_cxr.data.quality.odd import framed
 from al_cxr.experiment.fits import Fit
@@ -55,7 +55,7 @@ def adapt_bundle(
     skipped, doubts = [reason for _, reason in inputs.skipped], list[tuple[str, str]]()
     with closing(decoded(inputs, bundle.record.image_size, workers, 0)) as stream:
         for chunk in stream:
-            gate.look(chunk.names, chunk.pixels_NSS, chunk.files)
+            gate.check(chunk.names, chunk.pixels_NSS, chunk.files)
             pixels_MSS = chunk.pixels_NSS[gate.first_N[len(gate.names) - len(chunk.names) :]]
             small.append(framed(pixels_MSS))
             for what, (fit, backbone) in chosen.items():
@@ -87,4 +87,4 @@ def adapt_bundle(
             save_tensors(fits[-1].folder / "model.safetensors", network.state_dict())
         record = bundle.record.model_copy(update={"adapted": made})
         write_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation, bundle.usual), out)
-    return made, [*dicom.skipped(skipped), *told(doubts, len(gate.names)), *said]
+    return made, [*dicom.skipped(skipped), *doubt_lines(doubts, len(gate.names)), *said]

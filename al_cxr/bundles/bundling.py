@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
         temperature_note=temperature.note,
         decision=decision,
         abstention=abstention,
-        uncertainty="members" if len(fits) > 1 else "passes" if sites else "none",
+        uncertainty=_uncertainty(len(fits), bool(sites)),
         passes=experiment.settings["scoring"]["passes"],
         random_sites=sites,
         data=experiment.data.model_copy(
@@ -124,6 +125,13 @@ def _name(found: Sequence[Named], runs: Mapping[Path, ExperimentRecord]) -> str:
     if len(found) == 1:
         return f"{next(iter(runs.values())).name} {found[0].name}"
     return " + ".join(dict.fromkeys(f"{runs[m.run].name} {m.group}" for m in found if m.run))
+
+
+def _uncertainty(networks: int, random: bool) -> Literal["members", "passes", "none"]:
+    """What the mutual information of an image is between."""
+    if networks > 1:
+        return "members"
+    return "passes" if random else "none"
 
 
 def _sites(fits: Sequence[Fit]) -> list[str]:

@@ -14,7 +14,7 @@ from al_cxr.bundles.inputs import Inputs
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.decode import Reading
-from al_cxr.data.quality.odd import Look, look_at_file
+from al_cxr.data.quality.odd import ImageCheck, check_file
 from al_cxr.data.series import Series
 from al_cxr.data.sources.files import Root
 
@@ -33,7 +33,7 @@ class Chunk:
     """(name, reason) of those that cannot be read."""
     doubts: list[tuple[str, str]]
     """(name, what had to be guessed) of readable ones, for `al_cxr.data.doubts.told`."""
-    files: list[Look]
+    files: list[ImageCheck]
     """What is odd about the files of readable ones, where their pixels alone do not tell."""
     digests: list[str]
     """Of every file, good or bad, in the order of the inputs, as `digest_of` gives it."""
@@ -110,7 +110,7 @@ def _safe(root: Root, name: str) -> Path:
 @dataclass(frozen=True)
 class _Good:
     reading: Reading
-    file: Look
+    file: ImageCheck
 
     @property
     def digest(self) -> str:
@@ -127,7 +127,7 @@ def _result(name: str, data: Callable[[], bytes], size: int, series: Series) -> 
     """One image, decoded, or why it cannot be."""
     try:
         content = data()
-        return _Good(decode.read(content, size, name, series.bits), look_at_file(content))
+        return _Good(decode.read(content, size, name, series.bits), check_file(content))
     except FileNotFoundError:
         return _Bad("no such file")
     except UserError as error:

@@ -157,10 +157,16 @@ def _check_files(path: Path, sums: dict[str, str]) -> None:
             f"{path}: {odd[0]}: {'in the manifest, but missing' if odd[0] in sums else 'not in the manifest'}; refused"
         )
     for name, expected in sums.items():
-        limit = MAX_SEEN if name == SEEN else MAX_WEIGHTS if name.endswith(".safetensors") else MAX_TEXT
-        _regular(path / name, limit)
+        _regular(path / name, _largest(name))
         if file_hash(path / name) != expected:
             raise UserError(f"{path}: {name}: changed since the bundle was written (its hash differs); refused")
+
+
+def _largest(name: str) -> int:
+    """Bytes that a file of a bundle may have."""
+    if name == SEEN:
+        return MAX_SEEN
+    return MAX_WEIGHTS if name.endswith(".safetensors") else MAX_TEXT
 
 
 def _regular(file: Path, most: int) -> None:

@@ -19,7 +19,7 @@ from al_cxr.bundles.record import BundleRecord
 from al_cxr.bundles.table import frame_of
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode, dicom
-from al_cxr.data.doubts import listed, told
+from al_cxr.data.doubts import doubt_lines, listed
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.usual import Usual
 from al_cxr.data.store import cores
@@ -42,13 +42,13 @@ def predict_images(record: BundleRecord, fits: Sequence[Fit], usual: Usual | Non
         skipped += chunk.bad
         doubts += chunk.doubts
         if chunk.names:
-            looks = seen.look(chunk.names, chunk.pixels_NSS, chunk.files)
-            frames.append(frame_of(record, chunk.names, answer(chunk.pixels_NSS), looks))
+            checks = seen.check(chunk.names, chunk.pixels_NSS, chunk.files)
+            frames.append(frame_of(record, chunk.names, answer(chunk.pixels_NSS), checks))
     if not frames:
         name, reason = skipped[0]
         raise UserError(f"none of {len(skipped):,} images could be read; the first is {name}: {reason}")
     found = pd.concat(frames, ignore_index=True)
-    for said in [*_left_out(skipped, len(found)), *told(doubts, len(found)), *gate_sentences(seen)]:
+    for said in [*_left_out(skipped, len(found)), *doubt_lines(doubts, len(found)), *gate_sentences(seen)]:
         warnings.warn(said, stacklevel=3)
     return found
 

@@ -28,9 +28,9 @@ from al_cxr.core.outputs import must_be_ours
 from al_cxr.core.provenance import versions
 from al_cxr.core.seeds import digest_text
 from al_cxr.data import chest, decode, dicom
-from al_cxr.data.doubts import told
+from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.quality import gate
-from al_cxr.data.quality.odd import Look
+from al_cxr.data.quality.odd import ImageCheck
 
 SKIPPED: Row = ["path", "reason"]
 """Columns of the list of images that could not be read."""
@@ -82,12 +82,12 @@ def write_predictions(
         with closing(stream):
             for chunk in stream:
                 now = gate.Gate(bundle.usual)
-                looks = now.look(chunk.names, chunk.pixels_NSS, chunk.files)
+                checks = now.check(chunk.names, chunk.pixels_NSS, chunk.files)
                 made: list[Row] = []
                 if chunk.names:
-                    made = rows_of(frame_of(bundle.record, chunk.names, answer(chunk.pixels_NSS), looks))
+                    made = rows_of(frame_of(bundle.record, chunk.names, answer(chunk.pixels_NSS), checks))
                 done.append({"rows": made, "skipped": chunk.bad, "doubts": chunk.doubts, "digests": chunk.digests})
-                done[-1] |= {"looks": [astuple(one) for one in looks], "keys": now.keys}
+                done[-1] |= {"checks": [astuple(one) for one in checks], "keys": now.keys}
                 _append(partial, json.dumps(done[-1]).encode() + b"\n")
                 note(len(chunk))
     skipped = [*map(list, inputs.skipped), *(line for chunk in done for line in chunk["skipped"])]
@@ -102,7 +102,7 @@ def write_predictions(
         raise UserError("; ".join([f"none of {len(skipped):,} images could be read", reasons, *warnings]))
     write_atomically(out, csv_bytes(header, rows))
     partial.unlink(missing_ok=True)
-    warnings += told(((name, doubt) for chunk in done for name, doubt in chunk["doubts"]), len(rows))
+    warnings += doubt_lines(((name, doubt) for chunk in done for name, doubt in chunk["doubts"]), len(rows))
     warnings += _seen(bundle, done)
     return Done(len(rows), len(skipped), reused, tuple(warnings))
 
@@ -111,7 +111,7 @@ def _seen(bundle: Bundle, done: list[dict[str, Any]]) -> list[str]:
     """What the gate says of all images together."""
     whole = gate.Gate(bundle.usual)
     for chunk in done:
-        whole.note([row[0] for row in chunk["rows"]], [Look(*one) for one in chunk["looks"]], chunk["keys"])
+        whole.note([row[0] for row in chunk["rows"]], [ImageCheck(*one) for one in chunk["checks"]], chunk["keys"])
     return gate_sentences(whole)
 
 
@@ -156,8 +156,8 @@ def _resumed(partial: Path, key: str, inputs: Inputs, workers: int) -> list[dict
         lines = []
     if not lines or lines[0] != first:
         lines = [first]
-    whole = [line for line in lines if line.endswith(b"\n")]  # the last may be cut off
-    done = [json.loads(line) for line in whole[1:]]
-    done = done[: decoding.unchanged(inputs, [digest for chunk in done for digest in chunk["digests"]], workers)]
-    write_atomically(partial, b"".join(whole[: 1 + len(done)]))
-    return done
+    chunks = [line for line in lines[1:] if line.endswith(b"\n")]  # the last may be cut off
+    done = [json.loads(line) for line in chunks]
+    kept = decoding.unchanged(inputs, [digest for chunk in done for digest in chunk["digests"]], workers)
+    write_atomically(partial, b"".join([first, *chunks[:kept]]))
+    return done[:kept]

@@ -12,13 +12,15 @@ import pandas as pd
 
 from al_cxr.bundles.answers import Answers
 from al_cxr.bundles.record import LARGEST, BundleRecord, columns
-from al_cxr.data.quality.odd import Look
+from al_cxr.data.quality.odd import ImageCheck
 from al_cxr.evaluation.operating import decide
 
 Row = list[str]
 
 
-def frame_of(record: BundleRecord, names: Sequence[str], answers: Answers, looks: Sequence[Look]) -> pd.DataFrame:
+def frame_of(
+    record: BundleRecord, names: Sequence[str], answers: Answers, checks: Sequence[ImageCheck]
+) -> pd.DataFrame:
     """The answers to some images, and what was seen of them.
 
     `is_TARGET` and `abstain` are 1 or 0, missing where there is nothing to say. An image that is odd to look at has a
@@ -35,10 +37,10 @@ def frame_of(record: BundleRecord, names: Sequence[str], answers: Answers, looks
         "entropy": answers.entropy_N,
         "mutual_information": math.nan if answers.mutual_information_N is None else answers.mutual_information_N,
         f"is_{record.target}": is_target if threshold is not None else pd.Series(pd.NA, is_target.index, "Int64"),
-        "abstain": [int(bool(seen.what) or unsure) for seen, unsure in zip(looks, unsure_N, strict=True)],
+        "abstain": [int(bool(check.what) or unsure) for check, unsure in zip(checks, unsure_N, strict=True)],
         "decided_by": LARGEST if threshold is None else f"P({record.target}) >= {threshold:.4f}",
-        "unlike": [math.nan if seen.unlike is None else seen.unlike for seen in looks],
-        "note": [seen.what for seen in looks],
+        "unlike": [math.nan if check.unlike is None else check.unlike for check in checks],
+        "note": [check.what for check in checks],
     }
     return pd.DataFrame(values, columns=list(columns(record)))
 

@@ -98,7 +98,10 @@ def two_by_two(finished: Finished, target: str) -> list[pd.DataFrame]:
     for other in losses[1:]:
         for strategy in strategies:
             cells = [(loss, s) for loss in (losses[0], other) for s in ("random", strategy)]
-            if not set(cells) <= set(f1.columns) or (whole := f1[cells].dropna()).empty:
+            if not set(cells) <= set(f1.columns):
+                continue
+            whole = f1[cells].dropna()
+            if whole.empty:
                 continue
             last = whole.index.get_level_values("round").max()
             at = whole.loc[last]

@@ -105,20 +105,22 @@ def smallest_p(n: int, comparisons: int = 1) -> float:
     return min(1.0, comparisons * math.pow(2.0, 1 - n)) if n else 1.0
 
 
-def seeds_needed(comparisons: int = 1, alpha: float = 0.05) -> int:
+def seeds_needed(comparisons: int, alpha: float = 0.05) -> int:
     """The fewest paired seeds whose smallest p is at most alpha."""
     return 1 + math.ceil(math.log2(comparisons / alpha) - 1e-12)
 
 
 def supports(n: int, comparisons: int = 1, alpha: float = 0.05) -> str:
     """What n paired seeds can support at all, in words; `comparisons` are corrected for by Holm's method."""
-    seeds, needed = f"{n} seed{'s' * (n != 1)}", seeds_needed(comparisons, alpha)
+    seeds, needed = "1 seed" if n == 1 else f"{n} seeds", seeds_needed(comparisons, alpha)
     alone, least = smallest_p(n), smallest_p(n, comparisons)
     family = f" among {comparisons} comparisons (Holm)" if comparisons > 1 else ""
     if least <= alpha:
         return f"{seeds} can reach p < {alpha:g}{family}: the smallest possible is {least:.2g}"
-    words = f"{seeds} cannot reach p < {alpha:g}{family}: the smallest possible is {least:.3g}, and it takes {needed}"
-    return f"{words} seeds" + f"; one comparison alone could reach {alone:.2g}" * (alone <= alpha)
+    words = (
+        f"{seeds} cannot reach p < {alpha:g}{family}: the smallest possible is {least:.3g}, and it takes {needed} seeds"
+    )
+    return f"{words}; one comparison alone could reach {alone:.2g}" if alone <= alpha else words
 
 
 def image_samples(units: int, replicates: int = REPLICATES, seed: int = 0) -> np.ndarray:
@@ -168,7 +170,7 @@ def mean_over_seeds(values_RxS: np.ndarray, noise: SeedNoise) -> np.ndarray:
     replicate together, so that what was paired stays paired. Drawing seeds with replacement instead cannot leave their
     range and is too narrow for few. One seed does not move: nothing is known of its spread.
     """
-    middle = (1,) * (values_RxS.ndim - 2)
+    middle = [1] * (values_RxS.ndim - 2)
     there = ~np.isnan(values_RxS)
     count = there.sum(axis=-1)
     sums = np.where(there, values_RxS, 0.0).sum(axis=-1)

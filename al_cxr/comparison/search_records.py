@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from al_cxr.config import Dimension, Value
-from al_cxr.config.files import merge
+from al_cxr.config.files import merge, nested
 from al_cxr.core.metrics import Metrics
 from al_cxr.core.records import Record, Timing, read
 
@@ -96,7 +95,9 @@ def load_trials(folder: Path, seeds: Sequence[int]) -> list[Trial]:
     return trials
 
 
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"train.lr": 0.1} -> {"train": {"lr": 0.1}}"""
-    one = [reduce(lambda inner, part: {part: inner}, reversed(key.split(".")), v) for key, v in values.items()]
-    return reduce(merge, one, {})
+def all_nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"train.lr": 0.1, "train.steps": 200} -> {"train": {"lr": 0.1, "steps": 200}}"""
+    data: dict[str, Any] = {}
+    for key, value in values.items():
+        data = merge(data, nested(key, value))
+    return data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -78,8 +77,14 @@ def load(path: Path, profile: str | None = None, overrides: Iterable[Mapping[str
     layers = [Layer({k: v for k, v in f.data.items() if k not in APART}, f.origin, f.node) for f in files]
     for name in profile.split(",") if profile is not None else ():
         layers += profile_layers(files, name)
-    layers.append(Layer(functools.reduce(merge, overrides, {}), OPTION))
-    return _validated(functools.reduce(lambda below, layer: lay(layer.data, below), layers, {}), layers)
+    options: dict[str, Any] = {}
+    for override in overrides:
+        options = merge(options, override)
+    layers.append(Layer(options, OPTION))
+    data: dict[str, Any] = {}
+    for layer in layers:
+        data = lay(layer.data, data)
+    return _validated(data, layers)
 
 
 def validate(data: Mapping[str, Any], where: str) -> Settings:

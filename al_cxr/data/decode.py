@@ -82,7 +82,7 @@ class Reading(NamedTuple):
     depth: str = ""
     """"" for 8 bits, which have only one reading; else the bits it was read with, or "stretched"."""
     doubts: tuple[str, ...] = ()
-    """What had to be guessed, for `al_cxr.data.doubts.told`."""
+    """What had to be guessed, for `al_cxr.data.doubts.doubt_lines`."""
 
 
 def decode(path: str | os.PathLike[str], size: int) -> np.ndarray:

@@ -69,10 +69,10 @@ def stated(image: Image.Image, data: bytes) -> int | None:
     return bits if 0 < bits < 16 else None
 
 
-def grey(pixels_HW: np.ndarray, name: str, said: int | None, usual: Callable[[], int | None] = lambda: None) -> Grey:
+def grey(pixels_HW: np.ndarray, name: str, stated: int | None, usual: Callable[[], int | None] = lambda: None) -> Grey:
     """Whole numbers or floating point of more than 8 bits as grey.
 
-    `said` are the bits that the file states, `usual()` those of most files beside it, asked only where none are stated.
+    `stated` are the bits that the file states, `usual()` those of most files beside it, asked only where none are.
     UserError that starts with `name` where a value is not finite.
     """
     smallest, largest = pixels_HW.min(), pixels_HW.max()
@@ -87,9 +87,9 @@ def grey(pixels_HW: np.ndarray, name: str, said: int | None, usual: Callable[[],
 
     own = next((bits for bits in BITS if high <= SLACK * _white(bits)), 16)
     doubts = []
-    if said is not None and high <= SLACK * _white(said):
-        bits = said
-    elif said is not None:
+    if stated is not None and high <= SLACK * _white(stated):
+        bits = stated
+    elif stated is not None:
         bits = 16  # as a PNG should: what has 12 bits is spread over all 16
     else:
         if own == 16 and low > _white(16) / 4 and high - low < _white(16) / DARK:
@@ -97,12 +97,11 @@ def grey(pixels_HW: np.ndarray, name: str, said: int | None, usual: Callable[[],
         bits = own
         if (most := usual()) is not None and most != own:
             fits = _white(most) / DARK <= high <= SLACK * _white(most)
-            bits = most if fits else own
-            doubts.append(
-                f"read as {most} bits, as most others are, though {own} would do"
-                if fits
-                else f"read as {own} bits, though most others have {most}"
-            )
+            if fits:
+                bits = most
+                doubts.append(f"read as {most} bits, as most others are, though {own} would do")
+            else:
+                doubts.append(f"read as {own} bits, though most others have {most}")
         if largest > _white(bits):
             doubts.append(f"a few values lie above {bits} bits and were cut to white (a burnt-in letter, a hot pixel?)")
         if bits == 16 and _torn(sample):

@@ -8,7 +8,7 @@ _NAMED = 3
 """Images that a line names."""
 
 
-def told(doubts: Iterable[tuple[str, str]], total: int) -> list[str]:
+def doubt_lines(doubts: Iterable[tuple[str, str]], total: int) -> list[str]:
     """(name of an image, what is doubtful) of some of `total` images -> a line for each doubt, with the first names."""
     names_of: dict[str, list[str]] = {}
     for name, doubt in doubts:

@@ -95,19 +95,21 @@ def _labels(raw_N: list[str], where: Where, notes: list[str]) -> list[str]:
                 f"{where(i)}: label is {plain(raw_N[i]) or 'empty'}; write a class, or leave this image out"
             )
     classes = sorted(set(names_N))
-    several = {name: parts for name in classes if (parts := _findings(name, classes))}
+    findings = {name: _findings(name, classes) for name in classes}
     for i, name in enumerate(names_N):
-        if name in several:
+        if findings[name]:
+            count = sum(len(findings[other]) > 0 for other in names_N)
             raise UserError(
-                f"{where(i)}: the label {name!r} is several findings ({', '.join(several[name])}), and al-cxr has one "
-                f"label an image ({sum(n in several for n in names_N)} of {len(names_N)} labels are like this); write "
+                f"{where(i)}: the label {name!r} is several findings ({', '.join(findings[name])}), and al-cxr has one "
+                f"label an image ({count} of {len(names_N)} labels are like this); write "
                 "the one finding that you ask about, e.g. its name or 'other'"
             )
     for name, written in _spellings(raw_N, names_N).items():
+        first = plain(next(iter(written)))
         if len(written) > 1:
             notes.append(f"labels written in different ways are one class, {name}: {_listed(written)}")
-        elif name != (only := plain(next(iter(written)))).lower():
-            notes.append(f"the label {only!r} is called {name}")
+        elif name != first.lower():
+            notes.append(f"the label {first!r} is called {name}")
     for name in classes:
         if is_undecided(name):
             notes.append(f"{names_N.count(name)} images have the label {name!r}, taken for a class: is it one?")

@@ -23,7 +23,7 @@ from al_cxr.core.progress import Progress
 from al_cxr.data import decode
 from al_cxr.data.dataset import Dataset, Images
 from al_cxr.data.decode import Reading
-from al_cxr.data.doubts import told
+from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.shared_folder import publish, remove, sweep
 from al_cxr.data.splits import class_counts
 from al_cxr.data.stale import changed
@@ -127,7 +127,7 @@ class PixelStore:
             whole = whole and index["size"] == size and len(digests) == count
             whole = whole and all(isinstance(d, str) and len(d) == 64 for d in digests)
             depths = {int(i): str(depth) for i, depth in index["depths"].items()}
-            notes = told(((images.name(i), doubt) for i, doubt in index["doubts"]), count)
+            notes = doubt_lines(((images.name(i), doubt) for i, doubt in index["doubts"]), count)
         except (FileNotFoundError, NotADirectoryError, LookupError, ValueError, TypeError, AttributeError):
             return None
         if not whole:

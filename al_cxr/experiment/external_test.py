@@ -62,7 +62,8 @@ def find_models(path: Path) -> list[Named]:
         )
     found = []
     for folder in sorted({p.parent for p in path.rglob("round-*.json")}):
-        numbers = [int(n) for p in folder.glob("round-*.json") if (n := p.stem.removeprefix("round-")).isdigit()]
+        stems = [p.stem.removeprefix("round-") for p in folder.glob("round-*.json")]  # round-3.timing is none
+        numbers = [int(stem) for stem in stems if stem.isdigit()]
         last = read(folder / f"round-{max(numbers)}.json", RoundRecord)
         found.append(_named(run, last.arm, f"{last.arm}/seed-{last.seed}", last.fit))
     baselines = path.rglob("seed-*.json") if path != run else (run / "baseline").glob("seed-*.json")

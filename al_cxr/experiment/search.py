@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from al_cxr import models
-from al_cxr.comparison.search_records import MeasuredRecord, SearchRecord, Trial, load_trials, nested, trial_folder
+from al_cxr.comparison.search_records import MeasuredRecord, SearchRecord, Trial, all_nested, load_trials, trial_folder
 from al_cxr.config import Budget, Dimension, Search, Settings, Value
 from al_cxr.config.files import differences, merge, validate
 from al_cxr.core.errors import UserError
@@ -90,7 +90,7 @@ def search(
 
 def override(settings: Settings, values: Mapping[str, Any], where: str) -> Settings:
     """Settings with some of them replaced, by dotted name; UserError where they are not valid."""
-    return validate(merge(settings.model_dump(mode="json"), nested(values)), where)
+    return validate(merge(settings.model_dump(mode="json"), all_nested(values)), where)
 
 
 def current(settings: Settings) -> dict[str, Value]:
@@ -129,9 +129,9 @@ def _perform(workspace: Workspace, record: SearchRecord, done: list[Trial]) -> N
     """Train the next trial once a seed; seeds that are on disk are not trained again."""
     settings, number = workspace.settings, len(done)
     place = trial_folder(workspace.folder, number)
-    begun = next((p for s in record.seeds if (p := place / f"seed-{s}.json").exists()), None)
-    if begun is not None:
-        values = read(begun, MeasuredRecord).values
+    begun = [path for path in (place / f"seed-{s}.json" for s in record.seeds) if path.exists()]
+    if begun:
+        values = read(begun[0], MeasuredRecord).values
     else:
         values = propose(record, settings.data.target, done) if number else current(settings)
     tried = override(settings, values, f"trial {number}") if number else settings

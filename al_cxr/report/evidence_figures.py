@@ -171,7 +171,8 @@ def confusion_rounds(finished: Finished, arm: str, title: str) -> Figure:
         for axes in grid.ravel()[count:]:
             axes.set_axis_off()
         for number, axes in enumerate(grid.ravel()[:count]):
-            there = [record for seed in seeds if (record := finished.at(arm, seed, number)) is not None]
+            records = [finished.at(arm, seed, number) for seed in seeds]
+            there = [record for record in records if record is not None]
             counts = np.array([r.test.confusion for r in there], dtype=np.float64)
             whole = counts.sum(axis=2, keepdims=True)
             share = np.divide(100 * counts, whole, out=np.zeros(counts.shape), where=whole > 0).mean(axis=0)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from al_cxr.comparison.search_records import Objective, SearchRecord, Trial, best, load_trials, nested
+from al_cxr.comparison.search_records import Objective, SearchRecord, Trial, all_nested, best, load_trials
 from al_cxr.config import Dimension, Settings, Value
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import ExperimentRecord, read
@@ -60,7 +60,7 @@ def write_search_report(run_dir: Path, results_dir: Path) -> Path:
         shown = {key: in_words(value, objective) for key, value in values.items()}
         page.add(paragraph("search", "best", number=chosen.number, name=name, **shown))
         page.add(f"    {assignments(chosen.values)}")
-        text = yaml.safe_dump(nested(_known(chosen.values)), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(all_nested(_known(chosen.values)), sort_keys=False, allow_unicode=True)
         page.listing("The same as YAML, to be put into the experiment", Path("best.yaml"), text)
     page.table(table(trials, record, target))
     add_provenance(page, experiment, record.seeds, machine(run_dir))

@@ -144,8 +144,8 @@ def _random_nodes(traced: fx.GraphModule) -> list[fx.Node]:
                 found.append(node)
         elif node.op == "call_function" and node.target in FUNCTIONS:
             given = dict(zip(("input", "p"), node.args, strict=False)) | node.kwargs
-            late = node.args[3] if node.target is stochastic_depth and len(node.args) > 3 else None
-            training = given.get("training", node.args[2] if len(node.args) > 2 else True) if late is None else late
+            at = 3 if node.target is stochastic_depth else 2  # where `training` stands among the arguments
+            training = node.args[at] if len(node.args) > at else given.get("training", True)
             if training is True and 0 < given.get("p", 0.5) < 1:
                 found.append(node)
     return found

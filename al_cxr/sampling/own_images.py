@@ -99,8 +99,8 @@ def _drawn(loader: DataLoader[Any]) -> tuple[np.ndarray, int]:
     """The positions that a loader draws, and how many it puts into a batch; its generators are as before."""
     if loader.batch_sampler is None:
         raise UserError("the loader has batch_size=None, so its batches are not known; give it a batch_size")
-    generators = {id(g): g for of in (loader, loader.sampler) if (g := getattr(of, "generator", None)) is not None}
-    states = [(generator, generator.get_state()) for generator in generators.values()]
+    generators = {getattr(owner, "generator", None) for owner in (loader, loader.sampler)}
+    states = [(generator, generator.get_state()) for generator in generators if generator is not None]
     with torch.random.fork_rng(devices=[]):
         if type(loader.batch_sampler) is BatchSampler:  # whose batches leave out the last images with drop_last
             positions, size = list(loader.sampler), loader.batch_sampler.batch_size

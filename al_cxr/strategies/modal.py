@@ -133,7 +133,8 @@ def _resolve(name: str) -> _Part:
         for key, value in vars(module).items()
         if not key.startswith("_") and inspect.isfunction(value) and value.__module__ == module_name
     }
-    parts = {key: part for key, value in own.items() if (part := _part(f"{module_name}.{key}", value))}
+    understood = {key: _part(f"{module_name}.{key}", value) for key, value in own.items()}
+    parts = {key: part for key, part in understood.items() if part is not None}
     if function_name not in parts:
         why = "is neither a query strategy nor a utility for classifiers" if function_name in own else "is not there"
         raise UserError(f"strategy {name!r}: it {why}{hint(function_name, sorted(parts))}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_search import EXPERIMENT, records, run
 
-from al_cxr.comparison.search_records import MeasuredRecord, SearchRecord, Trial, best, nested
+from al_cxr.comparison.search_records import MeasuredRecord, SearchRecord, Trial, all_nested, best
 from al_cxr.config import Dimension
 from al_cxr.config.files import load
 from al_cxr.experiment import search
@@ -123,7 +123,7 @@ def test_rounding_stays_inside_the_range_and_names_nest() -> None:
     assert Dimension(low=0.1, high=1.0).rounded(0.123456, 3) == 0.123
     assert Dimension(low=1, high=9).rounded(7, 3) == 7
     assert Dimension(choices=[0.123456]).rounded(0.123456, 3) == 0.123456
-    assert nested({"a.b": 1, "a.c.d": None}) == {"a": {"b": 1, "c": {"d": None}}}
+    assert all_nested({"a.b": 1, "a.c.d": None}) == {"a": {"b": 1, "c": {"d": None}}}
 
 
 def test_a_failed_seed_leaves_a_trial_without_a_mean() -> None:

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     from al_cxr.core.outputs import must_be_apart
-    from al_cxr.data.doubts import told
+    from al_cxr.data.doubts import doubt_lines
     from al_cxr.data.quality.gate import Gate
     from al_cxr.report.contact import reader, show
 
@@ -40,11 +40,11 @@ def call(options: argparse.Namespace) -> None:
 
     def pixels(index_M: np.ndarray) -> np.ndarray:
         shown_MSS = read(index_M)
-        gate.look([dataset.images.name(int(i)) for i in index_M], shown_MSS)
+        gate.check([dataset.images.name(int(i)) for i in index_M], shown_MSS)
         return shown_MSS
 
     sheet = show(dataset, pixels, path, options.per_class, options.seed, options.split, options.label)
     odd = [*gate.odd("`al-cxr data audit` looks at all images"), *gate.repeated("the audit shows them")]
-    for line in [*told(doubts.items(), len(dataset)), *odd]:
+    for line in [*doubt_lines(doubts.items(), len(dataset)), *odd]:
         print(f"warning   {line}")
     print(f"sheet     {sheet}")

@@ -14,9 +14,9 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.progress import Progress
 from al_cxr.data import dicom
 from al_cxr.data.dataset import SPLITS, Dataset, Images
-from al_cxr.data.doubts import told
+from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.quality import checks, duplicates
-from al_cxr.data.quality.odd import Odd, look, odd_files
+from al_cxr.data.quality.odd import Odd, check_images, odd_files
 from al_cxr.data.quality.shortcuts import Shortcut, by_brightness, by_source, cramers_v
 from al_cxr.data.quality.usual import features, fit
 from al_cxr.data.store import cores
@@ -85,8 +85,8 @@ def audit(dataset: Dataset, workers: int = 0, progress: bool = True) -> Audit:
     copies = _copies(dataset, index_M, pixels_MSS, digests_M)
     files = odd_files(dataset.images, index_M)
     features_MK = features(pixels_MSS)
-    looks = look(pixels_MSS, fit(features_MK, features_MK))
-    seen = [(i, one.what) for i, one in zip(index_M.tolist(), looks, strict=True) if one.what]
+    checks = check_images(pixels_MSS, fit(features_MK, features_MK))
+    seen = [(i, check.what) for i, check in zip(index_M.tolist(), checks, strict=True) if check.what]
     odd = [Odd(i, dataset.images.name(i), what) for i, what in sorted([*seen, *(files or [])])]
     shortcuts = [s for s in (by_source(dataset), by_brightness(dataset, index_M, pixels_MSS)) if s is not None]
     result = Audit(
@@ -139,7 +139,7 @@ def _read(
     bad = [Odd(i, images.name(i), str(r)) for i, r in enumerate(read_N) if isinstance(r, UserError)]
     index_M = np.array([i for i, r in enumerate(read_N) if isinstance(r, str)], dtype=np.int64)
     whole = pixels_NSS if not bad else pixels_NSS[index_M]
-    doubts = told(((images.name(i), doubt) for i, those in enumerate(doubts_of) for doubt in those), n)
+    doubts = doubt_lines(((images.name(i), doubt) for i, those in enumerate(doubts_of) for doubt in those), n)
     return index_M, whole, [r for r in read_N if isinstance(r, str)], bad, doubts
 
 

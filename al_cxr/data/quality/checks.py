@@ -43,7 +43,8 @@ def shared_patients(dataset: Dataset) -> dict[tuple[str, str], int]:
     """Pairs of splits -> patients with images in both; only pairs that share any. Unknown patients do not count."""
     patient_N = dataset.table["patient_id"].to_numpy()
     of = {split: set(patient_N[dataset.split_N == split]) - {""} for split in SPLITS}
-    return {(a, b): n for a, b in combinations(SPLITS, 2) if (n := len(of[a] & of[b]))}
+    shared = {(a, b): len(of[a] & of[b]) for a, b in combinations(SPLITS, 2)}
+    return {pair: count for pair, count in shared.items() if count}
 
 
 def _shortcuts(dataset: Dataset) -> list[str]:

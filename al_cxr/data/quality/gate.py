@@ -19,12 +19,12 @@ import numpy as np
 from al_cxr.core.enough import FEW
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.quality import duplicates
-from al_cxr.data.quality.odd import Look, chestless, framed, look
+from al_cxr.data.quality.odd import ImageCheck, check_images, chestless, framed
 from al_cxr.data.quality.usual import Usual, features, fit
 from al_cxr.data.store import PixelStore
 
-VERSION = 1
-"""Goes up whenever something else is said of the same image."""
+VERSION = 2
+"""Goes up whenever something else is said of the same image, or it is written down in another way."""
 
 BATCH = 1024
 """Images looked at together: bounds the memory."""
@@ -49,32 +49,32 @@ class Gate:
     def __init__(self, usual: Usual | None) -> None:
         self.usual = usual
         self.names: list[str] = []
-        self.looks: list[Look] = []
+        self.checks: list[ImageCheck] = []
         self.keys: list[str] = []
         """Equal for images with equal pixels alone."""
 
-    def look(self, names: Sequence[str], pixels_NSS: np.ndarray, files: Sequence[Look] = ()) -> list[Look]:
-        """Look at N images, uint8 (N, S, S), of one size in all batches, and at what was seen of their `files`."""
-        found = look(pixels_NSS, self.usual)
+    def check(self, names: Sequence[str], pixels_NSS: np.ndarray, files: Sequence[ImageCheck] = ()) -> list[ImageCheck]:
+        """Check N images, uint8 (N, S, S), of one size in all batches; `files` are the checks of their files."""
+        found = check_images(pixels_NSS, self.usual)
         if files:
             both = zip(files, found, strict=True)
             found = [replace(file, unlike=seen.unlike) if _graver(file, seen) else seen for file, seen in both]
         self.note(names, found, [key(image_SS) for image_SS in pixels_NSS])
         return found
 
-    def note(self, names: Sequence[str], looks: Sequence[Look], keys: Sequence[str]) -> None:
-        """What an earlier `look` saw."""
+    def note(self, names: Sequence[str], checks: Sequence[ImageCheck], keys: Sequence[str]) -> None:
+        """Add what an earlier `check` found."""
         self.names += names
-        self.looks += looks
+        self.checks += checks
         self.keys += keys
 
     @property
     def unusable_N(self) -> np.ndarray:
-        return np.array([seen.unusable for seen in self.looks], bool)
+        return np.array([seen.unusable for seen in self.checks], bool)
 
     @property
     def doubtful_N(self) -> np.ndarray:
-        return np.array([bool(seen.what) and not seen.unusable for seen in self.looks], bool)
+        return np.array([bool(seen.what) and not seen.unusable for seen in self.checks], bool)
 
     @property
     def copy_N(self) -> np.ndarray:
@@ -96,11 +96,11 @@ class Gate:
         ones."""
         found = []
         if n := np.count_nonzero(self.unusable_N):
-            what = f"{n:,} of {len(self.looks):,} images {'has' if n == 1 else 'have'} nothing on them to see"
+            what = f"{n:,} of {len(self.checks):,} images {'has' if n == 1 else 'have'} nothing on them to see"
             found.append(f"{what}{self._where(self.unusable_N, split_N)}: {self._named(self.unusable_N)}; {done}")
         if n := np.count_nonzero(self.doubtful_N):
             does = "does" if n == 1 else "do"
-            what = f"{n:,} of {len(self.looks):,} images {does} not look like an upright frontal chest radiograph"
+            what = f"{n:,} of {len(self.checks):,} images {does} not look like an upright frontal chest radiograph"
             found.append(f"{what}{self._where(self.doubtful_N, split_N)}: {self._named(self.doubtful_N)}")
         return found
 
@@ -109,11 +109,11 @@ class Gate:
         splits = [""] * len(self.keys) if split_N is None else split_N.tolist()
         copy_N = ~self.unusable_N & repeats([f"{split} {k}" for split, k in zip(splits, self.keys, strict=True)])
         n = int(np.count_nonzero(copy_N))
-        if n == 0 or n < least * len(self.looks):
+        if n == 0 or n < least * len(self.checks):
             return []
         names = _first([self.names[i] for i in np.flatnonzero(copy_N).tolist()])
         are = "is an identical copy of another" if n == 1 else "are identical copies of others"
-        return [f"{n:,} of {len(self.looks):,} images {are}, pixel by pixel: {names}; {done}"]
+        return [f"{n:,} of {len(self.checks):,} images {are}, pixel by pixel: {names}; {done}"]
 
     def few(self) -> list[str]:
         """A sentence where hardly any different images with something on them are left."""
@@ -123,7 +123,7 @@ class Gate:
 
     def unlike(self, usual_images: str = "the training images") -> list[str]:
         """A sentence where the set as a whole is unlike what a model was trained on."""
-        values = [s.unlike for s in self.looks if s.unlike is not None and not s.unusable]
+        values = [s.unlike for s in self.checks if s.unlike is not None and not s.unusable]
         n = sum(value > FAR for value in values)
         if n < 5 or n <= UNLIKE * len(values):
             return []
@@ -136,13 +136,13 @@ class Gate:
     def outliers(self) -> list[str]:
         """A sentence about images that are unlike all that was seen in validation, in a set that is not so as a whole;
         of 100 validation images one image in 100 is so by chance."""
-        far_N = ~self.unusable_N & ~self.doubtful_N & np.array([seen.unlike == 1 for seen in self.looks], bool)
+        far_N = ~self.unusable_N & ~self.doubtful_N & np.array([seen.unlike == 1 for seen in self.checks], bool)
         n = int(np.count_nonzero(far_N))
         if n == 0 or self.unlike():
             return []
         names = _first([self.names[i] for i in np.flatnonzero(far_N).tolist()])
         are = "is" if n == 1 else "are"
-        what = f"{n:,} of {len(self.looks):,} images {are} more unlike the training images than any"
+        what = f"{n:,} of {len(self.checks):,} images {are} more unlike the training images than any"
         return [f"{what} validation image: {names}; no chest radiograph like that was learnt from, if it is one at all"]
 
     def _where(self, yes_N: np.ndarray, split_N: np.ndarray | None) -> str:
@@ -152,7 +152,7 @@ class Gate:
         return f" ({', '.join(f'{n:,} of {split}' for split, n in counts.items() if n)})"
 
     def _named(self, yes_N: np.ndarray) -> str:
-        chosen = [f"{self.names[i]} ({self.looks[i].what})" for i in np.flatnonzero(yes_N).tolist()]
+        chosen = [f"{self.names[i]} ({self.checks[i].what})" for i in np.flatnonzero(yes_N).tolist()]
         return _first(chosen)
 
 
@@ -167,7 +167,7 @@ def inspect(dataset: Dataset, store: PixelStore, usual: Usual | None) -> Gate:
     """All images of a data set."""
     gate = Gate(usual)
     for start, pixels_NSS in _batches(store):
-        gate.look([dataset.images.name(start + i) for i in range(len(pixels_NSS))], pixels_NSS)
+        gate.check([dataset.images.name(start + i) for i in range(len(pixels_NSS))], pixels_NSS)
     return gate
 
 
@@ -197,8 +197,8 @@ def leaks(dataset: Dataset, store: PixelStore, gate: Gate, group_N: Sequence[obj
         there, here = dataset.indices(origin).tolist(), dataset.indices(split).tolist()
         known = {store.digests[i] for i in there} | {gate.keys[i] for i in there}
         groups = {near_N[i] for i in there} - {None}
-        same = [i for i in here if (store.digests[i] in known or gate.keys[i] in known) and not gate.looks[i].unusable]
-        near = [i for i in here if near_N[i] in groups and i not in set(same) and not gate.looks[i].unusable]
+        same = [i for i in here if (store.digests[i] in known or gate.keys[i] in known) and not gate.checks[i].unusable]
+        near = [i for i in here if near_N[i] in groups and i not in set(same) and not gate.checks[i].unusable]
         if same or near:
             kinds = []
             if same:
@@ -237,7 +237,7 @@ def repeats(keys: Sequence[str]) -> np.ndarray:
     return repeated_N
 
 
-def _graver(file: Look, pixels: Look) -> bool:
+def _graver(file: ImageCheck, pixels: ImageCheck) -> bool:
     return bool(file.what) and not pixels.unusable and (file.unusable or not pixels.what)
 
 

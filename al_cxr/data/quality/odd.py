@@ -37,7 +37,7 @@ TURNED = 0.4
 for one that does lie upside down."""
 
 UNUSUAL = 0.99
-"""An image without a chest that the template finds is told where it is also more unlike than this share of the
+"""An image without a chest that the template finds is doubtful where it is also more unlike than this share of the
 validation images: the template alone misses the chest on 0.4 % of radiographs, most of them of small children."""
 
 TINY, SMALL, LONG, COLOUR = 16, 64, 2.0, 10.0
@@ -55,7 +55,7 @@ class Odd:
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageCheck:
     """What was seen of one image: `what` is odd about it ("" where nothing is), whether there is nothing on it to see
     or it is only doubtful, and how unlike the usual ones it is (0..1, None: not known)."""
 
@@ -64,22 +64,22 @@ class Look:
     unlike: float | None = None
 
 
-def look(pixels_NSS: np.ndarray, usual: Usual | None) -> list[Look]:
-    """Of each of N images, uint8 (N, S, S).
+def check_images(pixels_NSS: np.ndarray, usual: Usual | None) -> list[ImageCheck]:
+    """What is odd about each of N images, uint8 (N, S, S).
 
-    Without `usual` only images with nothing on them are told: which are negatives, turned, or no chests can be said of
-    images beside others alone.
+    Without `usual` only images with nothing on them are found: which are negatives, turned, or no chests can be seen
+    beside other images alone.
     """
     pixels_NSS = framed(pixels_NSS)
     low_N, high_N = np.percentile(pixels_NSS.reshape(len(pixels_NSS), pixels_NSS.shape[1] ** 2), [1, 99], axis=1)
     spans = (high_N - low_N).tolist()
     empty = [_nothing(image_SS, span) for image_SS, span in zip(pixels_NSS, spans, strict=True)]
     if usual is None:
-        return [Look(what, bool(what)) for what in empty]
+        return [ImageCheck(what, bool(what)) for what in empty]
     features_NK = features(pixels_NSS)
     unlike_N, likeness_N4 = usual.unlike(features_NK), usual.likeness(features_NK)
     return [
-        Look(what or _doubt(image_SS, float(unlike), likeness_4), bool(what), float(unlike))
+        ImageCheck(what or _doubt(image_SS, float(unlike), likeness_4), bool(what), float(unlike))
         for what, image_SS, unlike, likeness_4 in zip(empty, pixels_NSS, unlike_N, likeness_N4, strict=True)
     ]
 
@@ -114,20 +114,20 @@ def original(file: Path) -> str:
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         short, long = sorted((width, height))
-        said = []
+        found = []
         if short < SMALL:
-            said.append(f"only {width} x {height} pixels")
+            found.append(f"only {width} x {height} pixels")
         if long > LONG * short:
-            said.append(f"{width} x {height} pixels, squashed to a square by {long / short:.1f}")
-        return "; ".join([*said, *_coloured(image)])
+            found.append(f"{width} x {height} pixels, squashed to a square by {long / short:.1f}")
+        return "; ".join([*found, *_coloured(image)])
 
 
-def look_at_file(data: bytes) -> Look:
+def check_file(data: bytes) -> ImageCheck:
     """What is odd about a file that was decoded: too small to show anything, or coloured."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if min(image.size) < TINY:
-            return Look(f"only {image.width} x {image.height} pixels: nothing to see", unusable=True)
-        return Look("; ".join(f"{what}, as no radiograph is" for what in _coloured(image)))
+            return ImageCheck(f"only {image.width} x {image.height} pixels: nothing to see", unusable=True)
+        return ImageCheck("; ".join(f"{what}, as no radiograph is" for what in _coloured(image)))
 
 
 def _coloured(image: ImageFile.ImageFile) -> list[str]:

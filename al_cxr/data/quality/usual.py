@@ -99,18 +99,12 @@ def brightness(pixels_NSS: np.ndarray) -> np.ndarray:
     """
     n, width = len(pixels_NSS), max(1, pixels_NSS.shape[1] // BORDER)
     flat_NP = pixels_NSS.reshape(n, pixels_NSS.shape[1] * pixels_NSS.shape[2])
-    top, bottom, left, right = (
-        border.reshape(n, border.shape[1] * border.shape[2])
-        for border in (
-            pixels_NSS[:, :width],
-            pixels_NSS[:, -width:],
-            pixels_NSS[:, :, :width],
-            pixels_NSS[:, :, -width:],
-        )
-    )
-    around = np.concatenate([top, bottom, left, right], axis=1).std(axis=1)
+    upper_and_lower = (pixels_NSS[:, :width], pixels_NSS[:, -width:])
+    left_and_right = (pixels_NSS[:, :, :width], pixels_NSS[:, :, -width:])
+    borders = [part.reshape(n, part.shape[1] * part.shape[2]) for part in (*upper_and_lower, *left_and_right)]
+    around = np.concatenate(borders, axis=1).std(axis=1)
     shares = np.percentile(flat_NP, [1, 25, 50, 75, 99], axis=1)
-    means = [border.mean(axis=1) for border in (top, bottom, left, right)]
+    means = [border.mean(axis=1) for border in borders]
     return np.stack([flat_NP.mean(axis=1), flat_NP.std(axis=1), *shares, *means, around], axis=1).astype(np.float64)
 
 

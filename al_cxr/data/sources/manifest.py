@@ -135,7 +135,8 @@ def _check_header(path: Path, header: list[str]) -> list[str]:
     """A note for each column that is not used and may hold what is; UserError where a table cannot be made."""
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        meant = [f"; rename {near!r} to {name}" for name in missing if (near := _meant(name, header))]
+        nearest = {name: _meant(name, header) for name in missing}
+        meant = [f"; rename {near!r} to {name}" for name, near in nearest.items() if near]
         raise UserError(
             f"{path}: no column {' and no column '.join(missing)}; it has {', '.join(header)}{''.join(meant)}"
         )
@@ -145,18 +146,21 @@ def _check_header(path: Path, header: list[str]) -> list[str]:
     if "" in header or "image" in header:
         bad = "without a name" if "" in header else "'image', a name that is taken (it will hold the path)"
         raise UserError(f"{path}: there is a column {bad}; rename or remove it")
-    return [
-        f"the column {near!r} is not used: if it is the {name.replace('_id', '')} of each image, rename it to {name}"
-        for name in MEANT
-        if name not in header and (near := _meant(name, header))
-    ]
+    notes = []
+    for name in MEANT:
+        near = None if name in header else _meant(name, header)
+        if near:
+            what = name.replace("_id", "")
+            notes.append(f"the column {near!r} is not used: if it is the {what} of each image, rename it to {name}")
+    return notes
 
 
 def _meant(name: str, header: list[str]) -> str | None:
     """The column that somebody may have meant by a name which is not there."""
     others = [other for other in header if other not in MEANT]
-    said = [other for other in others if other in MEANT[name]]
-    return next(iter(said or difflib.get_close_matches(name, others, n=1, cutoff=0.8)), None)
+    found = [other for other in others if other in MEANT[name]]
+    found += difflib.get_close_matches(name, others, n=1, cutoff=0.8)
+    return found[0] if found else None
 
 
 def _files(

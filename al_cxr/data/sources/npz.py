@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as numpy_file
 from PIL import Image
 
 from al_cxr.core.errors import UserError
@@ -71,13 +72,10 @@ def _shapes(path: Path) -> Shapes:
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
                 with archive.open(member) as f:
-                    version = np.lib.format.read_magic(f)
-                    header = (
-                        np.lib.format.read_array_header_1_0
-                        if version == (1, 0)
-                        else np.lib.format.read_array_header_2_0
-                    )
-                    shape, _, dtype = header(f)
+                    if numpy_file.read_magic(f) == (1, 0):
+                        shape, _, dtype = numpy_file.read_array_header_1_0(f)
+                    else:
+                        shape, _, dtype = numpy_file.read_array_header_2_0(f)
                 if dtype != np.uint8 or np.prod(shape, dtype=float) > MAX_BYTES:
                     raise UserError(f"{path}: {member} is {dtype} {shape}, not an array of bytes of a sensible size")
                 shapes[member.removesuffix(".npy")] = shape

@@ -18,7 +18,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import decode_bytes
 from al_cxr.data.phantom.radiographs import PhantomImages
 from al_cxr.data.quality import gate
-from al_cxr.data.quality.odd import framed, look, look_at_file
+from al_cxr.data.quality.odd import check_file, check_images, framed
 from al_cxr.data.quality.usual import features, fit
 from al_cxr.data.sources.manifest import ManifestSource
 from al_cxr.data.sources.phantom import PhantomSource
@@ -56,7 +56,7 @@ def test_an_image_with_nothing_on_it_is_unusable_at_any_size(name: str) -> None:
     image, says = EMPTY[name]
     for size in (28, 64, 224):
         resized = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
-        (seen,) = look(resized[None], None)
+        (seen,) = check_images(resized[None], None)
         assert seen.unusable and seen.what.startswith(says), (size, seen)
 
 
@@ -64,7 +64,7 @@ def test_an_image_with_nothing_on_it_is_unusable_at_any_size(name: str) -> None:
 def test_phantoms_are_neither_unusable_nor_doubtful_and_as_unlike_as_those_of_validation(size: int) -> None:
     images = phantoms(120, size)
     usual = fit(features(framed(images[:60])), features(framed(images[60:90])))
-    seen = look(images, usual)
+    seen = check_images(images, usual)
     assert not any(one.what for one in seen)
     later = [one.unlike for one in seen[90:]]
     assert 0.2 < np.mean(later) < 0.8  # type: ignore[arg-type]  # with a summary each has a number
@@ -81,12 +81,12 @@ def test_what_is_no_upright_radiograph_is_doubtful() -> None:
         "no frontal chest": rng.integers(0, 255, (64, 64)).astype(np.uint8),
         "": images[112],
     }
-    seen = look(np.stack(list(others.values())), usual)
+    seen = check_images(np.stack(list(others.values())), usual)
     for says, one in zip(others, seen, strict=True):
         assert one.what.startswith(says) and bool(one.what) == bool(says) and not one.unusable
     assert seen[3].unlike is not None and seen[3].unlike < min(one.unlike or 0 for one in seen[:3])
     landscape = grey(128 + 900 * clouds + 120 * (Y < 0.4))
-    assert look(landscape[None], usual)[0].unlike == 1.0
+    assert check_images(landscape[None], usual)[0].unlike == 1.0
 
 
 def test_files_too_small_to_show_anything_and_coloured_ones(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_files_too_small_to_show_anything_and_coloured_ones(tmp_path: Path) -> N
         ("small", picture.resize((28, 28)), False, ""),
     ):
         image.save(tmp_path / "x.png")
-        seen = look_at_file((tmp_path / "x.png").read_bytes())
+        seen = check_file((tmp_path / "x.png").read_bytes())
         assert (seen.unusable, seen.what.startswith(says), bool(seen.what)) == (unusable, True, bool(says)), name
 
 
@@ -171,14 +171,14 @@ def test_real_radiographs_raise_no_false_alarm(
     store = PixelStore.open(dataset.images, 64, tmp_path, progress=False)
     usual = gate.reference(dataset, store)
     seen = gate.inspect(dataset, store, usual)
-    assert [n for n, one in zip(seen.names, seen.looks, strict=True) if one.what] == odd
+    assert [n for n, one in zip(seen.names, seen.checks, strict=True) if one.what] == odd
     test_M = dataset.indices("test")
-    unlike_M = np.array([seen.looks[i].unlike for i in test_M])
+    unlike_M = np.array([seen.checks[i].unlike for i in test_M])
     assert np.mean(unlike_M > 0.95) < 0.1 and 0.4 < unlike_M.mean() < 0.6
     assert gate.leaks(dataset, store, seen, [None] * len(dataset)) == leaks and seen.unlike() == []
     negatives = gate.Gate(usual)
-    negatives.look(["n"] * len(test_M), 255 - np.asarray(store.pixels[test_M]))
-    assert np.mean([one.what.startswith("a negative") for one in negatives.looks]) > 0.99
+    negatives.check(["n"] * len(test_M), 255 - np.asarray(store.pixels[test_M]))
+    assert np.mean([one.what.startswith("a negative") for one in negatives.checks]) > 0.99
     assert len(negatives.unlike()) == 1
 
 
