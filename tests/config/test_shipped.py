@@ -41,7 +41,7 @@ def test_a_path_is_taken_as_it_is() -> None:
 
 
 def test_a_name_of_no_file_is_one_error_that_offers_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"tb_entrop: .*tb_entrop\.yaml and experiments/tb_entrop\.yaml.*'tb_entropy'"):
+    with pytest.raises(UserError, match=r"tb_entrop: .*tb_entrop\.yaml nor experiments/tb_entrop\.yaml.*'tb_entropy'"):
         shipped.find("tb_entrop")
 
 
