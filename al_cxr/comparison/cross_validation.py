@@ -41,7 +41,10 @@ def fold_folders(run: Path) -> list[Path]:
             found[int(match[2]), int(match[1])] = folder
     counts = sorted({count for count, _ in found})
     if not counts:
-        raise UserError(f"{run}: no cross-validation has this name; there is no folder {run}-fold1ofK")
+        raise UserError(
+            f"{run}: no cross-validation has this name; there is no folder {run}-fold1ofK; "
+            "`al-cxr baseline --folds 5` makes one"
+        )
     if len(counts) > 1:
         there = " and ".join(f"{run.name}-fold1of{count}" for count in counts)
         raise UserError(f"{run}: two cross-validations have this name, {there}; move the folders of one away")

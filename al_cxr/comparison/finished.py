@@ -107,9 +107,12 @@ def _timing(record: Path) -> Timing:
 
 def _open(run_dir: Path) -> Finished:
     """The experiment and its baselines, without the arms."""
-    if not run_dir.is_dir():
-        raise UserError(f"{run_dir}: no such run folder; name one that `al-cxr run` or `al-cxr baseline` wrote")
     path = run_dir / "experiment.json"
+    if not path.exists():
+        example = Path("runs") / (run_dir.name if (Path("runs") / run_dir.name).is_dir() else "tb_entropy")
+        raise UserError(
+            f"{run_dir}: no such run folder; name one that `al-cxr run` or `al-cxr baseline` wrote, such as {example}"
+        )
     experiment = read(path, ExperimentRecord)
     try:
         settings = Settings.model_validate(experiment.settings)

@@ -58,6 +58,8 @@ def parse_override(text: str) -> dict[str, Any]:
         out: Any = None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, ValueError):  # ValueError: of a day that is none
         raise UserError(f"--set {text}: {value!r} is not a YAML value") from None
+    if isinstance(out, Mapping) and (joined := next((k for k, v in out.items() if v is None and ":" in k), None)):
+        raise UserError(f"--set {text}: write a blank after the colon in {joined}")
     return nested(key.strip(), out)
 
 

@@ -70,7 +70,7 @@ def read_layer(path: Path) -> Layer:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         near = nearest(path.name, [p.name for p in path.parent.glob("*.y*ml")])
-        meant = f"; did you mean {path.parent / near}?" if near else ""
+        meant = f"; did you mean {path.parent / near}?" if near else "; `al-cxr init tb_entropy` makes one to edit"
         raise UserError(f"{path}: no such experiment file{meant}") from None
     except IsADirectoryError:
         raise UserError(f"{path}: a folder; name the YAML file in it") from None

@@ -59,9 +59,9 @@ def find(experiment: str | Path) -> Path:
     places = [here / f"{path.name}.yaml" for here in (*FOLDERS, folder())]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        looked = " and ".join(place.as_posix() for place in places[: len(FOLDERS)])
+        looked = " nor ".join(place.as_posix() for place in places[: len(FOLDERS)])
         raise UserError(
-            f"{experiment}: there is no {looked}, and no experiment of this name comes with al-cxr"
+            f"{experiment}: there is neither {looked}, and no experiment of this name comes with al-cxr"
             f"{hint(path.name, names())}"
         )
     return found
@@ -83,8 +83,8 @@ def copy(name: str, to: Path) -> list[Path]:
             missing[target] = content
         elif not target.is_file() or target.read_bytes() != content:
             raise UserError(
-                f"{target}: is there already, and is not the file that comes with al-cxr; move it away, or choose "
-                "another folder with --out"
+                f"{target}: is there already and differs from the file that comes with al-cxr; move it away, or "
+                "choose another folder with --out"
             )
     for target, content in missing.items():
         write_atomically(target, content)

@@ -114,8 +114,8 @@ def load_first(settings: DataSettings) -> Dataset:
             dataset = dataset.with_notes(*source.warnings(settings.image_size))
             dataset = deal(hold_out(dataset, settings), settings)
             return dataset.with_notes(*checks.warnings(dataset))
-    tried = "\n  ".join(source.describe() for source in sources)
-    raise UserError(f"none of the data sources is there:\n  {tried}\nname another with --data, or fetch one")
+    tried = ", ".join(source.describe() for source in sources)
+    raise UserError(f"no data found: looked for {tried}; name other data with --data, or `al-cxr data fetch` some")
 
 
 def load_for_evaluation(source: Source, classes: Sequence[str]) -> Dataset:

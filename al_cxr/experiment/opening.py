@@ -31,7 +31,7 @@ from al_cxr.experiment.speeds import passes_speed, training_speed
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.strategies.pool import shortfalls
 from al_cxr.training.losses import build as build_loss
-from al_cxr.training.runtime import Runtime, resolve
+from al_cxr.training.runtime import Runtime, device_named, resolve
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,9 @@ class CheckedRun:
 
 
 def check_settings(settings: Settings, dataset: Dataset) -> None:
-    """UserError where the target is no class of the data, or where an option of the model or of a loss is wrong."""
+    """UserError where the target is no class of the data, an option of the model or of a loss is wrong, or this machine
+    has no such device."""
+    device_named(settings.machine.device)
     dataset.class_index(settings.data.target)
     build_model(settings, dataset, 0)
     for name, loss in settings.losses.items():

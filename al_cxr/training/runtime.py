@@ -156,11 +156,17 @@ def plain(machine: Machine) -> Runtime:
     """The same in full precision, whatever `machine.precision` says: for single passes, where bits matter more."""
     threads = machine.threads or torch.get_num_threads()
     return Runtime(
-        _device(machine.device), "fp32", machine.channels_last, threads, machine.score_batch, machine.checkpoint_seconds
+        device_named(machine.device),
+        "fp32",
+        machine.channels_last,
+        threads,
+        machine.score_batch,
+        machine.checkpoint_seconds,
     )
 
 
-def _device(name: str) -> str:
+def device_named(name: str) -> str:
+    """What `machine.device` means on this machine; UserError where there is no such device."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -65,6 +65,7 @@ def test_a_run_is_called_after_its_file_its_profile_and_its_data(here: Path) -> 
     [
         ("tiny.yaml", {"overrides": {"train.epoch": 3}}, "did you mean 'epochs'"),
         ("tiny.yaml", {"overrides": ["train.epochs"]}, "write it as section.key=value"),
+        ("tiny.yaml", {"overrides": ["model.options.cnn={width:0.5}"]}, "write a blank after the colon in width:0.5"),
         ("tiny.yaml", {"profile": "paper"}, "no profile 'paper'"),
         ("tiny.yaml", {"name": "../elsewhere"}, "letters, digits and"),
         ("tiny.yaml", {"data": "phantom:many"}, "phantom:many"),

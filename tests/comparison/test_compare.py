@@ -169,12 +169,13 @@ def test_seeds_may_differ_from_each_other(small: Path) -> None:
     load(small)  # seed_set and initial_weights are s0/w0 and s1/w1 there
 
 
-def test_wrong_folders(tmp_path: Path, small: Path) -> None:
-    with pytest.raises(UserError, match="no such run folder"):
-        load(tmp_path / "nowhere")
+def test_wrong_folders(tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"experiment\.json: no such record"):
-        load(tmp_path / "empty")
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for name, example in (("nowhere", "tb_entropy"), ("empty", "tb_entropy"), ("mine", "mine")):
+        with pytest.raises(UserError, match=f"{name}: no such run folder; .* such as runs/{example}$"):
+            load(Path(name))
     models = fake_run(tmp_path / "models", arms={}, seeds=(0,))
     with pytest.raises(UserError, match="no arms"):
         load(models)

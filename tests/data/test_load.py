@@ -30,7 +30,7 @@ def test_the_first_source_that_is_there(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_first(settings(*absent))
     text = str(caught.value)
-    assert "none of the data sources is there" in text
+    assert "no data found: looked for folder " in text
     assert "nowhere" in text and "nothing.csv" in text and "pneumoniamnist at 64 px" in text
 
 

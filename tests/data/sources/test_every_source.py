@@ -56,7 +56,7 @@ def test_a_source_that_is_not_there_is_said_to_be_so(kind: type[Source], tmp_pat
     assert not source.exists()
     with pytest.raises(UserError, match="nothing"):
         source.read()
-    with pytest.raises(UserError, match="none of the data sources is there"):
+    with pytest.raises(UserError, match="no data found: looked for"):
         load_data(source)
     assert not any(tmp_path.iterdir()), "looking for it has made something"
 

@@ -72,7 +72,7 @@ def test_as_a_source_it_is_fetched_once_and_only_where_that_is_asked_for(
     pretend_kagglehub(monkeypatch, download)
     place = tmp_path / "place"
     source = KaggleSource(slug="a/b", path=str(place))
-    with pytest.raises(UserError, match="none of the data sources is there:\n  Kaggle data set a/b in"):
+    with pytest.raises(UserError, match="no data found: looked for Kaggle data set a/b in"):
         load_data(source)
     asking = source.model_copy(update={"download": True})
     assert len(load_data(asking)) == len(load_data(asking)) == len(load_data(source)) == 18
