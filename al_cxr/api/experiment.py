@@ -90,8 +90,9 @@ class Experiment:
         ----------
         path : path
             The YAML file, or the name of one: here, in the folder experiments, or of those that come with al-cxr.
-        overrides : mapping or iterable of str
-            What to change of it: `{"train.steps": 200}`, or `["train.steps=200"]` as after `--set`.
+        overrides : mapping, str or iterable of str
+            What to change of it: `{"train.steps": 200}`, or `"train.steps=200"`, as after `--set`, or
+            several of those.
         profile : str, optional
             Profiles of the file to apply, with commas between them; each changes those before it.
         data : str, Path or Source, optional
@@ -115,7 +116,8 @@ class Experiment:
         if isinstance(overrides, Mapping):
             layers = [files.nested(key, value) for key, value in overrides.items()]
         else:
-            layers = [files.parse_override(text) for text in overrides]
+            texts = [overrides] if isinstance(overrides, str) else overrides
+            layers = [files.parse_override(text) for text in texts]
         if source is not None:
             layers.append({"data": {"sources": [source.model_dump()]}})
         called = _name(file, profile, source) if name is None else name

@@ -62,8 +62,8 @@ def own_images(images: Tensor | DataLoader[Any], batch_size: int) -> OwnImages:
         images = DataLoader(TensorDataset(images), batch_size)
     if not isinstance(images, DataLoader):
         raise UserError(
-            f"the images are a {type(images).__name__}; give a tensor (images, channels, height, width) or a "
-            "torch.utils.data.DataLoader"
+            f"the images are a {type(images).__name__}; give a tensor (images, channels, height, width), as "
+            "torch.from_numpy makes it of an array, or a torch.utils.data.DataLoader"
         )
     if isinstance(images.dataset, IterableDataset):
         raise UserError(

@@ -76,7 +76,8 @@ def score_pool(
     Raises
     ------
     UserError
-        Where there are no images, or batches that hold something else; where the network gives no logits; where passes
+        Where there are no images, or batches that hold something else; where the network cannot take
+        them or gives no logits; where passes
         are asked of a network in which nothing is random (NoRandomSite), or in which the images of a batch influence
         each other; where a probability is not finite.
 
@@ -151,9 +152,15 @@ def _checked(model: nn.Module, batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def _check_logits(model: nn.Module, images_B: Tensor) -> None:
-    with eval_mode(model):
-        output = logits(model(images_B), len(images_B))
     what = f"this {type(model).__name__}"
+    with eval_mode(model):
+        try:
+            output = logits(model(images_B), len(images_B))
+        except RuntimeError as error:  # of torch, about shapes or types
+            raise UserError(
+                f"{what} cannot take a batch {tuple(images_B.shape)} of {images_B.dtype}: {error}; give the images the "
+                "shape and the type that it was trained on"
+            ) from error
     if output.shape[1] < 2:
         raise UserError(
             f"{what} gives one number an image; logits of two or more classes are expected: of a single logit z for "

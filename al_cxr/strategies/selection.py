@@ -94,9 +94,12 @@ def select(
     ------
     UserError
         If there is no such strategy or option, or if the statistics hold NaN or infinity.
+    TypeError
+        If `statistics` are no PoolStatistics, or `rng` is no Generator of numpy.
     ValueError
-        If something that the strategy needs is missing, or if the strategy breaks its contract: a wrong number of
-        images, an image twice, one outside the pool, or scores that are not finite.
+        If `n` is negative or no whole number, if something that the strategy needs is missing, or if the strategy
+        breaks its contract: a wrong number of images, an image twice, one outside the pool, or scores that are not
+        finite.
 
     Examples
     --------
@@ -107,8 +110,12 @@ def select(
     array([11, 12])
     """
     chosen = get(strategy, options) if isinstance(strategy, str) else strategy.with_options(options, strategy.name)
-    if n < 0:
-        raise ValueError(f"cannot select {n} images")
+    if not isinstance(statistics, PoolStatistics):
+        raise TypeError(f"statistics are a {type(statistics).__name__}; give the PoolStatistics of score_pool")
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is a {type(rng).__name__}; give numpy.random.default_rng(0), or of another seed")
+    if n < 0 or n != int(n):
+        raise ValueError(f"cannot select {n} images; give a whole number, 0 or more")
     statistics = statistics.take(np.argsort(statistics.index_N, kind="stable"))
     pool = statistics.index_N
     if (np.diff(pool) == 0).any():

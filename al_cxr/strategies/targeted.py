@@ -15,7 +15,9 @@ from al_cxr.strategies.statistics import PoolStatistics, entropy
 def target_of(statistics: PoolStatistics, classes: int) -> int:
     """Position of the target class; ValueError where none is known or where it is none of the classes."""
     if statistics.target is None:
-        raise ValueError("a class-targeted strategy needs the target class, and the statistics name none")
+        raise ValueError(
+            "a class-targeted strategy needs the target class; give score_pool its position, such as target=1"
+        )
     if not 0 <= statistics.target < classes:
         raise ValueError(f"target {statistics.target} is none of {classes} classes")
     return statistics.target

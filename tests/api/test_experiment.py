@@ -48,6 +48,7 @@ def test_changes_are_the_same_as_words_and_as_a_mapping(here: Path) -> None:
     changes = {"train.epochs": 3, "arms": {"focal-random": {"loss": "cross_entropy"}}}
     assert al_cxr.Experiment.from_yaml(Path("tiny.yaml"), changes).settings == words.settings
     assert words.settings.train.epochs == 3
+    assert al_cxr.Experiment.from_yaml("tiny.yaml", "train.epochs=3").settings.train.epochs == 3
 
 
 def test_a_run_is_called_after_its_file_its_profile_and_its_data(here: Path) -> None:

@@ -117,6 +117,14 @@ def test_what_is_no_logits_is_refused(last: list[nn.Module], message: str, image
         score_pool(nn.Sequential(nn.Flatten(), nn.Linear(3072, 8), nn.Dropout(), *last), images, passes=2)
 
 
+@pytest.mark.parametrize(
+    ("pool", "said"), [(torch.rand(4, 3, 9, 9), r"\(2, 3, 9, 9\)"), (torch.ones(4, 3072).byte(), "uint8")]
+)
+def test_images_that_the_network_cannot_take_are_described(pool: Tensor, said: str) -> None:
+    with pytest.raises(UserError, match=f"this Sequential cannot take a batch .*{said}.*; give the images the shape"):
+        score_pool(nn.Sequential(nn.Flatten(), nn.Linear(3072, 2), nn.Dropout()), pool, passes=2)
+
+
 def test_votes_features_and_the_target_go_to_the_strategies_that_need_them(images: Tensor) -> None:
     model = sequential()
     got = score_pool(model, images[5:], passes=4, votes=True, labelled=images[:5], target=1)

@@ -59,6 +59,12 @@ def test_select_refuses_nonsense() -> None:
         pick("random", some(), -1)
     with pytest.raises(ValueError, match="holds an index twice"):
         pick("random", PoolStatistics(index_N=np.array([3, 4, 3])), 1)
+    with pytest.raises(ValueError, match=r"cannot select 0\.1 images; give a whole number"):
+        select("random", some(), 0.1, np.random.default_rng(0))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="statistics are a dict; give the PoolStatistics of score_pool"):
+        select("random", {}, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"rng is a int; give numpy\.random\.default_rng"):
+        select("random", some(), 1, 0)  # type: ignore[arg-type]
 
 
 def test_names() -> None:
