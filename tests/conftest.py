@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from real_data import shared
 from tiny import do_not_draw
 
 from al_cxr.experiment import sweep
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-
-
-def shared(*parts: str) -> Path:
-    """A folder of the real radiographs, which lie beside the repository (or where AL_CXR_SHARED points).
-
-    In CI they must be there; elsewhere a test that needs them is skipped and says so.
-    """
-    root = Path(os.environ.get("AL_CXR_SHARED", REPOSITORY.parent / "shared")).joinpath(*parts)
-    if root.exists():
-        return root
-    message = f"real radiographs not found at {root}; set AL_CXR_SHARED to the folder that holds data/cxr"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

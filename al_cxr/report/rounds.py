@@ -35,7 +35,7 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str) -> Table:
         SEEDS,
     )
     settings = finished.settings.arms[arm]
-    title = f"{escape(arm)}: {escape(settings.strategy)}, trained with {escape(settings.loss)}"
+    title = f"{escape(arm)}: {escape(settings.acquisition)}, trained with {escape(settings.loss)}"
     said = (*notes("rounds", "acquisition"), *stopped_note(finished))
     return Table(f"rounds-{file_name(arm)}", title, full, shown, said)
 

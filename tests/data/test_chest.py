@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from real_data import shared
 
 from al_cxr.data import chest
-from al_cxr.data.phantom import source as phantom
+from al_cxr.data.phantom import radiographs as phantom
 from al_cxr.models.crops import chests
 
 

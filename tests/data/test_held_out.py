@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import shared
 
 from al_cxr.config import DataSettings
 from al_cxr.core.errors import UserError
