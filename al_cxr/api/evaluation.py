@@ -23,8 +23,8 @@ from al_cxr.data.load import load_for_evaluation
 from al_cxr.data.sources.source import Source
 from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
 from al_cxr.evaluation.operating import Goal
+from al_cxr.evaluation.predicted import EvaluatedModel
 from al_cxr.evaluation.study import PREVALENCES
-from al_cxr.evaluation.tested import EvaluatedModel
 from al_cxr.experiment import external_test as external
 from al_cxr.experiment.shared_backbones import FitLoaders
 from al_cxr.models.adaptation import require_enough
@@ -73,9 +73,9 @@ def evaluate(
     for note in notes:
         print(f"warning   {note}")
     evaluated = _evaluated(models, dataset, store, known_N, adapt)
-    for said in _few_validation_images(evaluated):
-        print(f"warning   {said}")
-        notes.append(said)
+    for warning in _few_validation_images(evaluated):
+        print(f"warning   {warning}")
+        notes.append(warning)
     if adapt:
         notes.append(
             f"models called adapted standardise by the features of the {len(dataset):,} images themselves, "
@@ -96,7 +96,6 @@ def evaluate(
         folder,
         evaluated,
         [dataset.images.name(i) for i in range(len(dataset))],
-        dataset.labels_N,
         dataset.stamp,
         facts,
         notes,
@@ -110,14 +109,14 @@ def evaluate(
 
 def _few_validation_images(evaluated: Sequence[EvaluatedModel]) -> list[str]:
     """Where temperatures and thresholds rest on few images."""
-    of: dict[str, list[str]] = {}
+    groups_of: dict[str, list[str]] = {}
     for one in evaluated:
-        if one.val_labels_M is not None:
+        if one.predicted.val_labels_M is not None:
             labels = [c.name for c in one.metrics.classes]
-            counts = np.bincount(one.val_labels_M, minlength=len(labels)).tolist()
-            for said in enough.of_split("val", dict(zip(labels, counts, strict=True)), "validation"):
-                of.setdefault(said, []).append(one.group)
-    return [f"{said} ({', '.join(dict.fromkeys(groups))})" for said, groups in of.items()]
+            counts = np.bincount(one.predicted.val_labels_M, minlength=len(labels)).tolist()
+            for warning in enough.of_split("val", dict(zip(labels, counts, strict=True)), "validation"):
+                groups_of.setdefault(warning, []).append(one.group)
+    return [f"{warning} ({', '.join(dict.fromkeys(groups))})" for warning, groups in groups_of.items()]
 
 
 def _evaluated(
@@ -147,7 +146,7 @@ def _evaluated(
             as_trained = zip(models.single, models.frozen, variants[0], strict=True)
             variants.append([evaluate_one(model, True) if can else one for model, can, one in as_trained])
         if len(models.runs) > 1:
-            variants = [[*some, tell(external.together(models.single, some, dataset.labels_N))] for some in variants]
+            variants = [[*some, tell(external.together(models.single, some))] for some in variants]
         evaluated = list(dict.fromkeys(one for some in variants for one in some))
         for named in models.bundles:
             evaluated.append(tell(bundled.evaluate_bundle(named, dataset, store, progress.update)))

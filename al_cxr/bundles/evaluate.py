@@ -19,7 +19,7 @@ from al_cxr.data.quality.gate import Gate, inspect
 from al_cxr.data.quality.usual import Usual
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.calibration import apply_temperature
-from al_cxr.evaluation.tested import EvaluatedModel
+from al_cxr.evaluation.predicted import EvaluatedModel, Predicted
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ def evaluate_bundle(
     probs_NC = np.concatenate(some)
     measured = measure(probs_NC, dataset.labels_N, dataset.classes)
     if bundle.validation is None:
-        return EvaluatedModel(model.name, model.name, probs_NC, measured)
+        return EvaluatedModel(model.name, Predicted(model.name, probs_NC, dataset.labels_N), measured)
     val_probs_MC = apply_temperature(bundle.validation.probs_MC, bundle.record.temperature)
-    return EvaluatedModel(
-        model.name, model.name, probs_NC, measured, val_probs_MC, bundle.validation.labels_M, shown=True
-    )
+    predicted = Predicted(model.name, probs_NC, dataset.labels_N, val_probs_MC, bundle.validation.labels_M)
+    return EvaluatedModel(model.name, predicted, measured, shown=True)

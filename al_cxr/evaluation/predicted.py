@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from al_cxr.core.metrics import Metrics
 from al_cxr.evaluation.calibration import Temperature, fit_temperature
 from al_cxr.evaluation.ensemble import mean_probs
 from al_cxr.evaluation.operating import Goal, Threshold, choose_threshold
@@ -45,6 +46,21 @@ class Predicted:
         if self.val_probs_MC is None or self.val_labels_M is None:
             return Threshold(None, np.nan, np.nan, NO_VALIDATION)
         return choose_threshold(self.val_probs_MC[:, target], self.val_labels_M == target, goal)
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedModel:
+    """A model that was tested on another data set, and what its answers are worth; seeds of an arm share a `group`."""
+
+    group: str
+    predicted: Predicted
+    metrics: Metrics
+    shown: bool = False
+    """Whether its tables stand on the page, as those of the first group do, and are not only linked."""
+
+    @property
+    def name(self) -> str:
+        return self.predicted.name
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader
 from al_cxr.data.store import PixelStore
 from al_cxr.evaluation.ensemble import mean_probs
-from al_cxr.evaluation.tested import EvaluatedModel
+from al_cxr.evaluation.predicted import EvaluatedModel, Predicted
 from al_cxr.evaluation.truth import checked_predictions, labels_of
 from al_cxr.experiment import seen
 from al_cxr.experiment.fits import Fit, ModelCard
@@ -102,18 +102,19 @@ def find_all(paths: Sequence[Path]) -> list[Named]:
     return found
 
 
-def together(models: Sequence[Named], judged: Sequence[EvaluatedModel], labels_N: np.ndarray) -> EvaluatedModel:
+def together(models: Sequence[Named], evaluated: Sequence[EvaluatedModel]) -> EvaluatedModel:
     """All the networks as one: the mean of their probabilities. It has a temperature and a threshold of its own where
     they come from the same data set, and so were validated on the same images."""
-    name = f"ensemble of {len(judged)} networks"
-    name += ADAPTED if any(one.group.endswith(ADAPTED) for one in judged) else ""
-    probs_NC = mean_probs([one.probs_NC for one in judged])
-    known = [(j.val_probs_MC, j.val_labels_M) for j in judged if j.val_probs_MC is not None]
-    val_probs_MC = val_labels_M = None
-    if len(known) == len(judged) and len({model.fit.model_card().fingerprint for model in models}) == 1:
-        val_probs_MC, val_labels_M = mean_probs([probs_MC for probs_MC, _ in known]), known[0][1]
-    measured = measure(probs_NC, labels_N, tuple(c.name for c in judged[0].metrics.classes))
-    return EvaluatedModel(name, name, probs_NC, measured, val_probs_MC, val_labels_M, shown=True)
+    name = f"ensemble of {len(evaluated)} networks"
+    name += ADAPTED if any(one.group.endswith(ADAPTED) for one in evaluated) else ""
+    each = [one.predicted for one in evaluated]
+    probs_NC, labels_N = mean_probs([one.probs_NC for one in each]), each[0].labels_N
+    val_probs = [one.val_probs_MC for one in each if one.val_probs_MC is not None]
+    predicted = Predicted(name, probs_NC, labels_N)
+    if len(val_probs) == len(each) and len({model.fit.model_card().fingerprint for model in models}) == 1:
+        predicted = Predicted(name, probs_NC, labels_N, mean_probs(val_probs), each[0].val_labels_M)
+    measured = measure(probs_NC, labels_N, tuple(c.name for c in evaluated[0].metrics.classes))
+    return EvaluatedModel(name, predicted, measured, shown=True)
 
 
 def evaluate_model(
@@ -151,7 +152,8 @@ def evaluate_model(
     if adapt:
         group = f"{model.group}{ADAPTED}"
         name = f"{group}/{model.name.rpartition('/')[2]}"
-    return EvaluatedModel(group, name, probs, measured, val_probs_MC, val_labels_M, shown=adapt)
+    predicted = Predicted(name, probs, dataset.labels_N, val_probs_MC, val_labels_M)
+    return EvaluatedModel(group, predicted, measured, shown=adapt)
 
 
 def _noted(batches: Iterable[Batch], note: Callable[[int], object]) -> Iterator[Batch]:

@@ -18,7 +18,7 @@ from al_cxr.cli.__main__ import main
 from al_cxr.comparison.finished import load
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
-from al_cxr.evaluation.tested import EvaluatedModel
+from al_cxr.evaluation.predicted import EvaluatedModel, Predicted
 from al_cxr.report import write_evaluation, write_report
 from al_cxr.report.origin import machine
 from al_cxr.report.terminal import comparison_text
@@ -170,8 +170,8 @@ def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
     probs = fake_probs(y, 1.0, 0)
     names = [f'a "quoted", {i}.png' for i in range(120)]
     metrics = measure(probs, y, CLASSES)
-    evaluated = [EvaluatedModel("cnn", f"cnn/seed-{seed}", probs, metrics) for seed in (0, 1)]
-    page = write_evaluation(tmp_path, evaluated, names, y, "other.csv", {"commit": "abc"}, ("odd | note",))
+    evaluated = [EvaluatedModel("cnn", Predicted(f"cnn/seed-{seed}", probs, y), metrics) for seed in (0, 1)]
+    page = write_evaluation(tmp_path, evaluated, names, "other.csv", {"commit": "abc"}, ("odd | note",))
     back = pd.read_csv(tmp_path / "predictions" / "cnn_seed-1.csv")
     assert list(back.columns) == ["name", "true", "most_probable", *(f"p_{c}" for c in CLASSES)]
     assert list(back["name"]) == names and list(back["true"]) == [CLASSES[i] for i in y]
@@ -180,7 +180,7 @@ def test_evaluation_keeps_every_prediction(tmp_path: Path) -> None:
     assert r"odd \| note" in page.read_text() and "commit: abc" in page.read_text()
     assert all((tmp_path / target).is_file() for target in links(page))
     with pytest.raises(ValueError, match="119 names"):
-        write_evaluation(tmp_path, evaluated, names[1:], y, "other.csv", {})
+        write_evaluation(tmp_path, evaluated, names[1:], "other.csv", {})
 
 
 @pytest.mark.usefixtures("undrawn")
