@@ -22,6 +22,7 @@ from al_cxr.core.records import (
     RoundRecord,
     Timing,
 )
+from al_cxr.report.fits import Radiographs
 
 CLASSES = ("normal", "pneumonia", "tuberculosis")
 SPLITS = {"train": (300, 200, 100), "val": (30, 20, 10), "test": (60, 40, 20)}
@@ -43,6 +44,11 @@ def pixels(index: np.ndarray) -> np.ndarray:
     """Images that show their absolute index."""
     y, x = np.mgrid[:32, :32]
     return np.stack([(x * (i % 7) + y * (i % 5)) % 256 for i in index]).astype(np.uint8)
+
+
+def radiographs() -> Radiographs:
+    """What a page needs to show them."""
+    return Radiographs(labels(), pixels, lambda index_N: [f"image {i}" for i in index_N])
 
 
 def write(path: Path, record: BaseModel) -> None:

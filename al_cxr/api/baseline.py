@@ -8,9 +8,8 @@ from pathlib import Path
 
 from al_cxr import models
 from al_cxr.api.experiment import Experiment
-from al_cxr.api.opening import load_and_describe, open_run, radiographs, report_folder
+from al_cxr.api.opening import load_and_describe, open_run, radiographs_of, report_folder
 from al_cxr.api.reports import say_pages
-from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.baselines import RECORD, BaselinesRecord
 from al_cxr.comparison.cross_validation import fold_folders
 from al_cxr.config import Settings
@@ -48,9 +47,8 @@ def baseline(experiment: Experiment, archs: str | None) -> None:
         if (estimate := sweep.announce(workspace, print)) is not None:
             note_commit(workspace.folder)
             sweep.run_all(workspace, print, estimate)
-    explain = explainer(workspace.store.pixels, workspace.runtime)
     with Working("writing the report"):
-        page = write_baseline_report(folder, results, *radiographs(workspace), explain=explain)
+        page = write_baseline_report(folder, results, radiographs_of(workspace))
     say_pages(page, folder)
 
 

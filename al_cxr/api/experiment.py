@@ -12,10 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from al_cxr.api.opening import check_arms, load_and_describe, missing_features, open_run, radiographs, report_folder
+from al_cxr.api.opening import check_arms, load_and_describe, missing_features, open_run, radiographs_of, report_folder
 from al_cxr.api.reports import say_pages
 from al_cxr.api.result import Result
-from al_cxr.bundles.explanations import explainer
 from al_cxr.comparison.compare import per_round
 from al_cxr.comparison.finished import load as load_finished
 from al_cxr.config import Settings, files, shipped
@@ -185,11 +184,10 @@ class Experiment:
         else:
             note_commit(workspace.folder)
             sweep.run_all(workspace, print, estimate)
-        explain = explainer(workspace.store.pixels, workspace.runtime)
         with Working("writing the report"):
-            page = write_report(workspace.folder, results, *radiographs(workspace), explain=explain)
-            said = comparison_text(load_finished(workspace.folder))
-        print(said)
+            page = write_report(workspace.folder, results, radiographs_of(workspace))
+            text = comparison_text(load_finished(workspace.folder))
+        print(text)
         say_pages(page, workspace.folder)
         return Result(workspace.folder, page)
 
@@ -224,8 +222,8 @@ class Experiment:
         """Say what is to be done; None where nothing is. UserError where the report would go over another one."""
         must_be_about(results, workspace.data_card.fingerprint, provenance.command())
         settings, many = workspace.settings, len(workspace.train_index)
-        if said := uneven(settings.train, seed_size(settings.budget, many), many):
-            print(f"warning   {said}")
+        if warning := uneven(settings.train, seed_size(settings.budget, many), many):
+            print(f"warning   {warning}")
         return sweep.announce(workspace, print)
 
 

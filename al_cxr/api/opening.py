@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from al_cxr import models, strategies
+from al_cxr.bundles.explanations import explainer
 from al_cxr.config import Settings
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
@@ -15,11 +15,11 @@ from al_cxr.core.outputs import must_be_free
 from al_cxr.core.progress import Working
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.load import load_first
-from al_cxr.data.store import PixelStore, default_cache
 from al_cxr.experiment.assembly import build_model, features_missing
-from al_cxr.experiment.opening import begin_run, check_run, choose_runtime
+from al_cxr.experiment.opening import begin_run, check_run, choose_runtime, open_store
 from al_cxr.experiment.run_folder import noted_runtime
 from al_cxr.experiment.workspace import Workspace
+from al_cxr.report.fits import Radiographs
 from al_cxr.report.kit.page import PAGE
 from al_cxr.strategies import stopping
 from al_cxr.training import losses
@@ -76,9 +76,7 @@ def missing_features(settings: Settings, dataset: Dataset) -> int:
     if settings.model.tune != "frozen":
         return 0
     build_model(settings, dataset, 0)  # says what is wrong with the settings
-    cache = Path(settings.machine.cache) if settings.machine.cache else default_cache()
-    store = PixelStore.open(dataset.images, settings.data.image_size, cache, settings.machine.workers)
-    return features_missing(settings, dataset, store)
+    return features_missing(settings, dataset, open_store(settings, dataset))
 
 
 def begin(name: str, settings: Settings, dataset: Dataset, folder: Path, regime: str = "") -> Workspace:
@@ -104,10 +102,8 @@ def open_run(name: str, settings: Settings, dataset: Dataset, folder: Path, regi
     return workspace
 
 
-def radiographs(
-    workspace: Workspace,
-) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, Callable[[np.ndarray], list[str]]]:
-    """What a report that shows images needs of them: pixels and names by absolute index, and the labels of all."""
+def radiographs_of(workspace: Workspace) -> Radiographs:
+    """What a report needs to show a run's images, and what its models used of them."""
 
     def pixels(index_M: np.ndarray) -> np.ndarray:
         return np.asarray(workspace.store.pixels[index_M])
@@ -115,4 +111,4 @@ def radiographs(
     def names(index_M: np.ndarray) -> list[str]:
         return [workspace.dataset.images.name(int(i)) for i in index_M]
 
-    return pixels, workspace.dataset.labels_N, names
+    return Radiographs(workspace.dataset.labels_N, pixels, names, explainer(workspace.store.pixels, workspace.runtime))

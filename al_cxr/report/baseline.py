@@ -5,33 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from al_cxr.comparison.baselines import Baselines, load_baselines
 from al_cxr.core.records import ExperimentRecord
 from al_cxr.report.baseline_table import models_table
 from al_cxr.report.classes import class_accuracy, per_class
-from al_cxr.report.contact import Pixels
-from al_cxr.report.fits import Names, add_fit, radiographs_of
-from al_cxr.report.gallery import Explain
+from al_cxr.report.fits import Radiographs, add_fit
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.text import escape, file_name
 from al_cxr.report.origin import LIMITS, add_listings, add_origin, machine, stamp_of, warnings
 from al_cxr.report.trivial import by_source
 
 
-def write_baseline_report(
-    run_dir: Path,
-    results_dir: Path,
-    pixels: Pixels | None = None,
-    labels_N: np.ndarray | None = None,
-    names: Names | None = None,
-    explain: Explain | None = None,
-) -> Path:
+def write_baseline_report(run_dir: Path, results_dir: Path, radiographs: Radiographs | None = None) -> Path:
     """Page, tables and figures of all models that `al-cxr baseline` trained in a folder; the path of the page.
 
-    The other arguments are those of `experiment.write_report`: figures that show patients go into `run_dir`. UserError
-    as in `load_baselines`.
+    Where `radiographs` are given, sample predictions are drawn too; those that show patients go into `run_dir`.
+    UserError as in `load_baselines`.
     """
     found = load_baselines(run_dir)
     record, runs = _together(found), found.runs
@@ -47,7 +36,6 @@ def write_baseline_report(
     source = by_source(found.first)
     tests = {name: [b.test for b in run.baselines.values()] for name, run in runs.items()}
     page.table(class_accuracy("class-accuracy", "Accuracy of each class", tests, source))
-    radiographs = radiographs_of(pixels, labels_N, names, explain)
     for name, run in runs.items():
         page.add(f"## {escape(name)}")
         heading = f"{escape(name)}, class by class"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -63,7 +62,7 @@ def ranking_table(groups: Sequence[Group]) -> Table:
 
 def rounds_table(
     models: Mapping[tuple[str, int], Sequence[Predicted]],
-    same_batch: Mapping[tuple[str, int], Sequence[float]] = MappingProxyType({}),
+    same_batch: Mapping[tuple[str, int], Sequence[float]],
 ) -> Table:
     """Calibration of every arm at every round, (arm, round) -> one model a seed: mean ± standard deviation.
 

@@ -23,6 +23,9 @@ Pixels = Callable[[np.ndarray], np.ndarray]
 TILE = 1.45
 """Side of one image in inches."""
 
+COPIES, ACROSS = 12, 4
+"""Sets of copies that a sheet shows, and how many stand in a row."""
+
 
 def reader(images: Images, size: int, doubts: dict[str, str] | None = None) -> Pixels:
     """Pixels straight from the images, for the few that a contact sheet shows; UserError for an unreadable one.
@@ -99,14 +102,12 @@ def contact_sheet(
     return figure
 
 
-def copies_sheet(
-    dataset: Dataset, pixels: Pixels, groups: Sequence[tuple[tuple[int, int], str]], most: int = 12, across: int = 4
-) -> Figure:
-    """Two images (absolute indices) of each of up to `most` sets of copies, with what kind of copies they are."""
-    shown = groups[:most]
+def copies_sheet(dataset: Dataset, pixels: Pixels, groups: Sequence[tuple[tuple[int, int], str]]) -> Figure:
+    """Two images (absolute indices) of each of the first sets of copies, with what kind of copies they are."""
+    shown = groups[:COPIES]
     if not shown:
         raise ValueError("no copies to show")
-    columns = min(across, len(shown))
+    columns = min(ACROSS, len(shown))
     rows = math.ceil(len(shown) / columns)
     stamp = f"{dataset.stamp} · {len(shown)} of {len(groups)} sets of copies, two images of each"
     with mpl.rc_context(STYLE | {"axes.grid": False}):

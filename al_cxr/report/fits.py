@@ -23,26 +23,14 @@ Names = Callable[[np.ndarray], list[str]]
 
 @dataclass(frozen=True)
 class Radiographs:
-    """What sample predictions need: labels by absolute index, pixels and names of some absolute indices."""
+    """What a page needs to show images: the labels of the whole data set by absolute index, pixels and names of some
+    absolute indices."""
 
     labels_N: np.ndarray
     pixels: Pixels
     names: Names
     explain: Explain | None = None
-    """Where the model of a fit looked; None where maps are not asked for."""
-
-
-def radiographs_of(
-    pixels: Pixels | None, labels_N: np.ndarray | None, names: Names | None, explain: Explain | None
-) -> Radiographs | None:
-    """What is there to draw; None where pixels or labels are not given."""
-    if pixels is None or labels_N is None:
-        return None
-    return Radiographs(labels_N, pixels, names or _numbered, explain)
-
-
-def _numbered(index_N: np.ndarray) -> list[str]:
-    return [f"image {i}" for i in index_N]
+    """What the model of a fit used of an image; None where maps are not asked for."""
 
 
 def predictions_of(finished: Finished, key: str, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +54,7 @@ def add_fit(
     name: str,
     label: str,
     seed: int,
-    radiographs: Radiographs | None = None,
+    radiographs: Radiographs | None,
     inline: bool = True,
 ) -> None:
     """History and confusion of a model on the page, and where `radiographs` are given predictions, right and wrong.

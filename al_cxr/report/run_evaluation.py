@@ -17,35 +17,31 @@ from al_cxr.report.evaluation_tables import performance_table
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.prose import paragraph
 from al_cxr.report.kit.text import file_name
-
-BASELINE = "fully-labelled"
+from al_cxr.report.last_models import BASELINE, last_models, main_arm
 
 Models = dict[tuple[str, int], Predicted]
 """(fit, seed) -> model."""
 
 
-def add_run_evaluation(page: Page, finished: Finished, labels_N: np.ndarray | None = None) -> None:
+def add_run_evaluation(page: Page, finished: Finished) -> None:
     """Calibration, operating points, screening, subgroups and ensembles of a run's models at their last round; the
     first arm that is not random and the fully labelled models are shown, the others linked.
 
-    The truth is images.csv of the run, or `labels_N` (of the whole data set, by absolute index); without either the
-    page says what is missing. UserError where labels and records contradict each other.
+    The truth is images.csv of the run; without it the page says what is missing. UserError where labels and records
+    contradict each other.
     """
     classes, images = finished.experiment.data.classes, finished.images
-    if images is not None:
-        labels_N = labels_of(images, classes)
-    if labels_N is None:
+    if images is None:
         page.add("## Calibration, operating points and subgroups", paragraph("evaluation", "unlabelled"))
         return
-    models, index_N = _models(finished, labels_N)
-    groups = _last_models(finished, models)
-    table, patients_N = None, None
-    if images is not None:
-        table = images.iloc[index_N].reset_index(drop=True)
-        patients_N = clusters(table["patient_id"].tolist())
-    study = StudyDesign(classes, classes.index(finished.target), clusters_N=patients_N)
-    main = next((name for name, arm in finished.settings.arms.items() if arm.strategy != "random"), "")
-    add_sections(page, groups, study, table, {BASELINE, file_name(main)})
+    models, index_N = _models(finished, labels_of(images, classes))
+    groups = [
+        Group(file_name(name), last.label, [models[record.fit, record.seed] for record in last.records])
+        for name, last in last_models(finished).items()
+    ]
+    table = images.iloc[index_N].reset_index(drop=True)
+    study = StudyDesign(classes, classes.index(finished.target), clusters_N=clusters(table["patient_id"].tolist()))
+    add_sections(page, groups, study, table, {BASELINE, file_name(main_arm(finished))})
     _add_rounds(page, finished, models)
     page.add("## Ensemble of seeds")
     page.table(performance_table(groups, study, "ensembles", "Single models and their ensembles"))
@@ -70,19 +66,6 @@ def _models(finished: Finished, labels_N: np.ndarray) -> tuple[Models, np.ndarra
                 )
             models[done.fit, done.seed] = model
     return models, np.empty(0, np.int64) if shared_N is None else shared_N
-
-
-def _last_models(finished: Finished, models: Models) -> list[Group]:
-    """The fully labelled models, and each arm's at the last round that a seed of it finished."""
-    groups = []
-    if finished.baselines:
-        done = [models[record.fit, record.seed] for record in finished.baselines.values()]
-        groups.append(Group(BASELINE, "fully labelled", done))
-    for arm in finished.settings.arms:
-        if last := finished.last(arm):
-            label = f"{arm}, round {max(record.round for record in last)}"
-            groups.append(Group(file_name(arm), label, [models[record.fit, record.seed] for record in last]))
-    return groups
 
 
 def _add_rounds(page: Page, finished: Finished, models: Models) -> None:

@@ -15,7 +15,7 @@ from al_cxr.comparison.inference import area_under_curve
 from al_cxr.comparison.paired import paired
 from al_cxr.core.records import StopRecord
 from al_cxr.report.asking import stops
-from al_cxr.report.experiment import last_models
+from al_cxr.report.last_models import last_models
 from al_cxr.report.rounds import each_seed, gains
 from al_cxr.report.summary import summary
 from al_cxr.report.terminal import comparison_text

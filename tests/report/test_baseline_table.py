@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_run import CLASSES, SPLITS, edit, fake_images, fake_run, labels, pixels, write
+from fake_run import CLASSES, SPLITS, edit, fake_images, fake_run, labels, radiographs, write
 from safetensors.numpy import load_file
 
 from al_cxr.comparison.baselines import BaselinesRecord, load_baselines
@@ -124,7 +124,7 @@ def test_the_page_has_all_models_and_says_what_is_missing(
         path = folder / model / "experiment.json"
         data = load_baseline(folder / model).experiment.data.model_copy(update={"synthetic": synthetic})
         edit(path, data=data.model_dump(mode="json"), commit=f"of-{model}")
-    page = write_baseline_report(folder, tmp_path / "results", pixels, labels())
+    page = write_baseline_report(folder, tmp_path / "results", radiographs())
     text = page.read_text()
     for said in ("zero: no seed is finished", "commit: of-cnn, of-vit", "## cnn", "## vit", "| far"):
         assert said in text

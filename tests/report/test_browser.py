@@ -48,7 +48,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fake_run, "CLASSES", (EVIL, "pneumonia", "tuberculosis"))
         run = fake_run.fake_run(root / "run", arms, seeds=(0, 1), rounds=2, notes=(EVIL,))
-        page = write_report(run, root / "results", fake_run.pixels, fake_run.labels())
+        page = write_report(run, root / "results", fake_run.radiographs())
     return page.with_name("report.html").as_uri()
 
 

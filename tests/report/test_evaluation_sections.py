@@ -16,7 +16,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.evaluation.predicted import Group, Predicted
 from al_cxr.evaluation.study import StudyDesign
 from al_cxr.evaluation.subgroups import subgroups
-from al_cxr.report.evaluation_sections import worst
+from al_cxr.report.evaluation_sections import add_sections, worst
 from al_cxr.report.evaluation_tables import screening_table, subgroups_table
 from al_cxr.report.kit.page import Page
 from al_cxr.report.kit.tables import Column
@@ -106,18 +106,23 @@ def test_the_part_of_a_report(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "figures/subgroups-ce+mc_entropy.png").is_file()
 
 
-def test_a_run_without_images_says_so_and_labels_given_help(run: Path, tmp_path: Path) -> None:
-    table = (run / "images.csv").read_bytes()
-    (run / "images.csv").unlink()
+def test_a_run_without_images_says_so_and_wrong_labels_are_refused(run: Path, tmp_path: Path) -> None:
+    path = run / "images.csv"
+    table = path.read_bytes()
     try:
-        without = Page(tmp_path / "a", "t")
+        images = pd.read_csv(path, keep_default_na=False)
+        images.assign(label=np.roll(images["label"], 7)).to_csv(path, index=False)
+        with pytest.raises(UserError, match="not those that it was measured with"):
+            add_run_evaluation(Page(tmp_path / "a", "t"), load(run))
+        path.unlink()
+        without = Page(tmp_path / "b", "t")
         add_run_evaluation(without, load(run))
         assert "made before runs kept labels in images.csv" in without.write().read_text()
-        given = Page(tmp_path / "b", "t")
-        add_run_evaluation(given, load(run), labels())
-        text = given.write().read_text()
-        assert "## Ensemble of seeds" in text and "There are no subgroups" in text
-        with pytest.raises(UserError, match="not those that it was measured with"):
-            add_run_evaluation(Page(tmp_path / "c", "t"), load(run), np.roll(labels(), 7))
     finally:
-        (run / "images.csv").write_bytes(table)
+        path.write_bytes(table)
+
+
+def test_a_page_of_images_of_which_nothing_is_known_has_no_subgroups(tmp_path: Path) -> None:
+    page = Page(tmp_path, "t")
+    add_sections(page, [Group("g", "g", [model()])], StudyDesign(CLASSES, 2), None, {"g"})
+    assert "There are no subgroups" in page.write().read_text()

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -79,8 +80,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
         arms = {name: fake_run.ARMS[name] for name in ("ce+random", "ce+mc_entropy")}
         notes = (EVIL, "[x](javascript:alert(1)) ![y](//e.org/z)")
         run = fake_run.fake_run(root / "run", arms, seeds=(0,), rounds=1, notes=notes)
-        names = lambda index: [f"{EVIL}{i}.png" for i in index]  # noqa: E731
-        page = write_report(run, root / "results", fake_run.pixels, fake_run.labels(), names)
+        named = replace(fake_run.radiographs(), names=lambda index: [f"{EVIL}{i}.png" for i in index])
+        page = write_report(run, root / "results", named)
     return page.with_name("report.html").read_text()
 
 

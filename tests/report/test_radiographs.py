@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fake_run import ARMS, CLASSES, fake_run, labels, pixels
+from fake_run import ARMS, CLASSES, fake_run, labels, pixels, radiographs
 from PIL import Image
 
 from al_cxr.comparison.finished import load
@@ -25,14 +25,11 @@ TWO = {n: ARMS[n] for n in ("ce+random", "ce+mc_entropy")}
 @pytest.mark.usefixtures("undrawn")
 def test_radiographs_never_reach_the_results(tmp_path: Path) -> None:
     run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1, synthetic=False)
-    page = write_report(run, tmp_path / "results", pixels, labels())
+    page = write_report(run, tmp_path / "results", radiographs())
     assert not list((tmp_path / "results").rglob("samples*"))
     shown = ["images-ce+mc_entropy-0.png", "samples-ce+mc_entropy.png", "samples-fully-labelled.png"]
     assert sorted(p.name for p in (run / "figures").iterdir()) == shown
     assert "Radiographs of patients stay there" in page.read_text()
-    write_report(run, tmp_path / "results", pixels, labels(), gallery=tmp_path / "private")
-    assert sorted(p.name for p in (tmp_path / "private/figures").iterdir()) == shown
-    assert not list((tmp_path / "results").rglob("samples*"))
 
 
 def embedded(page: str) -> list[bytes]:
@@ -43,7 +40,7 @@ def embedded(page: str) -> list[bytes]:
 
 def test_the_run_folder_alone_has_a_page_with_radiographs(tmp_path: Path) -> None:
     run = fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1, synthetic=False)
-    page = write_report(run, tmp_path / "results", pixels, labels())
+    page = write_report(run, tmp_path / "results", radiographs())
     images = sorted((run / "figures").glob("*.png"))
     names = ["images-ce+mc_entropy-0.png", "samples-ce+mc_entropy.png", "samples-fully-labelled.png"]
     assert [p.name for p in images] == names
@@ -63,14 +60,14 @@ def test_the_run_folder_alone_has_a_page_with_radiographs(tmp_path: Path) -> Non
 
 def test_a_sheet_of_acquired_images_says_score_truth_and_prediction(tmp_path: Path) -> None:
     finished = load(fake_run(tmp_path / "run", TWO, seeds=(0,), rounds=1))
-    radiographs = Radiographs(labels(), pixels, lambda index: [f"x{i}.png" for i in index])
+    named = Radiographs(labels(), pixels, lambda index: [f"x{i}.png" for i in index])
     query = finished.queries["ce+mc_entropy", 0][0].model_copy(
         update={"indices": [1, 301, 599], "scores": [0.6931, 0.5, 0.25], "predicted": [0, 2, 2]}
     )
 
     def sheet(**changes: object) -> list[tuple[str, str, str]]:
         changed = query.model_copy(update=changes)
-        figure = acquired_sheet(changed, radiographs, list(CLASSES), "t")
+        figure = acquired_sheet(changed, named, list(CLASSES), "t")
         return [(axes.get_title(), axes.title.get_color(), axes.get_xlabel()) for axes in figure.axes]
 
     green, red = "#00704F", "#B3261E"
@@ -94,12 +91,12 @@ def test_samples_stay_on_the_page_while_they_show_the_same_model(tmp_path: Path)
     key = finished.baselines[0].fit
     shutil.copytree(run / "fits" / key, run / "fits/another")
 
-    def page(fit: str, radiographs: Radiographs | None) -> str:
+    def page(fit: str, shown: Radiographs | None) -> str:
         page = Page(tmp_path / "results", "t")
-        add_fit(page, finished, fit, "m", "m", 0, radiographs)
+        add_fit(page, finished, fit, "m", "m", 0, shown)
         return page.write().read_text()
 
-    drawn = page(key, Radiographs(labels(), pixels, lambda index: ["x"] * len(index)))
+    drawn = page(key, radiographs())
     assert "samples-m.png" in drawn and page(key, None) == drawn
     assert "samples-m.png" not in page("another", None)
 

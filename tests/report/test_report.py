@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from fake_run import ARMS, CLASSES, edit, fake_probs, fake_run, labels, pixels
+from fake_run import ARMS, CLASSES, edit, fake_probs, fake_run, labels, radiographs
 from tiny import do_not_draw
 
 from al_cxr.cli.__main__ import main
@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         do_not_draw(patch)
-        return write_report(run, tmp_path_factory.mktemp("results"), pixels, labels()).parent
+        return write_report(run, tmp_path_factory.mktemp("results"), radiographs()).parent
 
 
 def links(page: Path) -> list[str]:

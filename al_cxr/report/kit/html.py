@@ -12,7 +12,6 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,9 +24,9 @@ from PIL import Image
 from al_cxr.report.kit.document import Block, Facts, Listing, Picture, Tabulated
 from al_cxr.report.kit.figures import DPI
 from al_cxr.report.kit.numbers import MISSING
+from al_cxr.report.kit.prose import TEMPLATES
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable("table")
-OWN = files("al_cxr.report") / "templates"
 
 
 @dataclass
@@ -46,7 +45,7 @@ def render(title: str, blocks: Sequence[Block], folder: Path, shown_in: Path) ->
     `folder` is where relative images of markdown are found; they are embedded if they lie inside it. Pictures of
     another folder than `shown_in` or `folder` are told and not shown.
     """
-    style, script = (OWN.joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
+    style, script = (TEMPLATES.joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -72,7 +71,7 @@ def inline(markdown: str) -> Markup:
 
 def _template(name: str) -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(OWN.joinpath(name).read_text("utf-8"))
+    return environment.from_string(TEMPLATES.joinpath(name).read_text("utf-8"))
 
 
 def _hash(text: str) -> str:
