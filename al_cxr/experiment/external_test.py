@@ -57,8 +57,8 @@ def find_models(path: Path) -> list[Named]:
         return [Named(path.name, path.name, Fit(path, read(path / "fit.json", FitRecord)), run)]
     if run is None:
         raise UserError(
-            f"{path}: neither a run folder nor inside one; name what `al-cxr run` wrote, or a model's folder in what "
-            "`al-cxr baseline` wrote"
+            f"{path}: neither a run folder nor inside one, nor a bundle; name what `al-cxr run` wrote, or a "
+            "model's folder in what `al-cxr baseline` wrote"
         )
     found = []
     for folder in sorted({p.parent for p in path.rglob("round-*.json")}):
