@@ -28,10 +28,7 @@ def add_acquired(page: Page, finished: Finished, arm: str, radiographs: Radiogra
     queries = finished.queries.get((arm, seed), [])
     if not queries:
         return
-    page.add(
-        "### Images acquired",
-        paragraph("experiment", "acquired", arm=arm, seed=seed),
-    )
+    page.add("### Images acquired", paragraph("experiment", "acquired", arm=arm, seed=seed))
     fits = {record.round: record.fit for record in finished.rounds[arm, seed]}
     for query in queries:
         caption = f"Images acquired after round {query.round}: {arm}, seed {seed}"

@@ -42,9 +42,9 @@ def write_audit(audit: Audit, dataset: Dataset, pixels: Pixels, folder: Path, ga
     counted = {"images": len(dataset), "classes": len(dataset.classes), "warnings": len(audit.warnings)}
     page.add(paragraph("audit", "verdict", **counted, synthetic=dataset.synthetic))
     page.add(_list(audit.warnings) or "Nothing was found to warn of.")
-    told = [note for note in dataset.notes if note not in audit.warnings]
-    if told:
-        page.add("Noted while loading:", _list(told))
+    noted = [note for note in dataset.notes if note not in audit.warnings]
+    if noted:
+        page.add("Noted while loading:", _list(noted))
     if command:
         page.add(f"    {command}")
     page.add("## Images and patients")

@@ -53,8 +53,8 @@ def models_table(found: Baselines) -> Table:
         Column("training, s", "train_s", "seconds", "sd"),
         Column("seeds", "seeds", "count"),
     ]
-    said = notes("models", "models", published=beside, unavailable=found.unavailable)
-    return Table("models", "Fully labelled models", frame, tuple(shown), said)
+    remarks = notes("models", "models", published=beside, unavailable=found.unavailable)
+    return Table("models", "Fully labelled models", frame, tuple(shown), remarks)
 
 
 def _titles(classes: Sequence[str]) -> dict[str, tuple[str, Kind]]:

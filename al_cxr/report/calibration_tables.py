@@ -17,6 +17,7 @@ from al_cxr.report.evaluation_tables import estimate, intervals, with_ensemble
 from al_cxr.report.kit.numbers import MISSING
 from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.rows import ARM, ROUND
 
 
 def calibration_table(groups: Sequence[Group], study: StudyDesign, name: str, title: str) -> Table:
@@ -39,8 +40,8 @@ def calibration_table(groups: Sequence[Group], study: StudyDesign, name: str, ti
         estimate("Brier score, 0 to 2", "brier", "area"),
         estimate("log-likelihood, nats", "nll", "area"),
     )
-    said = notes("evaluation", "calibration", bins=BINS, intervals=intervals(study, exact=False))
-    return Table(name, title, pd.DataFrame(rows), shown, said)
+    remarks = notes("evaluation", "calibration", bins=BINS, intervals=intervals(study, exact=False))
+    return Table(name, title, pd.DataFrame(rows), shown, remarks)
 
 
 def ranking_table(groups: Sequence[Group]) -> Table:
@@ -78,8 +79,8 @@ def rounds_table(
         found["same_batch"] = list(same_batch.get((arm, number), []))
         rows.append(row | over_seeds(found))
     shown = [
-        Column("arm", "arm"),
-        Column("round", "round", "count"),
+        ARM,
+        ROUND,
         Column("temperature", "temperature", "area", "sd"),
         Column("calibration error, %", "ece_mass", "percent", "sd"),
         Column("scaled", "ece_mass_scaled", "percent", "sd"),
@@ -91,9 +92,9 @@ def rounds_table(
     if same_batch:
         shown.append(Column("same batch, %", "same_batch", "percent", "sd"))
     shown.append(Column("seeds", "seeds", "count"))
-    said = notes("evaluation", "rounds", same_batch=bool(same_batch), missing=MISSING)
+    remarks = notes("evaluation", "rounds", same_batch=bool(same_batch), missing=MISSING)
     title = "Calibration of every arm and round"
-    return Table("calibration-rounds", title, pd.DataFrame(rows), tuple(shown), said)
+    return Table("calibration-rounds", title, pd.DataFrame(rows), tuple(shown), remarks)
 
 
 def _estimates(models: Sequence[Predicted], group: Group, study: StudyDesign, scaled: bool) -> dict[str, float]:

@@ -102,12 +102,8 @@ def learning_curve(finished: Finished, frame: pd.DataFrame, long: pd.DataFrame, 
     """A test metric (`f1` or `accuracy`) against labels: a line an arm through its means, named at its end, and the
     fully labelled baseline as a level with its standard deviation; with six arms or fewer a thin line each seed.
     `frame`, `long`: per_round's and per_seed's."""
-    levels = 100 * np.array(
-        [
-            b.test.accuracy if metric == "accuracy" else b.test.of(finished.target).f1
-            for b in finished.baselines.values()
-        ]
-    )
+    tests = [baseline.test for baseline in finished.baselines.values()]
+    levels = 100 * np.array([t.accuracy if metric == "accuracy" else t.of(finished.target).f1 for t in tests])
     with mpl.rc_context(STYLE):
         figure = new_figure(8.6, 4.7 + 0.12 * max(0, len(finished.settings.arms) - 8))
         axes = figure.subplots()
@@ -119,18 +115,17 @@ def learning_curve(finished: Finished, frame: pd.DataFrame, long: pd.DataFrame, 
             text = plain(f"all labels, {finished.settings.baseline.loss}{spread_of}", 40)
             axes.axhline(levels.mean(), color=INK, lw=1.4, label=text)
             ends.append((float(levels.mean()), text, INK))
-        for arm, look in _styles(finished).items():
+        for arm, style in _styles(finished).items():
             curve = frame[frame["arm"] == arm]
             if curve.empty:
                 continue
             seeds = [run for _, run in long[long["arm"] == arm].groupby("seed")]
             if len(seeds) > 1 and len(finished.settings.arms) <= 6:
+                thin = {"color": style["color"], "ls": style["linestyle"], "lw": 0.9, "alpha": 0.22}
                 for run in seeds:
-                    axes.plot(
-                        run["labels"], 100 * run[metric], color=look["color"], ls=look["linestyle"], lw=0.9, alpha=0.22
-                    )
-            axes.plot(curve["labels"], 100 * curve[metric], label=plain(arm, 40), ms=6, mec="white", **look)
-            ends.append((float(100 * curve[metric].iloc[-1]), plain(arm, 40), look["color"]))
+                    axes.plot(run["labels"], 100 * run[metric], **thin)
+            axes.plot(curve["labels"], 100 * curve[metric], label=plain(arm, 40), ms=6, mec="white", **style)
+            ends.append((float(100 * curve[metric].iloc[-1]), plain(arm, 40), style["color"]))
         _label_axis(axes, finished)
         _label_ends(axes, float(figure.get_size_inches()[1]), ends)
         axes.set_ylabel(

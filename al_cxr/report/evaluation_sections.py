@@ -87,15 +87,15 @@ class _Sections:
     def remarks(self, note: Callable[[Predicted], str]) -> str:
         """What went wrong with some models' temperature or threshold, as a list; models of which the same is to be
         said share a line."""
-        said: dict[str, list[str]] = {}
+        models_of: dict[str, list[str]] = {}
         for group in self.first:
             named = {f"{group.label}, {model.name}": model for model in group.models}
             if group.ensemble is not None:
                 named[group.ensemble.name] = group.ensemble
             for name, model in named.items():
                 if text := note(model):
-                    said.setdefault(text, []).append(name)
-        return "\n".join(f"- {escape('; '.join(names))}: {escape(text)}." for text, names in said.items())
+                    models_of.setdefault(text, []).append(name)
+        return "\n".join(f"- {escape('; '.join(names))}: {escape(text)}." for text, names in models_of.items())
 
 
 def worst(frame: pd.DataFrame, found: Sequence[Subgroup], study: StudyDesign) -> str:

@@ -69,7 +69,7 @@ def performance_table(groups: Sequence[Group], study: StudyDesign, name: str, ti
             estimate(f"specificity {AT}, %", "specificity"),
         ]
     absent = [name for i, name in enumerate(study.classes) if i not in tested]
-    said = notes(
+    remarks = notes(
         "evaluation",
         "performance",
         intervals=intervals(study),
@@ -77,7 +77,7 @@ def performance_table(groups: Sequence[Group], study: StudyDesign, name: str, ti
         goal=str(study.goal),
         absent=absent,
     )
-    return Table(name, title, pd.DataFrame(rows), (*shown, Column("seeds", "seeds", "count")), said)
+    return Table(name, title, pd.DataFrame(rows), (*shown, Column("seeds", "seeds", "count")), remarks)
 
 
 def operating_table(group: Group, study: StudyDesign, name: str, title: str) -> Table:
@@ -106,7 +106,7 @@ def operating_table(group: Group, study: StudyDesign, name: str, title: str) -> 
         estimate("NPV, %", "npv"),
         estimate("AUC", f"auc_{study.target}", "area"),
     )
-    said = notes(
+    remarks = notes(
         "evaluation",
         "operating",
         target=study.target_name,
@@ -116,7 +116,7 @@ def operating_table(group: Group, study: StudyDesign, name: str, title: str) -> 
         images=len(group.labels_N),
         intervals=intervals(study),
     )
-    return Table(name, title, pd.DataFrame(rows), shown, said)
+    return Table(name, title, pd.DataFrame(rows), shown, remarks)
 
 
 def goals_table(group: Group, study: StudyDesign, name: str, title: str) -> Table:
@@ -135,8 +135,8 @@ def goals_table(group: Group, study: StudyDesign, name: str, title: str) -> Tabl
         estimate(f"{study.target_name} F1, %", "flagged_f1"),
         estimate("accuracy, %", "flagged_accuracy"),
     )
-    said = notes("evaluation", "goals", target=study.target_name)
-    return Table(name, title, pd.DataFrame(rows), shown, said)
+    remarks = notes("evaluation", "goals", target=study.target_name)
+    return Table(name, title, pd.DataFrame(rows), shown, remarks)
 
 
 def screening_table(group: Group, study: StudyDesign, name: str, title: str) -> Table:
@@ -196,7 +196,7 @@ def subgroups_table(group: Group, found: Sequence[Subgroup], study: StudyDesign,
     if flagged:
         shown += [estimate(f"{name} {AT}, %", name) for name in ("sensitivity", "specificity")]
     shown += [estimate(f"F1 {decision}, %", "f1"), estimate("AUC", "auc", "area")]
-    said = notes(
+    remarks = notes(
         "evaluation",
         "subgroups",
         target=study.target_name,
@@ -207,4 +207,4 @@ def subgroups_table(group: Group, found: Sequence[Subgroup], study: StudyDesign,
         count=len(found),
         intervals=intervals(study),
     )
-    return Table(name, title, pd.DataFrame(rows), tuple(shown), said)
+    return Table(name, title, pd.DataFrame(rows), tuple(shown), remarks)

@@ -35,7 +35,7 @@ def support(finished: Finished) -> str:
             pairs = int(frame["pairs"].dropna().min())
             supported.append(f"{name}: {supports(pairs, count, comparisons.ALPHA)}")
     positives, images = comparisons.positives(finished)
-    said = notes(
+    remarks = notes(
         "evidence",
         "support",
         families=supported,
@@ -45,7 +45,7 @@ def support(finished: Finished) -> str:
         resampled=paired(finished).resampled,
         price=price(finished),
     )
-    return "\n".join(f"- {line}" for line in said)
+    return "\n".join(f"- {line}" for line in remarks)
 
 
 def add_evidence(page: Page, finished: Finished) -> None:

@@ -19,6 +19,7 @@ from al_cxr.report.kit.numbers import MISSING
 from al_cxr.report.kit.prose import notes, paragraph
 from al_cxr.report.kit.tables import Column, Table
 from al_cxr.report.kit.text import escape
+from al_cxr.report.rows import ARM, LABELS, ROUND
 from al_cxr.report.trivial import trivial
 
 TESTED = (
@@ -52,7 +53,7 @@ def area_table(finished: Finished) -> Table:
     """F1 along the budget curve of each arm, and its difference to the random arm with the same loss."""
     frame = comparisons.areas(finished)
     shown = (
-        Column("arm", "arm"),
+        ARM,
         Column(f"{finished.target} F1 along the curve, %", "area", "percent", "interval"),
         *TESTED,
         Column("than random", "verdict_of"),
@@ -66,15 +67,15 @@ def round_table(finished: Finished, against: str) -> Table:
     frame = comparisons.by_round(finished, against)
     full = _tested(finished, frame, "f1")
     shown = (
-        Column("arm", "arm"),
-        Column("round", "round", "count"),
-        *((Column("labels", "labels", "count"),) if "labels" in full else ()),
+        ARM,
+        ROUND,
+        *((LABELS,) if "labels" in full else ()),
         Column(f"{finished.target} F1, %", "f1", "percent", "interval"),
         *TESTED,
     )
     other = "random" if against == "random" else "the fully labelled baseline"
-    said = _notes(finished, "round", frame, against=against)
-    return Table(f"rounds-against-{against}", f"Every round against {other}", full, shown, said)
+    remarks = _notes(finished, "round", frame, against=against)
+    return Table(f"rounds-against-{against}", f"Every round against {other}", full, shown, remarks)
 
 
 def last_round_table(finished: Finished) -> Table:
@@ -97,11 +98,11 @@ def effects_table(finished: Finished) -> Table | None:
         Column("loss", "loss"),
         Column("strategy", "strategy"),
         Column("effect of", "effect"),
-        Column("round", "round", "count"),
+        ROUND,
         *TESTED,
     )
-    said = _notes(finished, "effects", frame, reference=finished.settings.baseline.loss)
-    return Table("effects", "Effects of loss and strategy", full, shown, said)
+    remarks = _notes(finished, "effects", frame, reference=finished.settings.baseline.loss)
+    return Table("effects", "Effects of loss and strategy", full, shown, remarks)
 
 
 def savings_tables(finished: Finished) -> tuple[Table, Table]:
@@ -114,24 +115,24 @@ def savings_tables(finished: Finished) -> tuple[Table, Table]:
         frame = frame.assign(**_shares(frame, "share_all", val, finished.train_size))
     resampled = paired(finished).resampled
     values = {"resampled": resampled, "missing": MISSING, "target": finished.target, "price": price(finished)}
-    said = notes("evidence", "savings", **values)
+    remarks = notes("evidence", "savings", **values)
     level = Column(f"{finished.target} F1, %", "level", "percent")
     ratio = [Column("labels of random", "random_labels", "labels", "interval", "budget")]
     ratio += [Column("times fewer", "fewer", "times", "bounds")]
     if counted:
         ratio.append(Column(f"with {val:,} validation labels", "fewer_all", "times", "bounds"))
     own = Column("labels of the arm", "arm_labels", "labels", "interval", "budget")
-    by_level = (Column("arm", "arm"), Column("F1 of", "of"), level, own, *ratio)
+    by_level = (ARM, Column("F1 of", "of"), level, own, *ratio)
     saved = frame[(frame["random_counterpart"] != "") & (frame["of"] != "fully labelled")].reset_index(drop=True)
-    first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, said)
+    first = Table("label-savings", "Labels for the same F1, arm and random", saved, by_level, remarks)
     share = [Column("of the training set, %", "share", "percent", "interval", "share_budget")]
     if counted:
         title = f"with {val:,} validation labels, %"
         share.append(Column(title, "share_all", "percent", "interval", "share_all_budget"))
-    to_baseline = (Column("arm", "arm"), level, replace(own, title="labels"), *share, *ratio[:2])
+    to_baseline = (ARM, level, replace(own, title="labels"), *share, *ratio[:2])
     full = frame[frame["of"] == "fully labelled"].reset_index(drop=True).assign(validation_labels=val)
     title = f"Labels to reach the fully labelled {escape(finished.settings.baseline.loss)} baseline"
-    return first, Table("labels-to-baseline", title, full, to_baseline, said)
+    return first, Table("labels-to-baseline", title, full, to_baseline, remarks)
 
 
 def _shares(frame: pd.DataFrame, name: str, beside: int, size: int) -> dict[str, pd.Series]:
@@ -164,10 +165,10 @@ def acquired_tables(finished: Finished) -> tuple[Table, Table] | None:
             table[name] = table[name] / table["images"]
         table[counts] = table[counts].round(1)
         table[["patients", "new_patients"]] = table[["patients", "new_patients"]].round(1)
-    arm, number, said = Column("arm", "arm"), Column("round", "round", "count"), notes("evidence", "acquired")
+    remarks = notes("evidence", "acquired")
     return (
-        Table("acquired", "What was acquired, all queries together", totals, (arm, *shown), said),
-        Table("acquired-by-round", "What was acquired in each round", rounds, (arm, number, *shown), said),
+        Table("acquired", "What was acquired, all queries together", totals, (ARM, *shown), remarks),
+        Table("acquired-by-round", "What was acquired in each round", rounds, (ARM, ROUND, *shown), remarks),
     )
 
 
@@ -193,9 +194,8 @@ def cost_tables(finished: Finished) -> tuple[Table, Table]:
         Column("scoring, s", "score_s", "seconds"),
         Column("together, s", "total_s", "seconds"),
     )
-    said = notes("evidence", "cost")
-    arm, number, count = Column("arm", "arm"), Column("round", "round", "count"), Column("labels", "labels", "count")
+    remarks = notes("evidence", "cost")
     return (
-        Table("cost", "Cost of an arm, one seed", totals, (arm, *shown), said),
-        Table("cost-by-round", "Cost of each round", rounds, (arm, number, count, *shown), said),
+        Table("cost", "Cost of an arm, one seed", totals, (ARM, *shown), remarks),
+        Table("cost-by-round", "Cost of each round", rounds, (ARM, ROUND, LABELS, *shown), remarks),
     )

@@ -59,9 +59,9 @@ def _card(found: CrossValidations) -> DataCard:
     """The data set's, with the notes that are true of all folds together."""
     data, labels = found.folds[0].first.experiment.data, found.images["label"].tolist()
     every = [note for fold in found.folds for run in fold.runs.values() for note in run.experiment.data.notes]
-    said = [note for note in dict.fromkeys(every) if not note.startswith((NOTE, enough.PREFIX))]
-    said += enough.of_split("test", {name: labels.count(name) for name in data.classes}, "all folds together")
-    return data.model_copy(update={"notes": said})
+    remarks = [note for note in dict.fromkeys(every) if not note.startswith((NOTE, enough.PREFIX))]
+    remarks += enough.of_split("test", {name: labels.count(name) for name in data.classes}, "all folds together")
+    return data.model_copy(update={"notes": remarks})
 
 
 def _by_fold(groups: Sequence[Group], fold_N: np.ndarray, classes: tuple[str, ...]) -> Table:

@@ -31,11 +31,11 @@ def headline(finished: Finished) -> list[str]:
     by_verdict = {verdict: areas[areas["verdict"] == verdict] for verdict in ("better", "worse", "seeds")}
     highest, seeds_alone = areas.iloc[0].to_dict(), by_verdict["seeds"]
     pairs, family = int(areas["pairs"].min()), int(highest["family"])
-    told_apart = [
-        (verdict.capitalize(), _arms(rows), rows["p_holm"].max())
-        for verdict, rows in by_verdict.items()
-        if verdict != "seeds" and len(rows)
-    ]
+    told_apart = []
+    for verdict in ("better", "worse"):
+        rows = by_verdict[verdict]
+        if len(rows):
+            told_apart.append((verdict.capitalize(), _arms(rows), rows["p_holm"].max()))
     return sentences(
         "headline",
         "headline",
@@ -70,7 +70,7 @@ def few(finished: Finished) -> list[str]:
     found = enough.of_split("test", counts)
     if images is not None:
         found += enough.of_patients("test", images.loc[images["split"] == "test", "patient_id"])
-    return [said for said in found if said not in finished.experiment.data.notes]
+    return [warning for warning in found if warning not in finished.experiment.data.notes]
 
 
 def _arms(rows: pd.DataFrame) -> str:

@@ -16,6 +16,7 @@ from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
 from al_cxr.report.kit.text import escape
 from al_cxr.report.origin import LIMITS
+from al_cxr.report.rows import ARM, GAIN_BASELINE, GAIN_RANDOM, LABELS
 
 
 def write_index(folder: Path, reports: Mapping[Path, Finished]) -> Path:
@@ -64,13 +65,13 @@ def _summary(reports: Mapping[Path, Finished]) -> Table:
     shown = (
         Column("experiment", "experiment"),
         Column("data", "data"),
-        Column("arm", "arm"),
+        ARM,
         Column("last round", "round", "count"),
-        Column("labels", "labels", "count"),
+        LABELS,
         Column("target", "target"),
         Column("target F1, %", "f1", "percent", "sd"),
-        Column("gain over baseline, points", "gain_baseline", "points", "sd"),
-        Column("gain over random, points", "gain_random", "points", "sd"),
+        GAIN_BASELINE,
+        GAIN_RANDOM,
         Column("seeds", "seeds", "count"),
     )
     return Table("experiments", "All arms", pd.DataFrame(rows), shown, notes("experiment", "index"))

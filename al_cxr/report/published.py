@@ -67,7 +67,7 @@ def published_files(page: Path, text: str) -> dict[str, bytes]:
                 titles[f"{folder}/{csv.name}"] = own.partition("\n")[0].lstrip("# ")
     left = [_without_links(as_published.get(block, block), kept) for block in blocks]
     body = _without_empty_sections([block for block in left if block])
-    return {"README.md": "\n\n".join([*body, *_said(titles)]).encode() + b"\n", **kept}
+    return {"README.md": "\n\n".join([*body, *_what_is_published(titles)]).encode() + b"\n", **kept}
 
 
 def _kept(page: Path, text: str) -> dict[str, bytes]:
@@ -125,14 +125,14 @@ def _without_empty_sections(blocks: list[str]) -> list[str]:
     return kept[::-1]
 
 
-def _said(titles: dict[str, str]) -> list[str]:
+def _what_is_published(titles: dict[str, str]) -> list[str]:
     """What stands below a published page."""
-    said = (
+    text = (
         f"The text of the page, its first {FIGURES} figures (reduced to {COLOURS} colours) and one CSV a table. "
         "Everything else, such as the tables and figures of single models and each prediction, is written again by the "
         "command above, or by `al-cxr report` from its run."
     )
     if any(name.startswith("times/") for name in titles):
-        said += " Seconds of wall clock depend on the machine and stand in `times`."
+        text += " Seconds of wall clock depend on the machine and stand in `times`."
     listed = [f"- [{name}]({name}): {escape(title)}" for name, title in sorted(titles.items())]
-    return ["## What is published", said, *(["\n".join(listed)] if listed else [])]
+    return ["## What is published", text, *(["\n".join(listed)] if listed else [])]

@@ -14,6 +14,7 @@ from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
 from al_cxr.report.kit.text import escape
 from al_cxr.report.origin import LIMITS, stamp_of, warnings
+from al_cxr.report.rows import ARM, GAIN_BASELINE, GAIN_RANDOM, LABELS, SHARE
 
 
 def write_regimes(runs: Sequence[Finished], results_dir: Path) -> Path:
@@ -46,12 +47,12 @@ def regimes(runs: Sequence[Finished]) -> Table:
             rows.append({"regime": run.experiment.regime, **last, "share": last["labels"] / run.train_size})
     shown = (
         Column("regime", "regime"),
-        Column("arm", "arm"),
-        Column("labels", "labels", "count"),
-        Column("of training set, %", "share", "percent"),
+        ARM,
+        LABELS,
+        SHARE,
         Column(f"{runs[0].target} F1, %", "f1", "percent", "sd"),
-        Column("gain over random, points", "gain_random", "points", "sd"),
-        Column("gain over baseline, points", "gain_baseline", "points", "sd"),
+        GAIN_RANDOM,
+        GAIN_BASELINE,
         Column("seeds", "seeds", "count"),
     )
     title = f"{escape(runs[0].target)} F1 at the last round, by label regime"

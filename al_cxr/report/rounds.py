@@ -12,7 +12,18 @@ from al_cxr.report.classes import mean_sd
 from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
 from al_cxr.report.kit.text import escape, file_name
-from al_cxr.report.rows import SECONDS, SEEDS, stopped_note, with_answers
+from al_cxr.report.rows import (
+    ARM,
+    GAIN_BASELINE,
+    GAIN_RANDOM,
+    LABELS,
+    ROUND,
+    SECONDS,
+    SEEDS,
+    SHARE,
+    stopped_note,
+    with_answers,
+)
 from al_cxr.report.trivial import trivial
 
 
@@ -27,7 +38,7 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str) -> Table:
     full["label"] = [*rows["round"].astype(str), *full["arm"][len(rows) :]]
     shown = (
         Column("round", "label"),
-        Column("labels", "labels", "count"),
+        LABELS,
         Column("steps", "steps", "count"),
         Column("accuracy, %", "accuracy", "percent", "sd"),
         Column(f"{finished.target} F1, %", "f1", "percent", "sd"),
@@ -36,8 +47,8 @@ def acquisition(finished: Finished, frame: pd.DataFrame, arm: str) -> Table:
     )
     settings = finished.settings.arms[arm]
     title = f"{escape(arm)}: {escape(settings.acquisition)}, trained with {escape(settings.loss)}"
-    said = (*notes("rounds", "acquisition"), *stopped_note(finished))
-    return Table(f"rounds-{file_name(arm)}", title, full, shown, said)
+    remarks = (*notes("rounds", "acquisition"), *stopped_note(finished))
+    return Table(f"rounds-{file_name(arm)}", title, full, shown, remarks)
 
 
 def _acquired(finished: Finished, arm: str, number: int, name: str) -> list[float | None]:
@@ -54,19 +65,19 @@ def gains(finished: Finished, frame: pd.DataFrame) -> Table:
     full["share"] = full["labels"] / finished.train_size
     full["best"] = ["best" if i in best else "" for i in full.index]
     shown = (
-        Column("arm", "arm"),
-        Column("round", "round", "count"),
-        Column("labels", "labels", "count"),
-        Column("of training set, %", "share", "percent"),
+        ARM,
+        ROUND,
+        LABELS,
+        SHARE,
         Column(f"{finished.target} F1, %", "f1", "percent", "sd"),
-        Column("gain over baseline, points", "gain_baseline", "points", "sd"),
+        GAIN_BASELINE,
         Column("each seed", "gain_baseline", "points", "seeds"),
         Column("", "best"),
-        Column("gain over random, points", "gain_random", "points", "sd"),
+        GAIN_RANDOM,
         SEEDS,
     )
     least_p = smallest_p(len(seeds))
-    said = notes(
+    remarks = notes(
         "rounds",
         "gains",
         loss=finished.settings.baseline.loss,
@@ -75,7 +86,7 @@ def gains(finished: Finished, frame: pd.DataFrame) -> Table:
         can_tell=least_p < 0.05,
     )
     title = f"Gain in {escape(finished.target)} F1 over the fully labelled baseline"
-    return Table("gain", title, full, shown, (*said, *stopped_note(finished)))
+    return Table("gain", title, full, shown, (*remarks, *stopped_note(finished)))
 
 
 def each_seed(finished: Finished) -> Table:
@@ -84,10 +95,10 @@ def each_seed(finished: Finished) -> Table:
     frame["round_note"] = np.where(frame["carried"] > 0, " ‡", "")
     full = pd.DataFrame([*frame.to_dict("records"), *trivial(finished)], columns=list(frame.columns))
     shown = (
-        Column("arm", "arm"),
+        ARM,
         Column("seed", "seed", "count"),
         Column("round", "round", "count", note="round_note"),
-        Column("labels", "labels", "count"),
+        LABELS,
         Column("accuracy, %", "accuracy", "percent"),
         Column("macro F1, %", "macro_f1", "percent"),
         Column(f"{finished.target} F1, %", "f1", "percent"),

@@ -14,6 +14,12 @@ from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column
 from al_cxr.report.trivial import trivial
 
+ARM = Column("arm", "arm")
+ROUND = Column("round", "round", "count")
+LABELS = Column("labels", "labels", "count")
+SHARE = Column("of training set, %", "share", "percent")
+GAIN_BASELINE = Column("gain over baseline, points", "gain_baseline", "points", "sd")
+GAIN_RANDOM = Column("gain over random, points", "gain_random", "points", "sd")
 SEEDS = Column("seeds", "seeds", "count", note="seeds_note")
 SECONDS = ["train_s", "score_s"]
 """Columns that stand in tables of their own, because they are never the same twice."""
@@ -43,16 +49,16 @@ def _seeds_note(finished: Finished, row: Mapping[str, Any]) -> str:
     seeds, planned = row["seeds"], len(finished.settings.seeds)
     if np.isnan(seeds):  # no model's
         return ""
-    said = "" if seeds == planned else f" of {planned}"
+    note = "" if seeds == planned else f" of {planned}"
     for of in ("baseline", "random"):
         pairs = row.get(f"gain_{of}_n", 0)
         if 0 < pairs < seeds:
-            said += f", {pairs:.0f} with {of}"
-    if said:
-        said += " †"
+            note += f", {pairs:.0f} with {of}"
+    if note:
+        note += " †"
     if row.get("carried", 0) > 0:
-        said += f", {row['carried']:.0f} stopped ‡"
-    return said
+        note += f", {row['carried']:.0f} stopped ‡"
+    return note
 
 
 def _baseline(finished: Finished) -> list[dict[str, object]]:

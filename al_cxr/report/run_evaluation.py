@@ -80,6 +80,6 @@ def _add_rounds(page: Page, finished: Finished, models: Models) -> None:
         if query.same_batch is not None:
             same.setdefault((query.arm, query.round), []).append(query.same_batch)
     found = [temperature for query in queries for temperature in query.temperatures]
-    said = paragraph("evaluation", "pool", temperature=finished.settings.scoring.temperature, found=found)
-    page.add("## Calibration, round by round", said)
+    remarks = paragraph("evaluation", "pool", temperature=finished.settings.scoring.temperature, found=found)
+    page.add("## Calibration, round by round", remarks)
     page.table(rounds_table(rounds, same))

@@ -46,8 +46,8 @@ def write_search_report(run_dir: Path, results_dir: Path) -> Path:
     stamp = f"{name_of(data)} · validation set {n_val:,} images · {seeds_in_words(record.seeds)}"
     title = f"Search for hyper-parameters: {escape(settings.model.arch)} on {escape(data.name)}"
     page = Page(results_dir, title, stamp)
-    said = cautions(trials, record, target)
-    page.add(warnings(data, experiment.commit, len(record.seeds), [], said), "## What was searched")
+    found = cautions(trials, record, target)
+    page.add(warnings(data, experiment.commit, len(record.seeds), [], found), "## What was searched")
     spent: dict[str, object] = {"trials": len(trials), "seeds": len(record.seeds), "n_labelled": record.n_labelled}
     spent["seconds"] = sum(trial.seconds for trial in trials)
     facts = {"budget": sentences("search", "budget", **spent)[0]}
@@ -75,14 +75,14 @@ def table(trials: Sequence[Trial], record: SearchRecord, target: str) -> Table:
     for trial in trials:
         scores = trial.scores(objective, target)
         failed = next((one.failed for one in trial.measured if one.failed), "")
-        said = {"best": trial == chosen, "as it stands": trial.number == 0, "failed": failed != ""}
+        marks = {"best": trial == chosen, "as it stands": trial.number == 0, "failed": failed != ""}
         row: dict[str, Any] = {"trial": trial.number}
         row |= {key: None if value is None else _text(value) for key, value in trial.values.items()}
         row |= {f"seed {one.seed}": score for one, score in zip(trial.measured, scores, strict=True)}
         row["mean"] = trial.mean(objective, target)
         row["mean_sd"] = float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan
         row |= {f"epoch_seed_{one.seed}": one.best_epoch for one in trial.measured}
-        row |= {"seconds": trial.seconds, "note": ", ".join(note for note, holds in said.items() if holds)}
+        row |= {"seconds": trial.seconds, "note": ", ".join(mark for mark, holds in marks.items() if holds)}
         rows.append(row | {"failed": failed})
     frame = pd.DataFrame(rows).sort_values("mean", ascending=objective == "loss", kind="stable", ignore_index=True)
     kind: Kind = "area" if objective == "loss" else "percent"

@@ -15,7 +15,7 @@ from al_cxr.report.kit.numbers import Kind, number
 from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
 from al_cxr.report.kit.text import escape, file_name
-from al_cxr.report.rows import SEEDS, stopped_note, with_answers, with_seeds
+from al_cxr.report.rows import ARM, GAIN_BASELINE, LABELS, SEEDS, stopped_note, with_answers, with_seeds
 from al_cxr.report.trivial import trivial
 
 CURVE = {"curve_f1": "area", "curve_f1_sd": "area_sd"} | {
@@ -46,11 +46,11 @@ def summary(finished: Finished, frame: pd.DataFrame) -> Table:
     full = with_answers(finished, pd.DataFrame(rows))
     target, counted = finished.target, bool(validation_uses(finished.settings))
     shown = [
-        Column("arm", "arm"),
-        Column("labels", "labels", "count"),
+        ARM,
+        LABELS,
         Column("accuracy, %", "accuracy", "percent", "sd"),
         Column(f"{target} F1, %", "f1", "percent", "sd"),
-        Column("gain over baseline, points", "gain_baseline", "points", "sd"),
+        GAIN_BASELINE,
         Column("F1 along the curve, %", "curve_f1", "percent", "sd"),
         Column("over random along the curve, points", "curve_difference", "points", "interval"),
         Column("p (Holm)", "p_holm", "p"),
@@ -60,9 +60,9 @@ def summary(finished: Finished, frame: pd.DataFrame) -> Table:
     if counted:
         title = f"with {validation_labels(finished):,} validation labels"
         shown.append(Column(title, "fewer_all", "times", "bounds"))
-    said = notes("rounds", "summary", resampled=paired(finished).resampled, target=target, counted=counted)
+    remarks = notes("rounds", "summary", resampled=paired(finished).resampled, target=target, counted=counted)
     columns = tuple(column for column in (*shown, SEEDS) if column.value in full)
-    return Table("summary", "Summary", full, columns, (*said, *stopped_note(finished)))
+    return Table("summary", "Summary", full, columns, (*remarks, *stopped_note(finished)))
 
 
 def factorial(finished: Finished) -> list[Table]:
@@ -81,8 +81,10 @@ def factorial(finished: Finished) -> list[Table]:
         )
         seeds = [seed for seed in finished.settings.seeds if f"difference_seed_{seed}" in frame]
         each = [f"{number(last[f'difference_seed_{seed}'], 'points')} (seed {seed})" for seed in seeds]
-        said = notes("rounds", "factorial", target=finished.target, other=other, each=each, answers=trivial(finished))
+        remarks = notes(
+            "rounds", "factorial", target=finished.target, other=other, each=each, answers=trivial(finished)
+        )
         title = f"Loss or strategy? {escape(strategy)} and {escape(other)}, round {last['round']}"
         name = f"two-by-two-{file_name(f'{other}-{strategy}')}"
-        tables.append(Table(name, title, with_seeds(finished, frame), shown, said))
+        tables.append(Table(name, title, with_seeds(finished, frame), shown, remarks))
     return tables

@@ -11,6 +11,7 @@ from al_cxr.comparison.convergence import BEHIND, RISE, trainings, unconverged, 
 from al_cxr.comparison.finished import Finished
 from al_cxr.report.kit.prose import notes
 from al_cxr.report.kit.tables import Column, Table
+from al_cxr.report.rows import LABELS, ROUND
 
 
 @lru_cache(maxsize=1)
@@ -32,8 +33,8 @@ def training_table(finished: Finished) -> Table:
     frame["verdict"] = np.select([frame["is_behind"], frame["is_rising"]], ["not converged", "still rising"], "")
     shown = (
         Column("arm", "name"),
-        Column("round", "round", "count"),
-        Column("labels", "labels", "count"),
+        ROUND,
+        LABELS,
         Column("optimizer steps", "steps", "count"),
         Column("times each image was seen", "seen", "seconds"),
         Column("training loss", "train_loss", "area"),
@@ -41,5 +42,5 @@ def training_table(finished: Finished) -> Table:
         Column("validation macro F1, rise, points", "rise", "points"),
         Column("", "verdict"),
     )
-    said = notes("training", "table", behind=f"{BEHIND:g}", rise=f"{100 * RISE:.0f}")
-    return Table("training", "How long each network was trained", frame, shown, said)
+    remarks = notes("training", "table", behind=f"{BEHIND:g}", rise=f"{100 * RISE:.0f}")
+    return Table("training", "How long each network was trained", frame, shown, remarks)

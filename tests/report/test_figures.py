@@ -93,8 +93,8 @@ def test_every_curve_is_named_at_its_end_and_no_name_covers_another(finished: Fi
 def test_many_strategies_can_be_told_apart(tmp_path: Path) -> None:
     arms = {"r": ("random", "focal")} | {f"a{i}": (f"strategy{i}", "focal") for i in range(11)}
     many = load(fake_run(tmp_path, arms, seeds=(0,), rounds=1, baseline=False))
-    looks = curves._styles(many).values()
-    assert len({(look["color"], look["marker"]) for look in looks}) == 12
+    styles = curves._styles(many).values()
+    assert len({(style["color"], style["marker"]) for style in styles}) == 12
 
 
 def test_acquired_bars_and_the_pool_they_came_from(finished: Finished) -> None:

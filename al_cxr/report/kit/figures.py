@@ -131,9 +131,9 @@ def in_few_colours(data: bytes, colours: int) -> bytes:
     return min(buffer.getvalue(), data, key=len)
 
 
-def save(figure: Figure, path: Path, inputs: Iterable[Path] = ()) -> Path:
+def save(figure: Figure, path: Path) -> Path:
     """A figure alone, as PNG; UserError where `must_be_a_figure` says so."""
-    must_be_a_figure(path, inputs)
+    must_be_a_figure(path)
     write_atomically(path, png(figure, ALONE))
     return path
 

@@ -99,8 +99,8 @@ def _unbroken(heading: str) -> str:
 
 def _numbers(cells: Sequence[str]) -> bool:
     """Whether a column is one of numbers, printed with whatever follows them: 69.4 ± 1.0, +0.3 (−2.1 to +3.1), 0.56."""
-    told = [cell for cell in cells if cell not in ("", MISSING)]
-    return bool(told) and all(re.match(r"(&[lg]t;\s*)?[+−-]?\d[\d,.]*(?=[\s,;]|$)", cell) for cell in told)
+    filled = [cell for cell in cells if cell not in ("", MISSING)]
+    return bool(filled) and all(re.match(r"(&[lg]t;\s*)?[+−-]?\d[\d,.]*(?=[\s,;]|$)", cell) for cell in filled)
 
 
 class _Writer:
