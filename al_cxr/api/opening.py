@@ -1,4 +1,4 @@
-"""Opening the data and the run of an experiment, and what a reader of the terminal is told of both."""
+"""Opening the data and the run of an experiment with a person at the screen, who reads what was found in both."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def report_folder(folder: Path, file: Path) -> Path:
 
 
 def load_and_describe(settings: Settings) -> Dataset:
-    """The data set, of which a reader of the terminal is told first."""
+    """The data set; its size, its splits and its warnings are printed."""
     with Working("reading the data set"):
         dataset = load_first(settings.data)
     size = settings.data.image_size
@@ -89,7 +89,7 @@ def begin(name: str, settings: Settings, dataset: Dataset, folder: Path, regime:
 
 
 def open_run(name: str, settings: Settings, dataset: Dataset, folder: Path, regime: str = "") -> Workspace:
-    """The workspace of a run, and the model, machine and folder on the terminal."""
+    """The workspace of a run; its model, machine and folder are printed."""
     workspace = begin(name, settings, dataset, folder, regime)
     for note in workspace.dataset.notes:
         if note not in dataset.notes:  # found when the pixels were opened

@@ -1,4 +1,4 @@
-"""Any trained model as a bundle."""
+"""Opening a bundle, or any trained model as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a run, in three steps that a caller takes one after the other.
+"""Opening one run of an experiment, in three steps that a caller takes one after the other.
 
 ::
 

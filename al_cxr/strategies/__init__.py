@@ -1,7 +1,8 @@
 """Acquisition strategies: from the statistics of a pool to the images to label next. Arrays only, no torch.
 
 A strategy is a function with the decorator `strategy`; a new file of this package is enough to add one, and so is an
-entry point of the group `al_cxr.strategies` in another installed package.
+entry point of the group `al_cxr.strategies` in another installed package. A stopping rule is a function with the
+decorator `stopping.rule`, as in `stopping_rules.py`; its group of entry points is `al_cxr.rules`.
 """
 
 from al_cxr.strategies.base import STRATEGIES, Choice, Strategy, names, strategy, top_n
