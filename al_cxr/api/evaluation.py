@@ -14,6 +14,7 @@ from al_cxr.bundles.folder import must_be_outside
 from al_cxr.bundles.record import UNPROVEN
 from al_cxr.config import Machine
 from al_cxr.core import enough, provenance
+from al_cxr.core.cache import default_cache
 from al_cxr.core.errors import UserError
 from al_cxr.core.names import known_class
 from al_cxr.core.outputs import must_be_about, must_be_apart, must_be_free
@@ -21,7 +22,7 @@ from al_cxr.core.progress import Progress
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.load import load_for_evaluation
 from al_cxr.data.sources.source import Source
-from al_cxr.data.store import PixelStore, dataset_fingerprint, default_cache
+from al_cxr.data.store import PixelStore, dataset_fingerprint
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import EvaluatedModel
 from al_cxr.evaluation.study import PREVALENCES

@@ -19,7 +19,7 @@ from al_cxr.bundles.record import Adapted
 from al_cxr.core.checkpoint import save_tensors
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import write
-from al_cxr.data import dicom
+from al_cxr.data.dicom import said as dicom
 from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.quality.gate import Gate, near_copies
 from al_cxr.data.quality.odd import framed
@@ -87,4 +87,4 @@ def adapt_bundle(
             save_tensors(fits[-1].folder / "model.safetensors", network.state_dict())
         record = bundle.record.model_copy(update={"adapted": made})
         write_bundle(Bundle(record, tuple(fits), bundle.seen, bundle.validation, bundle.usual), out)
-    return made, [*dicom.skipped(skipped), *doubt_lines(doubts, len(gate.names)), *said]
+    return made, [*dicom.summary(skipped), *doubt_lines(doubts, len(gate.names)), *said]

@@ -127,7 +127,8 @@ def _result(name: str, data: Callable[[], bytes], size: int, series: Series) -> 
     """One image, decoded, or why it cannot be."""
     try:
         content = data()
-        return _Good(decode.read(content, size, name, series.bits), check_file(content))
+        reading = decode.read(content, size, name, series.bits)
+        return _Good(reading, ImageCheck("") if reading.is_dicom else check_file(content))
     except FileNotFoundError:
         return _Bad("no such file")
     except UserError as error:

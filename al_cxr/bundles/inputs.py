@@ -10,11 +10,13 @@ from pathlib import Path
 from al_cxr.core.errors import UserError
 from al_cxr.core.seeds import digest_text
 from al_cxr.data.decode import SUFFIXES
-from al_cxr.data.dicom import REASON as DICOM
-from al_cxr.data.dicom import is_dicom_file
+from al_cxr.data.dicom import reader
+from al_cxr.data.dicom.found import look
+from al_cxr.data.dicom.sniff import DIRECTORY
 from al_cxr.data.sources.cells import SUFFIXES as SUFFIXES_OF_TABLES
 from al_cxr.data.sources.cells import read_cells
 from al_cxr.data.sources.files import LINKS_OPTION, Root
+from al_cxr.data.sources.with_headers import is_dicom_named
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,20 @@ class _Finder:
         """Whether a file that does not end like an image is DICOM, by its name or its first bytes."""
         try:
             self.root.stat(name)
-            return is_dicom_file(self.root.file(name))
+            return is_dicom_named(name, self.root.file(name))
         except (FileNotFoundError, UserError):
             return False
 
     def found(self, others: int) -> Inputs:
+        """All that was added, without DICOM files whose headers say that they are no frontal chest radiographs."""
+        dicoms = [name for name in self.infos if self.is_dicom(name)]
+        for name, reason in look(dicoms, self.root.file).left_out:
+            del self.infos[name]
+            self.skip(name, reason)
         lines = [f"{name}\0{info.st_size}\0{info.st_mtime_ns}\n" for name, info in self.infos.items()]
         left_out = [f"{name}\0{reason}\n" for name, reason in self.skipped]
+        if any(name in self.infos for name in dicoms):
+            left_out.append(f"DICOM {reader.VERSION}\n")
         fingerprint = digest_text(
             "".join([f"{self.root.path!s}\n".encode(errors="replace").decode(), *lines, *left_out])
         )
@@ -82,17 +91,17 @@ def find_inputs(path: Path, root: Path | None = None, follow_links: bool = False
     No path may lead out of it: symbolic links that do, and links to folders, are skipped and listed, unless
     `follow_links` allows them. UserError where the path is neither, or where there is nothing to read.
     """
-    if path.is_dir():
+    if path.is_dir() or _is_directory_file(path):
         if root is not None:
-            raise UserError(f"--root {root}: is for the paths of a CSV, and {path} is a folder; leave it out")
-        inputs = _in_folder(path, follow_links)
+            raise UserError(f"--root {root}: is for the paths of a CSV, and {path} is none; leave it out")
+        inputs = _in_folder(path, follow_links) if path.is_dir() else _in_directory_file(path, follow_links)
     elif path.exists() and path.name.lower().endswith(SUFFIXES_OF_TABLES):
         if root is not None and not root.is_dir():
             raise UserError(f"--root {root}: no such folder")
         inputs = _in_csv(path, root or path.parent, follow_links)
     else:
-        what = "neither a folder nor a CSV" if path.exists() else "no such file or folder"
-        raise UserError(f"{path}: {what}; give a folder of images, or a CSV with a column path")
+        what = "neither a folder nor a CSV nor a DICOMDIR" if path.exists() else "no such file or folder"
+        raise UserError(f"{path}: {what}; give a folder of images, a CSV with a column path, or a DICOMDIR")
     if not inputs.names and not inputs.skipped:
         raise UserError(f"{path}: no image in it (files that end in {', '.join(SUFFIXES)})")
     return inputs
@@ -104,13 +113,27 @@ def _in_folder(path: Path, follow_links: bool) -> Inputs:
     for name, is_link in _walk(finder, finder.root.path):
         if is_link:
             finder.skip(name, f"a symbolic link to a folder, which is not followed without {LINKS_OPTION}")
-        elif name.lower().endswith(SUFFIXES):
+        elif name.lower().endswith(SUFFIXES) or finder.is_dicom(name):
             finder.add(name)
-        elif finder.is_dicom(name):
-            finder.skip(name, DICOM)
         else:
             others += 1
     return finder.found(others)
+
+
+def _is_directory_file(path: Path) -> bool:
+    return path.name.upper() == DIRECTORY and path.is_file()
+
+
+def _in_directory_file(path: Path, follow_links: bool) -> Inputs:
+    """The images that a DICOMDIR lists; its other files are not looked at."""
+    finder = _Finder(path, Root(path.parent, follow_links), follow_links)
+    try:
+        names = reader.directory(path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    for name in names:
+        finder.add(name)
+    return finder.found(0)
 
 
 def _walk(finder: _Finder, top: Path) -> Iterator[tuple[str, bool]]:

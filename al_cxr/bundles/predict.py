@@ -18,7 +18,8 @@ from al_cxr.bundles.inputs import find_inputs
 from al_cxr.bundles.record import BundleRecord
 from al_cxr.bundles.table import frame_of
 from al_cxr.core.errors import UserError
-from al_cxr.data import decode, dicom
+from al_cxr.data import decode
+from al_cxr.data.dicom import said as dicom
 from al_cxr.data.doubts import doubt_lines, listed
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.usual import Usual
@@ -66,7 +67,7 @@ def _left_out(skipped: Sequence[tuple[str, str]], read: int) -> list[str]:
         names_of.setdefault(reason, []).append(name)
     total = read + len(skipped)
     left_out = [f"left out, {reason}: {listed(names, total)}" for reason, names in names_of.items()]
-    return left_out + dicom.skipped(reason for _, reason in skipped)
+    return left_out + dicom.summary(reason for _, reason in skipped)
 
 
 def _chunks(images: Images, size: int) -> tuple[Iterable[Chunk], list[tuple[str, str]]]:

@@ -27,7 +27,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_ours
 from al_cxr.core.provenance import versions
 from al_cxr.core.seeds import digest_text
-from al_cxr.data import chest, decode, dicom
+from al_cxr.data import chest, decode
+from al_cxr.data.dicom import said as dicom
 from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.odd import ImageCheck
@@ -95,7 +96,7 @@ def write_predictions(
     skipped_file(out).unlink(missing_ok=True)
     if skipped:
         write_atomically(skipped_file(out), csv_bytes(SKIPPED, skipped))
-    warnings = dicom.skipped(reason for _, reason in skipped)
+    warnings = dicom.summary(reason for _, reason in skipped)
     if not rows:
         partial.unlink(missing_ok=True)
         reasons = f"the reasons are in {skipped_file(out)}"

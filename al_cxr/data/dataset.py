@@ -62,6 +62,8 @@ class Dataset:
         Who made the images and under which terms.
     notes : tuple of str
         Warnings found while loading; they are printed and go into the report.
+    left_out : tuple of (str, str)
+        Name of each DICOM file that is not among the images, and why.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class Dataset:
     synthetic: bool = False
     attribution: str = ""
     notes: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.images)

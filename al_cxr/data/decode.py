@@ -1,6 +1,7 @@
 """One image file of unknown origin -> one square grey uint8 image.
 
-What is done to every image, in this order: decode, one channel, 0..255, squash (not crop) to the square, EXIF rotation.
+DICOM is decoded by the rule of `al_cxr.data.dicom`. What is done to every other image, in this order: decode, one
+channel, 0..255, squash (not crop) to the square, EXIF rotation.
 
 - Colour becomes luma (ITU-R 601); transparency is laid over black, the colour of air in a radiograph. An image that is
   transparent (almost) everywhere is refused: its pixels are there, and nobody was meant to see them.
@@ -38,7 +39,10 @@ from PIL import (  # the plugins of FORMATS are registered here, once, and not b
 )
 
 from al_cxr.core.errors import UserError
-from al_cxr.data import depth, dicom
+from al_cxr.data import depth
+from al_cxr.data.dicom import reader
+from al_cxr.data.dicom.said import PREFIX
+from al_cxr.data.dicom.sniff import has_preamble, is_dicom
 
 VERSION = 2
 """Counted up whenever `read` gives other pixels for the same bytes, so that old pixel stores are not reused."""
@@ -50,6 +54,9 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 """Few formats, because every decoder more is one more that a hostile file can attack."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+
+DICOM = "DICOM"
+"""How `Reading.depth` begins of a DICOM file."""
 
 MAX_PIXELS = 80_000_000
 """Five times the largest digital radiographs, and below the size at which Pillow itself warns."""
@@ -80,9 +87,14 @@ class Reading(NamedTuple):
     digest: str
     """Hex SHA-256 of what it was made from: the bytes of the file."""
     depth: str = ""
-    """"" for 8 bits, which have only one reading; else the bits it was read with, or "stretched"."""
+    """"" for 8 bits, which have only one reading; else the bits it was read with, "stretched", or DICOM and the version
+    of the rule for it."""
     doubts: tuple[str, ...] = ()
     """What had to be guessed, for `al_cxr.data.doubts.doubt_lines`."""
+
+    @property
+    def is_dicom(self) -> bool:
+        return self.depth.startswith(DICOM)
 
 
 def decode(path: str | os.PathLike[str], size: int) -> np.ndarray:
@@ -113,6 +125,8 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
     """The bytes of one image file; `usual` as in `depth.grey`. UserError that starts with `name` if it is none."""
     if not data:
         raise UserError(f"{name}: the file is empty")
+    if not name.lower().endswith(SUFFIXES) and is_dicom(data, name):
+        return _read_dicom(data, size, name)
     box = None
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -130,8 +144,8 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(name, "too large") from None
     except UnidentifiedImageError:
-        if dicom.is_dicom(data, name):
-            raise UserError(f"{name}: {dicom.REASON}") from None
+        if has_preamble(data):
+            raise UserError(f"{name}: {PREFIX}named like another image; name it .dcm") from None
         raise UserError(f"{name}: not an image in one of the formats {', '.join(FORMATS)}") from None
     except Exception as error:  # on damaged files Pillow's decoders raise almost any type
         raise UserError(f"{name}: damaged or truncated ({str(error) or type(error).__name__})") from error
@@ -143,6 +157,16 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
     if orientation in _ORIENTATIONS:
         square = square.transpose(_ORIENTATIONS[orientation])
     return Reading(to_uint8(square), hashlib.sha256(data).hexdigest(), bits, doubts)
+
+
+def _read_dicom(data: bytes, size: int, name: str) -> Reading:
+    try:
+        made = reader.pixels(data)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    grey = Image.fromarray(made.pixels_HW)
+    square = grey.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+    return Reading(to_uint8(square), hashlib.sha256(data).hexdigest(), f"{DICOM} {reader.VERSION}", made.doubts)
 
 
 def resize(pixels_HW: np.ndarray, size: int) -> np.ndarray:

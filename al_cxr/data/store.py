@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from al_cxr.core import records
+from al_cxr.core.cache import default_cache
 from al_cxr.core.drafts import remedy, write_atomically
 from al_cxr.core.errors import CannotWrite, UserError
 from al_cxr.core.progress import Progress
@@ -161,13 +162,6 @@ class PixelStore:
             publish(draft, folder, lambda: PixelStore._read(folder, images, size) is not None)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-
-
-def default_cache() -> Path:
-    """$AL_CXR_CACHE, else $XDG_CACHE_HOME/al-cxr, else ~/.cache/al-cxr."""
-    if own := os.environ.get("AL_CXR_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "al-cxr"
 
 
 def cores() -> int:

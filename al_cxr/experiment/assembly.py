@@ -10,10 +10,11 @@ from torch import nn
 
 from al_cxr import models
 from al_cxr.config import Settings
+from al_cxr.core.cache import default_cache
 from al_cxr.core.seeds import stream
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.loader import FeatureLoader, Loader
-from al_cxr.data.store import PixelStore, default_cache
+from al_cxr.data.store import PixelStore
 from al_cxr.models.backbone import Backbone, Head
 from al_cxr.models.tuning import tuned
 from al_cxr.training.feature_cache import Views, feature_loader, missing

@@ -17,12 +17,13 @@ import numpy as np
 from al_cxr.comparison.images import known_groups
 from al_cxr.config import Settings
 from al_cxr.core import provenance
+from al_cxr.core.cache import default_cache
 from al_cxr.core.drafts import sweep
 from al_cxr.core.progress import Say
 from al_cxr.core.records import ExperimentRecord, write
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.quality import gate, usual
-from al_cxr.data.store import PixelStore, data_card, default_cache
+from al_cxr.data.store import PixelStore, data_card
 from al_cxr.experiment import seen
 from al_cxr.experiment.assembly import build_loader, build_model
 from al_cxr.experiment.images import duplicate_groups, write_images

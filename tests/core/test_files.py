@@ -1,4 +1,4 @@
-"""Files from outside: names with accents are found however they are coded, and DICOM is called so."""
+"""Files from outside: names with accents are found however they are coded, and broken DICOM is called so."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return captured.out + captured.err
 
 
-def test_folders_and_lists_of_dicom_are_told_to_be_converted(
+def test_folders_and_lists_of_broken_dicom_are_said_to_be_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for label in ("normal", "sick"):
@@ -79,15 +79,15 @@ def test_folders_and_lists_of_dicom_are_told_to_be_converted(
             file.write_bytes(DICOM)
     (tmp_path / "list.csv").write_text("path,label\nset/normal/1.dcm,normal\nset/sick/IM0002,sick\n")
     out = str(tmp_path / "out")
-    convert = "al-cxr does not read DICOM yet; convert to 16-bit grey PNG first"
+    broken = "left out: {} damaged or truncated (nothing in it that an image has)"
     for command in ("show", "audit"):
-        assert f"2 DICOM files were skipped: {convert}" in said(
+        assert f"no image that can be used: 4 DICOM files were {broken.format(4)}" in said(
             capsys, "data", command, str(tmp_path / "set"), "--out", out
         )
-        assert f"no image: 2 DICOM files were skipped: {convert}" in said(
+        assert "DICOM files without class folders" in said(
             capsys, "data", command, str(tmp_path / "set" / "sick"), "--out", out
         )
-        assert "list.csv: row 2: set/normal/1.dcm: a DICOM file, which al-cxr does not read yet" in said(
+        assert f"list.csv: no image that can be used: 2 DICOM files were {broken.format(2)}" in said(
             capsys, "data", command, str(tmp_path / "list.csv"), "--out", out
         )
 
@@ -100,5 +100,6 @@ def test_dicom_beside_images_is_no_file_without_extension(tmp_path: Path, capsys
         (tmp_path / "set" / label / "Thumbs.db").write_bytes(b"x")
     text = said(capsys, "data", "show", str(tmp_path / "set"), "--out", str(tmp_path / "out"))
     audit = said(capsys, "data", "audit", str(tmp_path / "set"), "--out", str(tmp_path / "out"))
-    assert "sheet" in text and "warning   2 DICOM files were skipped" in text
-    assert "2 DICOM files were skipped" in audit
+    broken = "warning   left out, DICOM: damaged or truncated"
+    assert "sheet" in text and broken in text and "2 of 10 images (normal/IM0001, sick/IM0001)" in text
+    assert broken in audit

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from al_cxr.core.cache import default_cache
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode, store
 from al_cxr.data.decode import Reading
@@ -173,11 +174,11 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.delenv("AL_CXR_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert store.default_cache() == Path("/home/somebody/.cache/al-cxr")
+    assert default_cache() == Path("/home/somebody/.cache/al-cxr")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert store.default_cache() == Path("/x/al-cxr")
+    assert default_cache() == Path("/x/al-cxr")
     monkeypatch.setenv("AL_CXR_CACHE", str(tmp_path / "own"))
-    assert store.default_cache() == tmp_path / "own"
+    assert default_cache() == tmp_path / "own"
     PixelStore.open(Noise(), 8, progress=False)
     assert (tmp_path / "own").is_dir()
 

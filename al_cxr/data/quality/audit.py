@@ -12,8 +12,8 @@ import pandas as pd
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import Progress
-from al_cxr.data import dicom
 from al_cxr.data.dataset import SPLITS, Dataset, Images
+from al_cxr.data.dicom import said as dicom_said
 from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.quality import checks, duplicates
 from al_cxr.data.quality.odd import Odd, check_images, odd_files
@@ -198,7 +198,7 @@ def _with_warnings(found: Audit, dataset: Dataset) -> Audit:
     said: list[str] = []
     if n := len(found.unreadable):
         said.append(f"{n} of {len(dataset)} images cannot be read: repair or remove them, or no experiment starts")
-        said += dicom.skipped(odd.what.removeprefix(f"{odd.name}: ") for odd in found.unreadable)
+        said += dicom_said.summary(odd.what.removeprefix(f"{odd.name}: ") for odd in found.unreadable)
     said += found.warnings
     cheap = checks.warnings(dataset)  # shared patients come first in it
     leaks = sum(bool(s.patients) for s in found.shared)

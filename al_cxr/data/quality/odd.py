@@ -12,7 +12,8 @@ from PIL import Image, ImageFile
 from scipy.fft import dctn
 
 from al_cxr.data import chest
-from al_cxr.data.decode import FORMATS
+from al_cxr.data.decode import FORMATS, SUFFIXES
+from al_cxr.data.dicom.sniff import is_dicom_file
 from al_cxr.data.quality.usual import FRAME, Usual, features
 
 CONTRAST = 32
@@ -111,6 +112,8 @@ def odd_files(images: object, index_M: np.ndarray) -> list[tuple[int, str]] | No
 
 def original(file: Path) -> str:
     """What is odd about a file that can be decoded, small, long or coloured; "" where nothing is."""
+    if not file.name.lower().endswith(SUFFIXES) and is_dicom_file(file):
+        return ""  # its header was looked at
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         short, long = sorted((width, height))

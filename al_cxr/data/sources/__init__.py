@@ -1,26 +1,26 @@
 """Where radiographs come from, one file a kind.
 
-To add a kind of source, add one file to this folder; nothing else has to be changed. A source of DICOM files, say, is
-`dicom.py`::
+To add a kind of source, add one file to this folder; nothing else has to be changed. A source of NIfTI files, say, is
+`nifti.py`::
 
     @register
-    class DicomSource(Source):
-        \"""DICOM files below one folder, one folder a class.\"""
+    class NiftiSource(Source):
+        \"""NIfTI files below one folder, one folder a class.\"""
 
-        usage = "dicom:FOLDER"                     # how --data names it: in --help, in errors
+        usage = "nifti:FOLDER"                     # how --data names it: in --help, in errors
 
-        kind: Literal["dicom"] = Field("dicom", description=KIND)    # how an experiment file names it
+        kind: Literal["nifti"] = Field("nifti", description=KIND)    # how an experiment file names it
         path: str = Field(description="folder that holds the class folders")
 
         @classmethod
-        def from_text(cls, text: str) -> DicomSource:      # what stands behind `dicom:` in --data
+        def from_text(cls, text: str) -> NiftiSource:      # what stands behind `nifti:` in --data
             if not text:
                 raise ValueError("no folder is named")
             return cls(path=text)
 
         @classmethod
-        def claims(cls, path: Path) -> bool:               # optional: files that --data names without `dicom:`
-            return path.name == "DICOMDIR"
+        def claims(cls, path: Path) -> bool:               # optional: files that --data names without `nifti:`
+            return path.name.endswith(".nii")
 
         def exists(self) -> bool:                          # is anything there, broken or not?
             return Path(self.path).exists()
@@ -29,9 +29,9 @@ To add a kind of source, add one file to this folder; nothing else has to be cha
             ...
 
         def describe(self) -> str:                         # for messages
-            return f"DICOM files in {self.path}"
+            return f"NIfTI files in {self.path}"
 
-Then `data: {sources: [{kind: dicom, path: scans}]}`, `--data dicom:scans` and `load_data("dicom:scans")` work, unknown
+Then `data: {sources: [{kind: nifti, path: scans}]}`, `--data nifti:scans` and `load_data("nifti:scans")` work, unknown
 keys and kinds are answered with the nearest one that there is, and the tests of every kind of source are about this one
 too. Splits that are missing are drawn later, for all kinds alike.
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
+from al_cxr.data.dicom import reader
 from al_cxr.data.series import Series
 
 ROOT_OPTION = "--root FOLDER (in an experiment file root: of the source)"
@@ -161,14 +162,20 @@ class Root:
 class FileImages:
     """Images (see `al_cxr.data.dataset`) from files; `key` comes from names, sizes and times and reads none of them."""
 
-    def __init__(self, root: Root, names: Sequence[str], infos: Sequence[os.stat_result]) -> None:
-        """N names relative to the root, as `Root.tidy` spells them, and what `Root.stat` told of each."""
+    def __init__(
+        self, root: Root, names: Sequence[str], infos: Sequence[os.stat_result], with_dicom: bool = False
+    ) -> None:
+        """N names relative to the root, as `Root.tidy` spells them, and what `Root.stat` told of each.
+
+        `with_dicom`: whether DICOM files are among them, whose pixels another version of their rule would change.
+        """
         self._root = root
         self._names = list(names)
         self._series = Series(len(self._names), self.path)
         lines = [f"{n}\0{i.st_size}\0{i.st_mtime_ns}\n" for n, i in zip(names, infos, strict=True)]
         # The root belongs to it: archives unpacked with fixed times can hold other pixels under equal names and sizes.
-        self.key = hashlib.sha256(f"files\0{root.path}\n{''.join(lines)}".encode()).hexdigest()
+        rule = f"DICOM {reader.VERSION}\n" if with_dicom else ""
+        self.key = hashlib.sha256(f"files\0{root.path}\n{''.join(lines)}{rule}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._names)

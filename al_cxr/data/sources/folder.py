@@ -7,17 +7,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from al_cxr.core.errors import UserError
-from al_cxr.data import dicom
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.decode import SUFFIXES
-from al_cxr.data.sources.files import FileImages, Root
+from al_cxr.data.dicom import said
+from al_cxr.data.sources.files import Root
 from al_cxr.data.sources.source import KIND, Source, register
-from al_cxr.data.spelling import spell, split_name
+from al_cxr.data.sources.with_headers import dataset_of, is_dicom_named, use
+from al_cxr.data.spelling import split_name
 
 PATIENTS = "where they are patients, say --patient-folders (in an experiment file patient_folders: true of the source)"
 DEEPEST = 8
@@ -79,38 +78,30 @@ def _read(source: FolderSource) -> Dataset:
     notes: list[str] = []
     left_out: Counter[str] = Counter()
     rows: list[tuple[str, str, str, str]] = []
-    for split, below in _splits(path, notes):
-        classes, beside = _listing(path / below)
+    for split, start in split_folders(path, notes):
+        classes, beside = listing(path / start)
         if not classes:
-            skipped = sum(dicom.is_dicom_file(path / below / file) for file in beside)
-            if skipped:
-                raise UserError(f"{path / below}: no class folders and no image: {dicom.sentence(skipped)}")
-            raise UserError(f"{path / below}: no class folders; put the images of each class into a folder of its name")
+            if any(is_dicom_named(file, path / start / file) for file in beside):
+                raise UserError(
+                    f"{path / start}: DICOM files without class folders: put those of each class into a folder of its "
+                    "name, or name a CSV with the columns path and label"
+                )
+            raise UserError(f"{path / start}: no class folders; put the images of each class into a folder of its name")
         for folder in classes:
-            found = _images(path / below / folder, source.patient_folders, left_out, notes)
-            rows += [(root.tidy(os.path.join(below, folder, im)), folder, split, patient) for im, patient in found]
-    skipped = left_out.pop(dicom.KIND, 0)
-    if skipped:
-        notes.append(dicom.sentence(skipped))
+            found = _images(path / start / folder, source.patient_folders, left_out, notes)
+            rows += [(root.tidy(os.path.join(start, folder, im)), folder, split, patient) for im, patient in found]
     if left_out:
         kinds = ", ".join(f"{n} {suffix or 'without extension'}" for suffix, n in sorted(left_out.items()))
         notes.append(f"{left_out.total()} files left out that are no {'/'.join(s[1:] for s in SUFFIXES)}: {kinds}")
 
     images_N, folder_N, split_N, patient_N = (list(column) for column in zip(*rows, strict=True))
-    raw = {"label": folder_N, "patient_id": patient_N}
-    columns, spelt = spell(raw, lambda i: str((path / images_N[i]).parent))
-    order = sorted(set(columns["label"]))
-    table = pd.DataFrame({"image": images_N, "label": columns["label"], "split": split_N})
-    return Dataset(
-        name=name,
-        classes=tuple(order),
-        labels_N=np.array([order.index(label) for label in columns["label"]], dtype=np.int64),
-        split_N=np.array(split_N),
-        table=table.assign(patient_id=columns["patient_id"], source=""),
-        images=FileImages(root, images_N, [_stat(root, image) for image in images_N]),
-        notes=(*notes, *spelt),
-        attribution=source.attribution,
-    )
+    used = use(str(path), images_N, root, {"label": folder_N, "split": split_N, "patient_id": patient_N})
+    kept = set(used.rows.tolist())
+    for folder in sorted(set(folder_N)):
+        if not any(i in kept for i, other in enumerate(folder_N) if other == folder):
+            reasons = [reason for image, reason in used.left_out if Path(image).parts[:-1].count(folder)]
+            raise UserError(f"{path}: no image of {folder} can be used: {'; '.join(said.summary(reasons))}")
+    return dataset_of(name, root, images_N, used, notes, source.attribution)
 
 
 def _path(source: FolderSource) -> Path:
@@ -132,13 +123,13 @@ def _what_it_is(path: Path) -> str:
 def _inside_wrappers(path: Path) -> Path:
     """The folder itself, or the only folder in it that is no class and no split but holds them, such as
     archive/chest_xray of archive."""
-    folders = _listing(path)[0]
-    if len(folders) == 1 and split_name(folders[0]) is None and _listing(path / folders[0])[0]:
+    folders = listing(path)[0]
+    if len(folders) == 1 and split_name(folders[0]) is None and listing(path / folders[0])[0]:
         return _inside_wrappers(path / folders[0])
     return path
 
 
-def _listing(folder: Path) -> tuple[list[str], list[str]]:
+def listing(folder: Path) -> tuple[list[str], list[str]]:
     """Names of the folders and of the files in a folder, each sorted, without hidden ones."""
     try:
         with os.scandir(folder) as entries:
@@ -148,9 +139,9 @@ def _listing(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(n for n, is_folder in visible if is_folder), sorted(n for n, is_folder in visible if not is_folder)
 
 
-def _splits(path: Path, notes: list[str]) -> list[tuple[str, str]]:
+def split_folders(path: Path, notes: list[str]) -> list[tuple[str, str]]:
     """Pairs of a split ("" if there are none) and its folder relative to `path`."""
-    folders, files = _listing(path)
+    folders, files = listing(path)
     stray = sum(Path(f).suffix.lower() in SUFFIXES for f in files)
     if stray:
         notes.append(f"{stray} images left out that lie beside the folders in {path.name}/ and so have no class")
@@ -171,15 +162,11 @@ def _splits(path: Path, notes: list[str]) -> list[tuple[str, str]]:
 
 def _images(folder: Path, patient_folders: bool, left_out: Counter[str], notes: list[str]) -> list[tuple[str, str]]:
     """Names of the images of one class folder, relative to it, and their patients; UserError if there are none."""
-    folders, files = _listing(folder)
-    before = left_out[dicom.KIND]
+    folders, files = listing(folder)
     found = [(image, "") for image in _only_images(folder, files, left_out)]
     if patient_folders:
         for patient in folders:
-            found += [(image, patient) for image in _below(folder, patient, left_out)]
-    skipped = left_out[dicom.KIND] - before
-    if not found and skipped:
-        raise UserError(f"{folder}: no image that can be read: {dicom.sentence(skipped)}")
+            found += [(image, patient) for image in below(folder, patient, left_out)]
     if not found:
         others = []
         if folders:
@@ -194,29 +181,22 @@ def _images(folder: Path, patient_folders: bool, left_out: Counter[str], notes: 
     return found
 
 
-def _below(folder: Path, name: str, left_out: Counter[str]) -> list[str]:
+def below(folder: Path, name: str, left_out: Counter[str]) -> list[str]:
     """Every image below a folder of `folder`, relative to `folder`; studies may have folders of their own."""
     if name.count("/") > DEEPEST:
         raise UserError(f"{folder / name}: more than {DEEPEST} folders deep; does a symbolic link lead back?")
-    folders, files = _listing(folder / name)
+    folders, files = listing(folder / name)
     found = [f"{name}/{image}" for image in _only_images(folder / name, files, left_out)]
-    return found + [image for inner in folders for image in _below(folder, f"{name}/{inner}", left_out)]
+    return found + [image for inner in folders for image in below(folder, f"{name}/{inner}", left_out)]
 
 
 def _only_images(folder: Path, files: list[str], left_out: Counter[str]) -> list[str]:
-    others = [f for f in files if Path(f).suffix.lower() not in SUFFIXES]
-    left_out.update(dicom.KIND if dicom.is_dicom_file(folder / f) else Path(f).suffix.lower() for f in others)
-    return [f for f in files if Path(f).suffix.lower() in SUFFIXES]
+    found = [f for f in files if Path(f).suffix.lower() in SUFFIXES or is_dicom_named(f, folder / f)]
+    left_out.update(Path(f).suffix.lower() for f in sorted({*files} - {*found}))
+    return found
 
 
 def _shown(folders: list[str]) -> str:
     more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
     noun = "folders" if len(folders) > 1 else "folder"
     return f"the {noun} {', '.join(folders[:3])}{more}"
-
-
-def _stat(root: Root, image: str) -> os.stat_result:
-    try:
-        return root.stat(image)
-    except FileNotFoundError:
-        raise UserError(f"{root.path / image}: was taken away while the folder was read; start again") from None

@@ -14,13 +14,12 @@ import pandas as pd
 from pydantic import Field
 
 from al_cxr.core.errors import UserError
-from al_cxr.data import dicom
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.decode import SUFFIXES
 from al_cxr.data.sources.cells import SUFFIXES as SUFFIXES_OF_TABLES
 from al_cxr.data.sources.cells import read_cells
 from al_cxr.data.sources.files import ROOT_OPTION, FileImages, Root
 from al_cxr.data.sources.source import KIND, Source, register
+from al_cxr.data.sources.with_headers import use
 from al_cxr.data.spelling import spell
 from al_cxr.data.unknown import is_empty
 
@@ -101,9 +100,14 @@ def _read(source: ManifestSource) -> Dataset:
     def where(i: int) -> str:
         return f"{path}: row {rows[i][0]}"
 
-    columns, spelt = spell(raw, where)
+    columns, spelt = spell(raw, where)  # before anything is looked for
     root = Root(_root(source, path), source.follow_links, path.parent)
     images_N, infos = _files([cell.strip() for cell in paths_N], root, where, source.root is None)
+    used = use(str(path), images_N, root, raw)
+    if used.any_dicom or used.left_out:
+        rows = [rows[i] for i in used.rows.tolist()]
+        images_N, infos = [images_N[i] for i in used.rows.tolist()], [infos[i] for i in used.rows.tolist()]
+        columns, spelt = spell(used.columns, where)
     labels_N, unknown = columns.pop("label"), [""] * len(rows)
     order = sorted(set(labels_N))
     known = {"image": images_N, "label": labels_N, "split": unknown, "patient_id": unknown, "source": unknown}
@@ -114,8 +118,9 @@ def _read(source: ManifestSource) -> Dataset:
         labels_N=np.array([order.index(label) for label in labels_N], dtype=np.int64),
         split_N=table["split"].to_numpy(dtype=str),
         table=table,
-        images=FileImages(root, images_N, infos),
-        notes=(*notes, *spelt),
+        images=FileImages(root, images_N, infos, used.any_dicom),
+        notes=(*notes, *spelt, *used.notes),
+        left_out=used.left_out,
         attribution=source.attribution,
     )
 
@@ -196,7 +201,4 @@ def _files(
             else f"paths are taken from {base}; name another with {ROOT_OPTION}"
         )
         raise UserError(f"{where(i)}: no file {name} in {root.path}{more}; {what_to_do}")
-    for i, name in enumerate(infos):
-        if not name.lower().endswith(SUFFIXES) and dicom.is_dicom_file(root.file(name)):
-            raise UserError(f"{where(i)}: {name}: {dicom.REASON}")
     return list(infos), list(infos.values())

@@ -21,11 +21,11 @@ import numpy as np
 from torch import nn
 
 from al_cxr.config import Ray, Settings
+from al_cxr.core.cache import default_cache
 from al_cxr.core.errors import UserError
 from al_cxr.core.locks import alone
 from al_cxr.core.progress import mute
 from al_cxr.core.records import FitRecord, read
-from al_cxr.data.store import default_cache
 from al_cxr.experiment.executor import J, Network, Perform, T, Work, shards_of
 from al_cxr.experiment.fits import Fit
 from al_cxr.experiment.workspace import Workspace, reopen

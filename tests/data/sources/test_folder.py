@@ -46,7 +46,7 @@ def test_hidden_files_are_skipped_and_other_files_counted(tmp_path: Path) -> Non
     assert len(dataset) == 18
     text = "\n".join(dataset.notes)
     assert (
-        "2 DICOM files were skipped" in text
+        "left out, DICOM: named like a DICOM file, and is none: 2 of 20 images" in text
         and "2 files left out" in text
         and "1 .txt" in text
         and "1 without extension" in text

@@ -1,0 +1,124 @@
+"""Why a DICOM file is not used: it is no frontal chest radiograph, or not the one that is shown to people."""
+
+from __future__ import annotations
+
+import re
+
+Header = dict[str, str]
+
+MAX_PIXELS = 80_000_000
+"""Five times the largest digital radiographs."""
+
+TINY = 16
+"""Pixels of the shorter side, with nothing to see."""
+
+MODALITIES = ("CR", "DX", "DR", "RG")
+"""Computed and digital radiography, by its two names, and digitised films."""
+
+CHESTS = ("CHEST", "THORAX", "LUNG", "TORAX", "HEART", "RIB")
+"""Parts of words for the body part that a chest radiograph shows, in capitals."""
+
+OTHER_PARTS = (
+    *("ABDOMEN", "ANKLE", "ARM", "CALCANEUS", "CLAVICLE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM"),
+    *("HAND", "HEAD", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "MANDIBLE", "NECK", "PATELLA", "PELVIS", "SCAPULA"),
+    *("SHOULDER", "SKULL", "SPINE", "TEETH", "THUMB", "TIBIA", "TOE", "WRIST", "BREAST", "SINUS", "SACRUM", "KUB"),
+)
+"""Words in a description that say so where no body part is stated."""
+
+_LATERAL = re.compile(r"(?<![A-Z])(LL|RL|LLAT|RLAT|LAT|LATERAL|LLD|RLD|LLO|RLO|LATERALE|SEITLICH)(?![A-Z])")
+_OBLIQUE = re.compile(r"(?<![A-Z])(LAO|RAO|LPO|RPO|OBLIQUE|OBL)(?![A-Z])")
+_FRONTAL = re.compile(r"(?<![A-Z])(PA|AP|POSTERO-?ANTERIOR|ANTERO-?POSTERIOR)(?![A-Z])")
+_UNSAID = frozenset(["", "UNKNOWN", "UNDEFINED", "NONE", "OTHER", "N/A", "NA"])
+
+DIRECTORY, PDF, FOR_PROCESSING = (
+    "1.2.840.10008.1.3.10",
+    "1.2.840.10008.5.1.4.1.1.104.1",
+    "1.2.840.10008.5.1.4.1.1.1.1.1",
+)
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+def why_not(header: Header) -> str | None:
+    """Why an image with this header is not used; None where it is. Asked before its pixels are read."""
+    return _kind(header) or _shape(header) or _part(header) or _direction(header)
+
+
+def view(header: Header) -> str:
+    """PA or AP where the header says so, "" where it does not."""
+    for name in ("ViewPosition", "ViewCodeSequence", "SeriesDescription", "ProtocolName"):
+        if found := _FRONTAL.search(header.get(name, "").upper()):
+            return "PA" if found[0].startswith("P") else "AP"
+    return ""
+
+
+def _kind(header: Header) -> str | None:
+    sop_class, modality = header.get("SOPClassUID", ""), header.get("Modality", "").upper()
+    if sop_class == DIRECTORY:
+        return "a DICOMDIR, which lists other files"
+    if sop_class == PDF:
+        return "an encapsulated PDF"
+    if sop_class == SECONDARY_CAPTURE or sop_class.startswith(f"{SECONDARY_CAPTURE}."):
+        return "secondary capture (a screenshot or a scan)"
+    if sop_class == FOR_PROCESSING or header.get("PresentationIntentType", "").upper() == "FOR PROCESSING":
+        return "for processing (raw values of the detector); export the image for presentation"
+    if modality and modality not in MODALITIES:
+        return f"modality {modality}, not CR or DX"
+    if not ("Rows" in header and "Columns" in header):
+        return "damaged or truncated (no image in it)"
+    return None if modality else "modality not stated, so not known to be CR or DX"
+
+
+def _shape(header: Header) -> str | None:
+    rows, columns, bits, frames, samples = (
+        _whole(header.get(name, absent))
+        for name, absent in (
+            ("Rows", "0"),
+            ("Columns", "0"),
+            ("BitsAllocated", "0"),
+            ("NumberOfFrames", "1"),
+            ("SamplesPerPixel", "1"),
+        )
+    )
+    if frames > 1:
+        return "multi-frame"
+    if samples != 1 or header.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
+        return f"not grey (PhotometricInterpretation {header.get('PhotometricInterpretation', 'not stated')})"
+    if min(rows, columns) < TINY or bits not in (8, 16, 32):
+        return f"only {columns} x {rows} pixels of {bits} bits: nothing that can be seen"
+    if rows * columns > MAX_PIXELS:
+        return f"more than {MAX_PIXELS // 10**6} million pixels: no radiograph"
+    return None
+
+
+def _part(header: Header) -> str | None:
+    part = header.get("BodyPartExamined", "").upper()
+    if part not in _UNSAID:
+        return None if any(chest in part for chest in CHESTS) else f"body part {part}, not the chest"
+    described = " ".join(header.get(n, "") for n in ("StudyDescription", "SeriesDescription", "ProtocolName")).upper()
+    if any(chest in described for chest in CHESTS):
+        return None
+    other = next((word for word in re.findall("[A-Z]+", described) if word in OTHER_PARTS), None)
+    return f"body part {other} by its description, not the chest" if other else None
+
+
+def _direction(header: Header) -> str | None:
+    position = header.get("ViewPosition", "").upper()
+    meaning = header.get("ViewCodeSequence", "").upper()
+    for text in (position, meaning):
+        if _LATERAL.search(text):
+            return f"lateral view ({text})"
+        if _OBLIQUE.search(text):
+            return f"oblique view ({text})"
+    if _FRONTAL.search(position) or _FRONTAL.search(meaning):
+        return None
+    rows = header.get("PatientOrientation", "").upper().split("\\")[0]
+    if rows[:1] in ("A", "P"):  # along a row one goes forwards or backwards through the patient
+        return "lateral view (by PatientOrientation)"
+    series = header.get("SeriesDescription", "").upper()
+    if _LATERAL.search(series) and not _FRONTAL.search(series):
+        return "lateral view (by SeriesDescription)"
+    return None
+
+
+def _whole(text: str) -> int:
+    return int(text) if re.fullmatch(r"\d{1,9}", text) else -1
