@@ -20,9 +20,11 @@ from al_cxr.bundles.table import frame_of
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.dicom import said as dicom
+from al_cxr.data.dicom.sniff import DIRECTORY
 from al_cxr.data.doubts import doubt_lines, listed
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.usual import Usual
+from al_cxr.data.sources.with_headers import is_dicom_named
 from al_cxr.data.store import cores
 from al_cxr.experiment.fits import Fit
 
@@ -74,7 +76,8 @@ def _chunks(images: Images, size: int) -> tuple[Iterable[Chunk], list[tuple[str,
     """The images decoded, and (name, reason) of those that were passed over before."""
     if isinstance(images, (str, os.PathLike)):
         path = Path(images)
-        if path.is_dir() or not path.name.lower().endswith(decode.SUFFIXES):
+        alone = path.name.lower().endswith(decode.SUFFIXES) or is_dicom_named(path.name, path)
+        if path.is_dir() or not alone or path.name.upper() == DIRECTORY:
             inputs = find_inputs(path)
             return decoded(inputs, size, cores(), 0), list(inputs.skipped)
         images = [path]
