@@ -139,7 +139,7 @@ def test_a_fit_on_features_is_the_whole_network_on_pixels(weights: Path, tmp_pat
     (named,) = find_models(found.folder)
     loaders = FitLoaders(workspace.store, RUNTIME, tmp_path / "other")
     judged = evaluate_model(named, workspace.dataset, loaders, RUNTIME)
-    np.testing.assert_allclose(judged.probs_NC, on_pixels, atol=1e-5)
+    np.testing.assert_allclose(judged.predicted.probs_NC, on_pixels, atol=1e-5)
     assert loaders.of(found) is loaders.of(found) and len(list((tmp_path / "other" / FOLDER).rglob("*.npy"))) == 1
 
 
