@@ -23,6 +23,8 @@ WRITERS = {
     "bundles/adapt.py": "a temporary folder",
     "bundles/folder.py": "a whole folder, put in its place when it is finished",
     "bundles/stream.py": "grows by chunks, from which a later start goes on",
+    "data/dicom/child.py": "a pipe to the process that asked",
+    "data/dicom/identity.py": "a secret that nobody else may read, not even for a moment",
     "data/shared_folder.py": "a folder that several processes make at once",
     "data/sources/kaggle.py": "a whole folder",
     "data/sources/medmnist.py": "another package writes the file",

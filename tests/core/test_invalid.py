@@ -39,7 +39,7 @@ MINIMAL = "data: {sources: [{kind: phantom}]}\n"
         ("arms: {A b: {strategy: random, loss: cross_entropy}}", "arms.A b: must be small letters, digits and"),
         ("arms: {a: {strategy: random}}", "arms.a.loss: missing; add this key"),
         ("losses: {f: {kind: focal, alpha: x}}", "must be one of none, balanced, or must be a list, such as [0, 1]"),
-        ("data: {sources: [{kind: foldr, path: x}]}", "must be one of folder, kaggle, manifest, medmnist, phantom (g"),
+        ("data: {sources: [{kind: foldr, path: x}]}", "must be one of dicom, folder, kaggle, manifest, medmnist, "),
         ("data: {sources: [{count: 50}]}", "data.sources.0: kind: missing; add this key"),
     ],
 )  # fmt: skip

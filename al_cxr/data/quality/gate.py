@@ -1,11 +1,10 @@
 """What every command passes its images through before it learns from them or answers.
 
-Is there anything to see?
-Each image is looked at (`odd.py`): *unusable* are those with nothing on them, *doubtful* those that look like
-a negative, lie on their side or show no frontal chest. Of a set it is told how many images are copies of others, how
-many different ones are left, and whether it is as a whole unlike what a model was trained on. Nothing is dropped here:
-`run` and `evaluate` say it and go on, `predict` abstains, `adapt` leaves out. 10,000 images of 64 pixels take about
-seven seconds of one core (benchmarks/gate.py); no image is compared with every other.
+Is there anything to see? Each image is looked at (`odd.py`): *unusable* are those with nothing on them, *doubtful*
+those that look like a negative, lie on their side or show no frontal chest. Of a set it is told how many images are
+copies of others, how many different ones are left, and whether it is as a whole unlike what a model was trained on.
+Nothing is dropped here: `run` and `evaluate` say it and go on, `predict` abstains, `adapt` leaves out. 10,000 images of
+64 pixels take about seven seconds of one core (benchmarks/gate.py); no image is compared with every other.
 """
 
 from __future__ import annotations
