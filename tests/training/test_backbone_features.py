@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from frozen_backbone import DATA, RUNTIME, network
-from safetensors.torch import save_file
-from torch import nn
+from frozen_backbone import RUNTIME, network
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from al_cxr.config import files as experiment
 from al_cxr.core.errors import UserError
-from al_cxr.data.load import load_first
 from al_cxr.data.loader import FeatureLoader
 from al_cxr.data.store import PixelStore
 from al_cxr.models.crops import chests, summary
@@ -24,25 +20,7 @@ from al_cxr.sampling.engine import Sampling, engine
 from al_cxr.sampling.passes import monte_carlo
 from al_cxr.training.feature_cache import feature_loader
 
-timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(5)
-    net = timm.create_model("test_resnet", pretrained=False)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(net.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> PixelStore:
-    dataset = load_first(experiment.validate({"data": DATA}, "test").data)
-    return PixelStore.open(dataset.images, 32, tmp_path_factory.mktemp("pixels"), 1)
+pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
 
 
 def test_features_are_what_the_backbone_gives(weights: Path, store: PixelStore, tmp_path: Path) -> None:

@@ -11,38 +11,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from frozen_backbone import DATA, RUNTIME, network, settings
-from safetensors.torch import save_file
-from torch import nn
+from frozen_backbone import RUNTIME, network, settings
 
 from al_cxr.cli.__main__ import main
 from al_cxr.config import AugmentSettings, ScannerSettings
-from al_cxr.config import files as experiment
 from al_cxr.core.errors import UserError
-from al_cxr.data.load import load_first
 from al_cxr.data.loader import FeatureLoader
 from al_cxr.data.store import PixelStore
 from al_cxr.training.feature_cache import FOLDER, Views, feature_loader, missing
 
-timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(5)
-    net = timm.create_model("test_resnet", pretrained=False)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(net.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> PixelStore:
-    dataset = load_first(experiment.validate({"data": DATA}, "test").data)
-    return PixelStore.open(dataset.images, 32, tmp_path_factory.mktemp("pixels"), 1)
+pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
 
 
 def test_they_are_computed_once_and_again_when_anything_changes(

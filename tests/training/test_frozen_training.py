@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from frozen_backbone import DATA, RUNTIME, network, settings
+from frozen_backbone import RUNTIME, network, settings
 from opened import opened_run
 from safetensors.torch import save_file
-from torch import nn
 
 from al_cxr.config import AugmentSettings, ScannerSettings, Settings
 from al_cxr.config import files as experiment
@@ -33,25 +32,7 @@ from al_cxr.experiment.workspace import Workspace
 from al_cxr.sampling.scoring import penultimate, predict
 from al_cxr.training.feature_cache import FOLDER, Views, feature_loader
 
-timm = pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(5)
-    net = timm.create_model("test_resnet", pretrained=False)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(net.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> PixelStore:
-    dataset = load_first(experiment.validate({"data": DATA}, "test").data)
-    return PixelStore.open(dataset.images, 32, tmp_path_factory.mktemp("pixels"), 1)
+pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
 
 
 def open_run(folder: Path, given: Settings) -> Workspace:
