@@ -43,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = "the output cannot be printed" if error.filename is None else os.fsdecode(error.filename)
         return _fail(f"{where}: {remedy(error)}", 1)
     except RuntimeError as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is imported where it is needed
+            return _fail(
+                "the GPU's memory is used up; lower machine.score_batch or train.batch_size, use smaller images, or "
+                "set machine.device to cpu",
+                1,
+            )
         if "home directory" not in str(error):  # pathlib's, where a user has none
             raise
         return _fail(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from al_cxr.data.augment import augment
 
 RESIDENT_SHARE = 0.3
 """A data set that fits into this share of the GPU's free memory is kept there whole."""
+PIECE = 64 * 2**20
+"""Bytes in which it is sent there, so that the machine's own memory never holds all of it."""
 
 
 class Loader:
@@ -34,11 +37,13 @@ class Loader:
         memory_format: torch.memory_format = torch.contiguous_format,
     ):
         self.device = torch.device(device)
+        if self.device.type == "cuda" and self.device.index is None:
+            self.device = torch.device("cuda", torch.cuda.current_device())
         self.channels, self.mean, self.std, self.memory_format = channels, mean, std, memory_format
         self._pixels = pixels
         self._resident: Tensor | None = None
         if self.device.type == "cuda" and pixels.nbytes <= RESIDENT_SHARE * torch.cuda.mem_get_info(self.device)[0]:
-            self._resident = torch.from_numpy(np.array(pixels)).to(self.device)
+            self._resident = resident(pixels, self.device)
 
     def raw(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, Tensor]]:
         """(index_B, images float32 (B, 1, S, S) in 0..1 on the device) in the order given."""
@@ -47,7 +52,7 @@ class Loader:
             for chunk in chunks:
                 yield chunk, self._as_float(self._resident[torch.from_numpy(chunk).to(self.device)])
         elif self.device.type == "cuda":
-            for chunk, stored in _prefetched(self._pixels, chunks):
+            for chunk, stored in prefetched(self._pixels, chunks, self.device):
                 yield chunk, self._as_float(stored.to(self.device, non_blocking=True))
         else:
             for chunk in chunks:
@@ -143,23 +148,44 @@ class FeatureLoader(Loader):
         return stored
 
 
-def _prefetched(pixels: np.ndarray, chunks: list[np.ndarray]) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Gather the next two batches into pinned memory in a thread; an error there is raised here."""
+def resident(stored: np.ndarray, device: torch.device) -> Tensor:
+    """All rows (N, ...) on a device, sent there piece by piece."""
+    first = torch.from_numpy(np.array(stored[:1]))
+    kept = torch.empty((len(stored), *first.shape[1:]), dtype=first.dtype, device=device)
+    rows = max(PIECE // max(first.nbytes, 1), 1)
+    for start in range(0, len(stored), rows):
+        kept[start : start + rows] = torch.from_numpy(np.array(stored[start : start + rows])).to(device)
+    return kept
+
+
+def prefetched(
+    stored: np.ndarray, chunks: Sequence[np.ndarray], device: torch.device
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Each chunk of rows and what is stored there, gathered by a thread two chunks ahead, in the machine's own memory.
+
+    For a GPU that memory is pinned, so that it can fetch the rows while it computes. An error of the thread is raised
+    here; a reader who stops early ends it.
+    """
     ready: queue.Queue[tuple[np.ndarray, Tensor] | BaseException] = queue.Queue(maxsize=2)
     stop = threading.Event()
 
+    def hand_over(item: tuple[np.ndarray, Tensor] | BaseException) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                return
+
     def gather() -> None:
         try:
+            if device.type == "cuda":
+                torch.cuda.set_device(device)  # a new thread begins on the first GPU
             for chunk in chunks:
-                item = (chunk, torch.from_numpy(pixels[chunk]).pin_memory())
-                while not stop.is_set():
-                    try:
-                        ready.put(item, timeout=0.1)
-                        break
-                    except queue.Full:
-                        continue
+                rows = torch.from_numpy(stored[chunk])
+                hand_over((chunk, rows.pin_memory() if device.type == "cuda" else rows))
+                if stop.is_set():
+                    return
         except BaseException as error:
-            ready.put(error)
+            hand_over(error)
 
     thread = threading.Thread(target=gather, daemon=True)
     thread.start()

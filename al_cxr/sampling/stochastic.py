@@ -38,20 +38,31 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def plain_kernels(model: nn.Module) -> Iterator[None]:
-    """No fused kernel that skips dropout (transformer fast path) or draws inside (fused attention, cuDNN's RNN)."""
-    fast_path, cudnn = torch.backends.mha.get_fastpath_enabled(), torch.backends.cudnn.enabled
+    """No fused kernel that skips dropout (transformer fast path) or draws inside (fused attention, cuDNN's RNN).
+
+    And no TF32: cuDNN would take it for some batch sizes and not for others, and an image's output would depend on its
+    batch.
+    """
+    backends: Any = torch.backends
+    fast_path, cudnn = backends.mha.get_fastpath_enabled(), backends.cudnn.enabled
+    rounded = backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul
+    precisions = [(products, products.fp32_precision) for products in rounded]
     random_rnn = any(isinstance(m, nn.RNNBase) and m.dropout > 0 for m in model.modules())
     on_gpu = any(p.is_cuda for p in model.parameters())
-    torch.backends.mha.set_fastpath_enabled(False)
+    backends.mha.set_fastpath_enabled(False)
     try:
+        for products in rounded:
+            products.fp32_precision = "ieee"
         if random_rnn and on_gpu:
-            torch.backends.cudnn.enabled = False
+            backends.cudnn.enabled = False
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
+        backends.mha.set_fastpath_enabled(fast_path)
+        for products, precision in precisions:
+            products.fp32_precision = precision
         if random_rnn and on_gpu:
-            torch.backends.cudnn.enabled = cudnn
+            backends.cudnn.enabled = cudnn
 
 
 @contextmanager

@@ -45,8 +45,12 @@ class Runtime:
             torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)
         if self.device.startswith("cuda"):
+            if (card := torch.device(self.device).index) is not None:
+                torch.cuda.set_device(card)
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+            # fp32 means float32: a card that has TF32 has bfloat16 too, which is faster and says what it is.
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         return self
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -177,13 +181,16 @@ def device_named(name: str) -> str:
         raise UserError(f"machine.device: {name!r} is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"machine.device: {name!r} asked for, but torch sees no GPU; use auto or cpu")
+    if device.type == "cuda" and (device.index or 0) >= (there := torch.cuda.device_count()):
+        raise UserError(f"machine.device: {name!r} asked for, but torch sees {there} GPU(s), counted from cuda:0")
     return name
 
 
 def _candidates(device: str) -> list[str]:
     """Lower precisions with hardware behind them; an emulated one is never faster."""
     if device.startswith("cuda"):
-        return ["bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp16"]
+        with torch.cuda.device(device):
+            return ["bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp16"]
     return ["bf16"] if torch.backends.cpu.get_cpu_capability() == "AVX512" and "bf16" in _cpu() else []
 
 

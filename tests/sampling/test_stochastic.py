@@ -104,3 +104,27 @@ def test_the_operator_of_a_gpu_and_computed_probabilities(images: Tensor) -> Non
         got = sampler.run(images, 9)
     want = images * Masks(5, 2).of(dropped, 9) / 0.7 * (Masks(5, 2).of(kept, 9) < 0.6)
     torch.testing.assert_close(got, want.flatten(1))
+
+
+def test_passes_are_computed_without_tf32_and_the_setting_comes_back() -> None:
+    products = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul)
+    seen: list[str] = []
+
+    class Noting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.dropout = nn.Linear(4, 2), nn.Dropout(0.5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.extend(product.fp32_precision for product in products)
+            return self.linear(self.dropout(x))
+
+    torch.backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision("high")
+    before = [product.fp32_precision for product in products]
+    try:
+        find_sites(Noting(), torch.randn(2, 4))
+        assert set(seen) == {"ieee"} and [product.fp32_precision for product in products] == before
+        assert "tf32" in before and torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision("highest")

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from al_cxr.config import Machine
 from al_cxr.config.files import load
+from al_cxr.core.errors import UserError
 from al_cxr.data.load import load_first
 from al_cxr.data.store import PixelStore
 from al_cxr.experiment import speeds
 from al_cxr.experiment.speeds import passes_speed
 from al_cxr.report.origin import machine
 from al_cxr.training import runtime
-from al_cxr.training.runtime import Runtime, Unsupported, resolve
+from al_cxr.training.runtime import Runtime, Unsupported, device_named, resolve
 
 HALF = Runtime("cpu", "fp32", True, 1, 64, 0.0, "bf16")
 FULL = Runtime("cpu", "fp32", True, 1, 64, 0.0)
@@ -123,3 +124,11 @@ def test_a_bug_is_an_error_in_any_precision(tmp_path: Path, monkeypatch: pytest.
 def test_a_network_without_dropout_has_no_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 3))
     assert measured(monkeypatch, tmp_path, plain, FULL) == measured(monkeypatch, tmp_path, plain, HALF) == 0
+
+
+def test_a_gpu_that_is_not_there_is_an_error_that_says_how_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_named("cuda") == "cuda" and device_named("cuda:1") == "cuda:1"
+    with pytest.raises(UserError, match=r"machine.device: 'cuda:2' asked for, but torch sees 2 GPU\(s\)"):
+        device_named("cuda:2")
