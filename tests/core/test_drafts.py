@@ -29,10 +29,22 @@ WRITERS = {
     "data/sources/kaggle.py": "a whole folder",
     "data/sources/medmnist.py": "another package writes the file",
     "data/store.py": "a cache of more than fits into memory",
+    "labelling/log.py": "a database that grows by one answer at a time",
     "training/feature_file.py": "a cache of more than fits into memory",
 }
 NAMES = {"write_text", "write_bytes", "mkstemp", "mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "tofile"}
-NAMES |= {"fdopen", "save_file", "rename", "symlink_to", "copy2", "copyfile", "copytree", "savez", "open_memmap"}
+NAMES |= {
+    "connect",
+    "fdopen",
+    "save_file",
+    "rename",
+    "symlink_to",
+    "copy2",
+    "copyfile",
+    "copytree",
+    "savez",
+    "open_memmap",
+}
 
 
 def _writes(call: ast.Call) -> bool:

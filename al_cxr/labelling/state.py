@@ -1,0 +1,220 @@
+"""What a labelling project is after its events: a fold over the log, which anybody can compute again.
+
+`apply` takes the events in the order of their numbers. An event that does not fit what came before is refused before it
+changes anything. The state has no clock: who asks whether a lease has ended says what time it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint
+from al_cxr.labelling.events import OUTCOMES, Event
+from al_cxr.labelling.questions import LEASE_S, Outcome, Question
+from al_cxr.labelling.verdicts import POLICIES, UNREAD, Verdict, decide
+
+
+@dataclass
+class Image:
+    """An image that was ever in the archive."""
+
+    detail: Mapping[str, Any]
+    present: bool = True
+    questions: list[Question] = field(default_factory=list)
+    """In the order in which they were served."""
+    verdict: Verdict = UNREAD
+
+
+@dataclass
+class Reader:
+    """A reader, and the way back: each question that was closed, with the outcome that it had before."""
+
+    token: str | None = None
+    undo: list[tuple[str, Outcome | None]] = field(default_factory=list)
+
+
+@dataclass
+class State:
+    """The fold over a project's events. Read its fields; only `apply` changes them."""
+
+    number: int = 0
+    """Of the last event that was applied."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    images: dict[str, Image] = field(default_factory=dict)
+    """Content hash -> image, in the order in which they were found."""
+    readers: dict[str, Reader] = field(default_factory=dict)
+    questions: dict[str, Question] = field(default_factory=dict)
+    """Id -> question, in the order in which they were served."""
+    open: dict[str, Question] = field(default_factory=dict)
+    """Those without an outcome, whether their lease has ended or not."""
+    comments: list[Event] = field(default_factory=list)
+    models: list[Event] = field(default_factory=list)
+    """The trained models, the latest last."""
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. UserError, and no change, where it does not fit what came before."""
+        if self.number and event.number != self.number + 1:
+            raise UserError(f"event {event.number} cannot follow event {self.number}")
+        if not self.number and event.kind != "settings":
+            raise UserError(f"event {event.number}: the first event of a project holds its settings")
+        {
+            "settings": self._settings,
+            "image_found": self._image_found,
+            "image_lost": self._image_lost,
+            "reader_added": self._reader_added,
+            "served": self._served,
+            "shown": self._shown,
+            "undone": self._undone,
+            "commented": self._commented,
+            "trained": self.models.append,
+            **dict.fromkeys(OUTCOMES, self._closed),
+        }[event.kind](event)
+        self.number = event.number
+
+    def fold(self, events: Iterable[Event]) -> State:
+        """Apply them all; gives the state itself."""
+        for event in events:
+            self.apply(event)
+        return self
+
+    @property
+    def policy(self) -> str:
+        """Which label an image has whose readers disagree: one of `verdicts.POLICIES`."""
+        return str(self.settings.get("policy", POLICIES[0]))
+
+    def verdict(self, image: str) -> Verdict:
+        """What is known of an image."""
+        return self._image(image).verdict
+
+    def labels(self) -> dict[str, str]:
+        """Image -> label, of every image that has one, in the order in which the images were found."""
+        return {
+            name: image.verdict.value
+            for name, image in self.images.items()
+            if image.verdict.status == "labelled" and image.verdict.value is not None
+        }
+
+    def dropped(self) -> dict[str, str]:
+        """Image -> why it left the pool: a reader's reason, or "lost" where its file is gone."""
+        found = {}
+        for name, image in self.images.items():
+            if image.verdict.status == "dropped" and image.verdict.value is not None:
+                found[name] = image.verdict.value
+            elif not image.present:
+                found[name] = "lost"
+        return found
+
+    def question(self, id: str) -> Question:
+        """The question with an id; UserError where there is none."""
+        if id not in self.questions:
+            raise UserError(f"no question {id} was asked in this project")
+        return self.questions[id]
+
+    # ------------------------------------------------------------------------------------------ one method a kind
+    def _settings(self, event: Event) -> None:
+        policy = event.detail.get("policy", POLICIES[0])
+        if policy not in POLICIES:
+            raise UserError(f"policy {policy!r} must be one of {', '.join(POLICIES)}")
+        self.settings = event.detail
+        for image in self.images.values():
+            image.verdict = decide(image.questions, self.policy)
+
+    def _image_found(self, event: Event) -> None:
+        assert event.image is not None
+        known = self.images.setdefault(event.image, Image(event.detail))
+        known.detail, known.present = event.detail, True
+
+    def _image_lost(self, event: Event) -> None:
+        self._image(event.image).present = False
+
+    def _reader_added(self, event: Event) -> None:
+        assert event.reader is not None
+        self.readers.setdefault(event.reader, Reader()).token = event.detail.get("token")
+
+    def _served(self, event: Event) -> None:
+        image = self._image(event.image)
+        self._reader(event.reader)
+        if event.question in self.questions:
+            raise UserError(f"question {event.question} was asked before; every question has an id of its own")
+        assert event.question is not None and event.image is not None and event.reader is not None
+        assert event.stream is not None
+        lease = timedelta(seconds=float(event.detail.get("lease_s", LEASE_S)))
+        question = Question(
+            event.question,
+            event.image,
+            event.reader,
+            event.stream,
+            served=event.time,
+            until=event.time + lease,
+            lease=lease,
+            reads=int(event.detail.get("reads", 1)),
+            model=event.model,
+            strategy=event.strategy,
+            q=event.q,
+            number=event.number,
+        )
+        self.questions[question.id] = self.open[question.id] = question
+        image.questions.append(question)
+
+    def _shown(self, event: Event) -> None:
+        question = self._asked(event)
+        question.shown.append(event.time)
+        question.until = max(question.until, event.time + question.lease)
+
+    def _closed(self, event: Event) -> None:
+        question = self._asked(event)
+        if (event.kind == "adjudicated") != (question.stream == "adjudication") and event.label is not None:
+            wanted = "adjudicated" if question.stream == "adjudication" else "answered"
+            raise UserError(f"question {question.id} of stream {question.stream} is {wanted}, not {event.kind}")
+        classes = self.settings.get("classes")
+        if event.label is not None and classes is not None and event.label not in classes:
+            raise UserError(f"no class {event.label!r}{hint(event.label, classes)}")
+        self.readers[question.reader].undo.append((question.id, question.outcome))
+        outcome = Outcome(event.kind, event.label, event.milliseconds, event.time, event.number)
+        self._set(question, outcome)
+
+    def _undone(self, event: Event) -> None:
+        question = self._asked(event)
+        undo = self.readers[question.reader].undo
+        if not undo:
+            raise UserError(f"reader {question.reader} has no answer to take back")
+        if undo[-1][0] != question.id:
+            raise UserError(f"reader {question.reader} answered question {undo[-1][0]} last, not {question.id}")
+        self._set(question, undo.pop()[1])
+
+    def _set(self, question: Question, outcome: Outcome | None) -> None:
+        question.outcome = outcome
+        if outcome is None:
+            self.open[question.id] = question
+        else:
+            self.open.pop(question.id, None)
+        image = self.images[question.image]
+        image.verdict = decide(image.questions, self.policy)
+
+    def _commented(self, event: Event) -> None:
+        self._image(event.image)
+        self._reader(event.reader)
+        if not isinstance(event.detail.get("text"), str):
+            raise UserError("a comment has no text")
+        self.comments.append(event)
+
+    # ------------------------------------------------------------------------------------------ what must be there
+    def _image(self, image: str | None) -> Image:
+        if image not in self.images:
+            raise UserError(f"image {image} was never in the archive of this project")
+        return self.images[image]
+
+    def _reader(self, reader: str | None) -> Reader:
+        if reader not in self.readers:
+            raise UserError(f"no reader {reader!r} in this project{hint(str(reader), self.readers)}")
+        return self.readers[reader]
+
+    def _asked(self, event: Event) -> Question:
+        question = self.question(str(event.question))
+        if (question.reader, question.image) != (event.reader, event.image):
+            raise UserError(f"question {question.id} was asked of another reader, or about another image")
+        return question
