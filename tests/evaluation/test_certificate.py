@@ -1,0 +1,85 @@
+"""Certificates: none too many is wrong when models change all the time, and a good model gets one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import beta, binom
+
+from al_cxr.evaluation.certificate import due, elusion_bound, exams, images_until_passed, sit
+
+
+def test_the_first_exam_is_the_smallest_that_a_model_can_pass() -> None:
+    for target in (0.7, 0.9, 0.97):
+        plan = exams(target, most=800)
+        first = plan.sizes[0]
+        assert sit(plan, first, np.ones(first, bool)).passed and target ** (first - 1) > plan.error
+        assert len(plan.sizes) * plan.error == pytest.approx(0.05) and plan.sizes[-1] == 800
+        assert (np.diff(plan.sizes) > 0).all()
+
+
+def test_no_exam_is_laid_down_that_nobody_could_pass() -> None:
+    assert exams(0.99, most=100).sizes == ()
+    with pytest.raises(ValueError, match="within"):
+        exams(1.0, most=100)
+
+
+def test_an_exam_is_due_once_and_of_several_the_largest() -> None:
+    plan = exams(0.9, most=300)
+    first, second, third = plan.sizes[:3]
+    assert due(plan, first - 1) is None and due(plan, first) == first
+    assert due(plan, second - 1, sat=first) is None and due(plan, third, sat=first) == third
+
+
+def test_an_exam_looks_at_its_own_images_alone_with_the_exact_bound() -> None:
+    plan = exams(0.9, most=300)
+    size = plan.sizes[3]
+    right = np.arange(300) >= 4
+    found = sit(plan, size, right)
+    assert found == sit(plan, size, right[:size])
+    assert found.low == pytest.approx(beta.ppf(plan.error, size - 4, 5)) and found.value == (size - 4) / size
+    with pytest.raises(ValueError, match="cannot sit"):
+        sit(plan, size + 1, right)
+    with pytest.raises(ValueError, match="cannot sit"):
+        sit(plan, size, right[: size - 1])
+
+
+def wrong_certificates(runs: int, kept: float) -> tuple[float, float]:
+    """Shares of projects with any wrong certificate, by exams and by a 95 % bound looked at after every five images.
+    Every five audit images there is a new model; each answers rightly just less often than the target, and a share
+    `kept` of its answers is that of the model before."""
+    target, most, wrong = 0.85, 400, []
+    plan, looks = exams(target, most), np.arange(5, most + 1, 5)
+    for run in range(runs):
+        draw, sat, exam, hits = np.random.default_rng([3, run]), 0, False, []
+        right = draw.random(most) < target - 1e-6
+        for images in looks:
+            right = np.where(draw.random(most) < kept, right, draw.random(most) < target - 1e-6)
+            hits.append(right[:images].sum())
+            if size := due(plan, images, sat):
+                sat, exam = size, exam or sit(plan, size, right).passed
+        # The exact one-sided 95 % bound of Clopper and Pearson.
+        wrong.append((exam, (beta.ppf(0.05, hits, looks - hits + 1) >= target).any()))
+    return tuple(np.mean(wrong, axis=0))
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.95])
+def test_models_that_change_at_every_look_get_few_wrong_certificates_by_exams_and_many_without(kept: float) -> None:
+    exam, naive = wrong_certificates(200, kept)
+    assert exam <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200) and naive > 0.2
+
+
+def test_the_plan_says_at_what_size_a_good_model_passes() -> None:
+    plan = exams(0.8, most=500)
+    size = images_until_passed(plan, 0.9)
+    assert size is not None
+    draw = np.random.default_rng(0)
+    before = plan.sizes[plan.sizes.index(size) - 1]
+    often, rarely = ([sit(plan, n, draw.random(n) < 0.9).passed for _ in range(100)] for n in (size, before))
+    assert np.mean(often) >= 0.8 - 3 * 0.04 and np.mean(rarely) < 0.8 + 3 * 0.04
+    assert images_until_passed(plan, 0.81) is None
+
+
+def test_of_no_ill_in_n_it_is_near_3_in_n() -> None:
+    assert elusion_bound(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300)) and elusion_bound(0, 300) < 3 / 300
+    assert binom.cdf(2, 150, elusion_bound(2, 150)) == pytest.approx(0.05)
