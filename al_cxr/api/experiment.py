@@ -30,7 +30,7 @@ from al_cxr.experiment.run_folder import note_commit
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.report.experiment import write_report
 from al_cxr.report.terminal import comparison_text
-from al_cxr.strategies.pool import seed_size
+from al_cxr.strategies.budget import seed_size
 from al_cxr.training.length import uneven
 
 

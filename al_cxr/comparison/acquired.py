@@ -7,7 +7,7 @@ import pandas as pd
 
 from al_cxr.comparison.finished import Finished
 from al_cxr.core.seeds import digest, rng
-from al_cxr.strategies.pool import seed_set, seed_size
+from al_cxr.strategies.budget import seed_set, seed_size
 
 
 def acquired(finished: Finished) -> pd.DataFrame:

@@ -19,7 +19,8 @@ from al_cxr.experiment.pool_scoring import PoolScoring
 from al_cxr.experiment.query import choose
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.strategies import stopping
-from al_cxr.strategies.pool import Pool, seed_set, seed_size
+from al_cxr.strategies.budget import seed_set, seed_size
+from al_cxr.strategies.pool import Pool
 
 STOPPED = "stopped.json"
 """File in the folder of an arm that stopped before its budget was spent."""

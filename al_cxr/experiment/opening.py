@@ -30,7 +30,7 @@ from al_cxr.experiment.images import duplicate_groups, write_images
 from al_cxr.experiment.run_folder import RECORD, check_folder, note_runtime
 from al_cxr.experiment.speeds import passes_speed, training_speed
 from al_cxr.experiment.workspace import Workspace
-from al_cxr.strategies.pool import shortfalls
+from al_cxr.strategies.budget import shortfalls
 from al_cxr.training.losses import build as build_loss
 from al_cxr.training.runtime import Runtime, device_named, resolve
 

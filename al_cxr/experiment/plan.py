@@ -15,7 +15,7 @@ from al_cxr.core.seeds import member_seed
 from al_cxr.experiment.arm import STOPPED, arm_folder, seed_labels
 from al_cxr.experiment.fits import fit_key
 from al_cxr.experiment.workspace import Workspace
-from al_cxr.strategies.pool import query_size, seed_size
+from al_cxr.strategies.budget import query_size, seed_size
 from al_cxr.training.length import images_trained
 
 

@@ -24,7 +24,8 @@ from al_cxr.sampling.race import Racing
 from al_cxr.sampling.scores import SCORES
 from al_cxr.sampling.scoring import penultimate, score_images
 from al_cxr.strategies import Strategy
-from al_cxr.strategies.pool import Pool, query_size
+from al_cxr.strategies.budget import query_size
+from al_cxr.strategies.pool import Pool
 from al_cxr.strategies.statistics import PoolStatistics, member_statistics
 from al_cxr.training.runtime import DTYPES
 

@@ -26,7 +26,7 @@ from al_cxr.core.seeds import rng, stream
 from al_cxr.experiment.run_folder import note_commit
 from al_cxr.experiment.workspace import Workspace, reopen
 from al_cxr.sampling.scoring import predict
-from al_cxr.strategies.pool import seed_set, seed_size
+from al_cxr.strategies.budget import seed_set, seed_size
 from al_cxr.training.trainer import Diverged, fit
 
 SECTIONS = ("train", "model")

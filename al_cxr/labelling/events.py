@@ -65,10 +65,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "a reader was given an image, and holds it until the lease ends",
             (*QUESTION, "stream"),
             ("model", "strategy", "q"),
-            {
-                "lease_s": "seconds that the reader may hold it; 600 where it is not there",
-                "reads": "how many different readers are to read this image; 1 where it is not there",
-            },
+            {"lease_s": "seconds that the reader may hold it; 600 where it is not there"},
         ),
         "shown": Kind("the reader has the image before the eyes; the lease begins anew", QUESTION),
         "answered": Kind(

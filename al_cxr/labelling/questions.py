@@ -45,8 +45,6 @@ class Question:
     until: datetime
     """End of the lease."""
     lease: timedelta
-    reads: int = 1
-    """How many different readers are to read the image."""
     model: str | None = None
     strategy: str | None = None
     q: float | None = None

@@ -17,6 +17,8 @@ from al_cxr.labelling.events import OUTCOMES, Event
 from al_cxr.labelling.questions import LEASE_S, Outcome, Question
 from al_cxr.labelling.verdicts import POLICIES, UNREAD, Verdict, decide
 
+_LONGEST_LEASE_S = 366 * 86_400
+
 
 @dataclass
 class Image:
@@ -119,6 +121,9 @@ class State:
         policy = event.detail.get("policy", POLICIES[0])
         if policy not in POLICIES:
             raise UserError(f"policy {policy!r} must be one of {', '.join(POLICIES)}")
+        classes = event.detail.get("classes")
+        if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+            raise UserError(f"classes {classes!r} must be a list of names")
         self.settings = event.detail
         for image in self.images.values():
             image.verdict = decide(image.questions, self.policy)
@@ -142,7 +147,10 @@ class State:
             raise UserError(f"question {event.question} was asked before; every question has an id of its own")
         assert event.question is not None and event.image is not None and event.reader is not None
         assert event.stream is not None
-        lease = timedelta(seconds=float(event.detail.get("lease_s", LEASE_S)))
+        seconds = event.detail.get("lease_s", LEASE_S)
+        if not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST_LEASE_S:
+            raise UserError(f"lease_s {seconds!r} must be a number of seconds, above 0, at most {_LONGEST_LEASE_S:,}")
+        lease = timedelta(seconds=seconds)
         question = Question(
             event.question,
             event.image,
@@ -151,7 +159,6 @@ class State:
             served=event.time,
             until=event.time + lease,
             lease=lease,
-            reads=int(event.detail.get("reads", 1)),
             model=event.model,
             strategy=event.strategy,
             q=event.q,

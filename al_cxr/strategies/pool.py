@@ -1,24 +1,21 @@
 """Which radiographs are labelled and which are not: ask which to label next, tell their labels.
 
-Images keep their absolute indices in the data set; nothing is renumbered. The pool knows only the labels it was told.
+Images keep their absolute indices in the data set; nothing is renumbered. A simulation asks and tells. A person also
+lets a question lie, takes an answer back, or says that an image is no use: `unask`, `untell` and `drop`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from fractions import Fraction
 
 import numpy as np
-
-from al_cxr.config import Budget
-from al_cxr.core.errors import UserError
 
 
 class Pool:
     """Which images of a data set are labelled: ask which to label next, tell their labels.
 
-    Images keep their positions in the data set. The pool knows only the labels that it was told.
+    Images keep their positions in the data set. The pool knows only the labels that it was told. Each image of the
+    training set is labelled, unlabelled or dropped.
 
     Parameters
     ----------
@@ -45,6 +42,12 @@ class Pool:
     >>> pool.tell(asked, np.array([0, 1]))
     >>> pool.labelled.tolist(), pool.labels.tolist(), pool.unlabelled.tolist()
     ([2, 3], [0, 1], [0, 1])
+
+    >>> pool.untell(np.array([3]))
+    >>> pool.tell(np.array([3]), np.array([0]))
+    >>> pool.drop(np.array([1]), "unreadable")
+    >>> pool.labels.tolist(), pool.unlabelled.tolist(), pool.dropped
+    ([0, 0], [0], {1: 'unreadable'})
     """
 
     def __init__(self, size: int, train_indices: np.ndarray, classes: int | None = None) -> None:
@@ -53,8 +56,10 @@ class Pool:
         self._train[train] = True
         self._labelled = np.zeros(size, bool)
         self._asked = np.zeros(size, bool)
+        self._dropped = np.zeros(size, bool)
         self._labels = np.full(size, -1, np.int64)
         self._classes = classes
+        self._reasons: dict[int, str] = {}
 
     @property
     def labelled(self) -> np.ndarray:
@@ -63,16 +68,26 @@ class Pool:
 
     @property
     def unlabelled(self) -> np.ndarray:
-        """Absolute indices, ascending, int64; with `labelled` the training set."""
-        return np.flatnonzero(self._train & ~self._labelled)
+        """Absolute indices, ascending, int64; with `labelled` and `dropped` the training set."""
+        return np.flatnonzero(self._train & ~self._labelled & ~self._dropped)
+
+    @property
+    def asked(self) -> np.ndarray:
+        """Those that were asked for and are not labelled yet, absolute indices, ascending, int64."""
+        return np.flatnonzero(self._asked & ~self._labelled & ~self._dropped)
+
+    @property
+    def dropped(self) -> dict[int, str]:
+        """Absolute index -> why the image left the pool, ascending."""
+        return dict(sorted(self._reasons.items()))
 
     @property
     def labels(self) -> np.ndarray:
         """Labels of `labelled`, in that order, as they were told, int64."""
         return self._labels[self._labelled]
 
-    def ask(self, n: int, chooser: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
-        """Choose the next images to label; no image is asked for twice.
+    def ask(self, n: int, chooser: Callable[[np.ndarray, int], np.ndarray], again: bool = False) -> np.ndarray:
+        """Choose the next images to label; no image is asked for twice, unless the caller says so.
 
         Parameters
         ----------
@@ -81,6 +96,8 @@ class Pool:
         chooser : function
             `chooser(candidates, count)` gets the unlabelled indices that were not asked for yet, ascending, and
             returns so many of them.
+        again : bool, optional
+            Choose among the labelled images instead: for a second reader, or to repeat a question. Their labels stay.
 
         Returns
         -------
@@ -94,14 +111,16 @@ class Pool:
         """
         if n < 0:
             raise ValueError(f"cannot ask for {n} images")
-        candidates = np.flatnonzero(self._train & ~self._labelled & ~self._asked)
+        fresh = self._train & ~self._labelled & ~self._asked & ~self._dropped
+        candidates = np.flatnonzero(self._labelled if again else fresh)
         count = min(n, len(candidates))
         chosen = _indices(chooser(candidates.copy(), count), len(self._train))
         if len(chosen) != count:
             raise ValueError(f"{len(chosen)} images were chosen, {count} were asked for")
         if not np.isin(chosen, candidates).all():
             raise ValueError("an image was chosen that is not in the pool or was asked for before")
-        self._asked[chosen] = True
+        if not again:
+            self._asked[chosen] = True
         return chosen
 
     def tell(self, indices: np.ndarray, labels: np.ndarray) -> None:
@@ -117,7 +136,7 @@ class Pool:
         Raises
         ------
         ValueError
-            Where an image is labelled already or not in the training set, or a label is no class.
+            Where an image is labelled already, dropped or not in the training set, or a label is no class.
         """
         indices = _indices(indices, len(self._train))
         labels = np.asarray(labels)
@@ -125,74 +144,98 @@ class Pool:
             raise ValueError(f"{labels.shape} labels for {indices.shape} images")
         if len(labels) and not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"labels are {labels.dtype}, not integers")
-        if not self._train[indices].all():
-            raise ValueError(f"image {indices[~self._train[indices]][0]} is not in the training set")
-        if self._labelled[indices].any():
-            raise ValueError(f"image {indices[self._labelled[indices]][0]} is labelled already")
+        self._refuse(indices, ~self._train, "is not in the training set")
+        self._refuse(indices, self._labelled, "is labelled already")
+        self._refuse(indices, self._dropped, "is dropped; undrop it first")
         if (labels < 0).any() or (self._classes is not None and (labels >= self._classes).any()):
             raise ValueError(f"a label is outside 0..{'' if self._classes is None else self._classes - 1}")
         self._labelled[indices] = True
         self._labels[indices] = labels
 
+    def unask(self, indices: np.ndarray) -> None:
+        """Put images back that were asked for and got no answer: the reader skipped them, or the lease ended.
 
-def seed_set(train_indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """The images labelled at the start: n (at most all) uniformly at random, ascending; no label is looked at."""
-    train = np.sort(np.asarray(train_indices, np.int64))
-    return np.sort(rng.permutation(train)[:n])
+        Parameters
+        ----------
+        indices : array of int
+            Positions of images that were asked for and are not labelled, each once.
 
+        Raises
+        ------
+        ValueError
+            Where an image was not asked for, or was answered; nothing is put back then.
+        """
+        indices = _indices(indices, len(self._train))
+        self._refuse(indices, ~self._asked, "was not asked for")
+        self._refuse(indices, self._labelled, "is labelled; untell it first")
+        self._asked[indices] = False
 
-def seed_size(budget: Budget, train: int) -> int:
-    """Labels at the start for a training set of `train` images: at least 1, at most all."""
-    if budget.seed > 1 and budget.seed != int(budget.seed):
-        raise UserError(
-            f"budget.seed: must be a share of the images (1 or less) or a whole number of them (got {budget.seed:g})"
-        )
-    return _bounded(int(budget.seed) if budget.seed > 1 else _share(budget.seed, train), train)
+    def untell(self, indices: np.ndarray) -> None:
+        """Take labels back, so that the images are as before they were told: undone, corrected, or disagreed on.
 
+        Parameters
+        ----------
+        indices : array of int
+            Positions of labelled images, each once.
 
-def query_size(budget: Budget, train: int, remaining: int) -> int:
-    """Labels to ask for in a round: at least 1, at most the `remaining` unlabelled of `train` images."""
-    if budget.query_of == "number":
-        return _bounded(int(budget.query), remaining)
-    return _bounded(_share(budget.query, remaining if budget.query_of == "remaining" else train), remaining)
+        Raises
+        ------
+        ValueError
+            Where an image is not labelled; no label is taken back then.
+        """
+        indices = _indices(indices, len(self._train))
+        self._refuse(indices, ~self._labelled, "is not labelled")
+        self._labelled[indices] = False
+        self._labels[indices] = -1
 
+    def drop(self, indices: np.ndarray, reason: str) -> None:
+        """Take images out of the pool: they are no use, or their files are gone.
 
-def shortfalls(budget: Budget, train: int) -> list[str]:
-    """What of a budget a training set of `train` images cannot give, or is rounded up to one image; a sentence each.
+        Parameters
+        ----------
+        indices : array of int
+            Positions of images of the training set that are not labelled, each once.
+        reason : str
+            Why, such as "unreadable".
 
-    UserError where the start takes every image, so that nothing is left to ask for.
-    """
-    labelled, found = seed_size(budget, train), []
-    if budget.rounds and labelled == train:
-        raise UserError(
-            f"budget.seed {budget.seed:g}: the start takes all {train:,} training images, and nothing is left to ask "
-            "for; choose a smaller one, or rounds: 0"
-        )
-    if budget.seed > labelled:
-        found.append(f"budget.seed asks for {budget.seed:g} labels, and there are {train:,} training images")
-    if budget.query_of != "number" and _share(budget.query, train) < 1:
-        found.append(f"budget.query {budget.query:g} is less than one image: rounds ask for one")
-    for number in range(1, budget.rounds + 1):
-        wanted = int(budget.query) if budget.query_of == "number" else _share(budget.query, train)
-        given = query_size(budget, train, train - labelled)
-        labelled += given
-        if labelled == train:
-            if number < budget.rounds or (budget.query_of != "remaining" and given < wanted):
-                found.append(
-                    f"the budget is larger than the training set of {train:,} images: round {number} of "
-                    f"{budget.rounds} asks for the last {given:,}, and the arms end there"
-                )
-            break
-    return found
+        Raises
+        ------
+        ValueError
+            Where an image is labelled, dropped already or not in the training set, or no reason is given.
+        """
+        indices = _indices(indices, len(self._train))
+        if not reason:
+            raise ValueError("an image is dropped for a reason; give it")
+        self._refuse(indices, ~self._train, "is not in the training set")
+        self._refuse(indices, self._labelled, "is labelled; untell it first")
+        self._refuse(indices, self._dropped, "is dropped already")
+        self._dropped[indices] = True
+        self._reasons.update(dict.fromkeys(indices.tolist(), reason))
 
+    def undrop(self, indices: np.ndarray) -> None:
+        """Take dropped images back into the pool, as they were before.
 
-def _share(fraction: float, n: int) -> int:
-    """Floor of the fraction as it was written: in binary, 0.29 of 100 would be 28."""
-    return math.floor(Fraction(repr(fraction)) * n)
+        Parameters
+        ----------
+        indices : array of int
+            Positions of dropped images, each once.
 
+        Raises
+        ------
+        ValueError
+            Where an image is not dropped; none is taken back then.
+        """
+        indices = _indices(indices, len(self._train))
+        self._refuse(indices, ~self._dropped, "is not dropped")
+        self._dropped[indices] = False
+        for index in indices.tolist():
+            del self._reasons[index]
 
-def _bounded(n: int, most: int) -> int:
-    return min(max(n, 1), most)
+    @staticmethod
+    def _refuse(indices: np.ndarray, refused: np.ndarray, why: str) -> None:
+        """ValueError that names the first of the indices for which the mask `refused` holds, and why."""
+        if refused[indices].any():
+            raise ValueError(f"image {indices[refused[indices]][0]} {why}")
 
 
 def _indices(values: np.ndarray, size: int) -> np.ndarray:

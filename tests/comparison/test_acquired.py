@@ -12,7 +12,7 @@ from al_cxr.comparison.acquired import acquired
 from al_cxr.comparison.finished import Finished, load
 from al_cxr.core.seeds import digest, rng
 from al_cxr.report.evidence_tables import acquired_tables
-from al_cxr.strategies.pool import seed_set
+from al_cxr.strategies.budget import seed_set
 
 
 @pytest.fixture(scope="module")

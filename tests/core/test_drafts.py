@@ -33,18 +33,8 @@ WRITERS = {
     "training/feature_file.py": "a cache of more than fits into memory",
 }
 NAMES = {"write_text", "write_bytes", "mkstemp", "mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "tofile"}
-NAMES |= {
-    "connect",
-    "fdopen",
-    "save_file",
-    "rename",
-    "symlink_to",
-    "copy2",
-    "copyfile",
-    "copytree",
-    "savez",
-    "open_memmap",
-}
+NAMES |= {"fdopen", "save_file", "rename", "symlink_to", "copy2", "copyfile", "copytree", "savez", "open_memmap"}
+NAMES |= {"connect"}  # of a database
 
 
 def _writes(call: ast.Call) -> bool:

@@ -42,7 +42,7 @@ def by_hand(path: Path, *statements: str, protected: bool = False) -> None:
 
 def test_what_is_appended_is_read_again_by_whoever_opens_the_file(path: Path) -> None:
     log = made(path)
-    more = [*found(3), *readers("ann"), served(1, "ann", "question-1", seconds=1.2345, reads=2)]
+    more = [*found(3), *readers("ann"), served(1, "ann", "question-1", seconds=1.2345, lease_s=2)]
     written = log.append(*more)
     assert [event.number for event in written] == [2, 3, 4, 5, 6]
     assert log.append() == []
@@ -50,7 +50,7 @@ def test_what_is_appended_is_read_again_by_whoever_opens_the_file(path: Path) ->
     with EventLog.open(path) as again:
         assert list(again.read()) == [settings().numbered(1), *written]
         assert list(again.read(after=5)) == written[4:]
-        assert written[4].time == at(1.234) and written[4].detail == {"reads": 2}
+        assert written[4].time == at(1.234) and written[4].detail == {"lease_s": 2}
         assert again.append(*readers("ben"))[0].number == 7
 
 

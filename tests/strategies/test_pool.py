@@ -1,16 +1,16 @@
-"""The pool's invariants under any sequence of asking and telling, and the counts of the budget."""
+"""The pool's invariants under any sequence of asking and telling, and of taking back."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from al_cxr.config import Budget
-from al_cxr.core.errors import UserError
-from al_cxr.strategies.pool import Pool, query_size, seed_set, seed_size, shortfalls
+from al_cxr.strategies.pool import Pool
 
 
 def first(candidates: np.ndarray, n: int) -> np.ndarray:
@@ -22,51 +22,92 @@ def make() -> Pool:
 
 
 class AskAndTell(RuleBasedStateMachine):
+    """The pool beside a plain model of it: a set of what was asked for, and two dictionaries."""
+
     @initialize(size=st.integers(1, 25), seed=st.integers(0, 99))
     def start(self, size: int, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.train = np.sort(self.rng.choice(size, self.rng.integers(1, size + 1), replace=False))
         self.pool = Pool(size, self.rng.permutation(self.train), classes=4)
-        self.asked: list[int] = []
-        self.pending: list[int] = []
+        self.asked: set[int] = set()
         self.truth: dict[int, int] = {}
+        self.dropped: dict[int, str] = {}
+
+    def free(self) -> list[int]:
+        return [i for i in self.train.tolist() if i not in self.truth and i not in self.asked | set(self.dropped)]
+
+    def pending(self) -> list[int]:
+        return sorted(self.asked - set(self.truth) - set(self.dropped))
+
+    def some(self, among: Iterable[int], n: int) -> np.ndarray:
+        return self.rng.permutation(np.array(sorted(among), np.int64))[:n]
 
     @rule(n=st.integers(0, 12))
     def ask(self, n: int) -> None:
         got = self.pool.ask(n, lambda candidates, count: self.rng.permutation(candidates)[:count])
-        told_unasked = len(set(self.truth) - set(self.asked))
-        assert len(got) == min(n, len(self.train) - len(self.asked) - told_unasked)
-        assert not set(got.tolist()) & (set(self.asked) | set(self.truth)), "never asked for twice, nor when known"
-        self.asked += got.tolist()
-        self.pending += got.tolist()
+        assert len(got) == min(n, len(self.free()))
+        assert set(got.tolist()) <= set(self.free()), "never asked for twice, nor when known"
+        self.asked |= set(got.tolist())
+
+    @rule(n=st.integers(0, 12))
+    def ask_again(self, n: int) -> None:
+        got = self.pool.ask(n, lambda candidates, count: self.rng.permutation(candidates)[:count], again=True)
+        assert len(got) == min(n, len(self.truth)) and set(got.tolist()) <= set(self.truth)
 
     @rule(n=st.integers(0, 6))
     def tell_what_was_asked(self, n: int) -> None:
-        self.tell(self.pending[:n])
+        self.tell(self.some(self.pending(), n))
 
     @rule(n=st.integers(0, 3))
     def tell_unasked(self, n: int) -> None:
-        free = [i for i in self.train.tolist() if i not in self.truth and i not in self.asked]
-        self.tell(free[:n])
+        self.tell(self.some(self.free(), n))
 
-    def tell(self, indices: list[int]) -> None:
+    @rule(n=st.integers(0, 3))
+    def unask(self, n: int) -> None:
+        indices = self.some(self.pending(), n)
+        self.pool.unask(indices)
+        self.asked -= set(indices.tolist())
+
+    @rule(n=st.integers(0, 3), correct=st.booleans())
+    def untell(self, n: int, correct: bool) -> None:
+        indices = self.some(self.truth, n)
+        self.pool.untell(indices)
+        for i in indices.tolist():
+            del self.truth[i]
+        if correct:
+            self.tell(indices)
+
+    @rule(n=st.integers(0, 2), reason=st.sampled_from(["unreadable", "lost"]))
+    def drop(self, n: int, reason: str) -> None:
+        indices = self.some(self.free() + self.pending(), n)
+        self.pool.drop(indices, reason)
+        self.dropped.update(dict.fromkeys(indices.tolist(), reason))
+
+    @rule(n=st.integers(0, 2))
+    def undrop(self, n: int) -> None:
+        indices = self.some(self.dropped, n)
+        self.pool.undrop(indices)
+        for i in indices.tolist():
+            del self.dropped[i]
+
+    def tell(self, indices: np.ndarray) -> None:
         labels = self.rng.integers(0, 4, len(indices))
-        self.pool.tell(np.array(indices, np.int64), labels)
-        self.truth.update(zip(indices, labels.tolist(), strict=True))
-        self.pending = [i for i in self.pending if i not in indices]
+        self.pool.tell(indices, labels)
+        self.truth.update(zip(indices.tolist(), labels.tolist(), strict=True))
 
     @invariant()
-    def labelled_and_unlabelled_are_the_training_set(self) -> None:
+    def labelled_unlabelled_and_dropped_are_the_training_set(self) -> None:
         if not hasattr(self, "pool"):
             return
         labelled, unlabelled = self.pool.labelled.tolist(), self.pool.unlabelled.tolist()
-        assert not set(labelled) & set(unlabelled)
-        assert sorted(labelled + unlabelled) == self.train.tolist()
+        assert sorted([*labelled, *unlabelled, *self.pool.dropped]) == self.train.tolist(), "each is one of the three"
         assert labelled == sorted(self.truth)
         assert self.pool.labels.tolist() == [self.truth[i] for i in labelled]
+        assert self.pool.dropped == self.dropped
+        assert self.pool.asked.tolist() == self.pending()
 
 
-AskAndTell.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+AskAndTell.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 test_ask_and_tell = AskAndTell.TestCase
 
 
@@ -141,71 +182,43 @@ def test_the_chooser_cannot_spoil_the_pool() -> None:
     assert pool.unlabelled.tolist() == [1, 3, 5, 7, 9]
 
 
+def test_what_cannot_be_taken_back_changes_nothing() -> None:
+    pool = make()
+    pool.ask(2, first)
+    pool.tell(np.array([1]), np.array([2]))
+    pool.drop(np.array([9]), "unreadable")
+    for refused, message in [
+        (lambda: pool.unask(np.array([3, 5])), "image 5 was not asked for"),
+        (lambda: pool.unask(np.array([3, 1])), "image 1 is labelled; untell it first"),
+        (lambda: pool.untell(np.array([1, 3])), "image 3 is not labelled"),
+        (lambda: pool.drop(np.array([3, 1]), "lost"), "image 1 is labelled; untell it first"),
+        (lambda: pool.drop(np.array([3, 9]), "lost"), "image 9 is dropped already"),
+        (lambda: pool.drop(np.array([3, 0]), "lost"), "image 0 is not in the training set"),
+        (lambda: pool.drop(np.array([3]), ""), "for a reason"),
+        (lambda: pool.undrop(np.array([9, 3])), "image 3 is not dropped"),
+        (lambda: pool.tell(np.array([3, 9]), np.array([0, 0])), "image 9 is dropped; undrop it first"),
+        (lambda: pool.ask(1, lambda candidates, n: np.array([3]), again=True), "not in the pool"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            refused()
+        assert pool.labelled.tolist() == [1] and pool.labels.tolist() == [2] and pool.asked.tolist() == [3]
+        assert pool.unlabelled.tolist() == [3, 5, 7] and pool.dropped == {9: "unreadable"}
+
+
+def test_what_is_taken_back_is_as_it_was_before() -> None:
+    pool = make()
+    pool.ask(2, first)
+    pool.tell(np.array([1]), np.array([2]))
+    pool.untell(np.array([1]))
+    assert pool.asked.tolist() == [1, 3], "the reader still has it"
+    pool.drop(np.array([1]), "lost")
+    assert pool.ask(5, first).tolist() == [5, 7, 9]
+    pool.undrop(np.array([1]))
+    pool.unask(np.array([1, 7]))
+    assert pool.ask(5, first).tolist() == [1, 7]
+
+
 @pytest.mark.parametrize("train", [[1, 1], [10], [-1], [0.5]])
 def test_a_training_set_that_is_none(train: list) -> None:
     with pytest.raises(ValueError):
         Pool(10, np.array(train))
-
-
-# --------------------------------------------------------------------------------------------------------------- budget
-def test_the_counts_of_the_source_report() -> None:
-    budget, train = Budget(seed=0.30, query=0.10, query_of="remaining", rounds=4), 20450
-    counts = [seed_size(budget, train)]
-    for _ in range(budget.rounds):
-        counts.append(counts[-1] + query_size(budget, train, train - counts[-1]))
-    assert counts == [6135, 7566, 8854, 10013, 11056]
-
-
-def test_units_of_a_query() -> None:
-    assert query_size(Budget(query=0.1, query_of="train"), 1000, 500) == 100
-    assert query_size(Budget(query=0.1, query_of="train"), 1000, 30) == 30
-    assert query_size(Budget(query=0.1, query_of="remaining"), 1000, 500) == 50
-    assert query_size(Budget(query=64, query_of="number"), 1000, 500) == 64
-    assert query_size(Budget(query=64, query_of="number"), 1000, 5) == 5
-    assert query_size(Budget(query=0.001), 1000, 5) == 1
-    assert query_size(Budget(query=0.1), 1000, 0) == 0
-    assert query_size(Budget(query=0.29), 100, 100) == 29, "0.29 as written; its binary value is below"
-
-
-def test_units_of_a_seed() -> None:
-    assert seed_size(Budget(seed=0.0001), 100) == 1
-    assert seed_size(Budget(seed=1), 100) == 100
-    assert seed_size(Budget(seed=40), 100) == 40
-    assert seed_size(Budget(seed=400), 100) == 100
-    with pytest.raises(UserError, match=r"budget\.seed: .*\(got 40\.5\)"):
-        seed_size(Budget(seed=40.5), 100)
-
-
-@given(st.floats(1e-6, 1), st.integers(1, 10**6), st.floats(0, 1))
-def test_a_query_is_at_least_one_and_fits(query: float, train: int, share: float) -> None:
-    remaining = round(share * train)
-    for unit in ("remaining", "train"):
-        n = query_size(Budget(query=query, query_of=unit), train, remaining)
-        assert min(1, remaining) <= n <= remaining
-        assert n <= max(1, query * train)
-
-
-def test_seed_set() -> None:
-    train = np.array([8, 2, 4, 6])
-    got = seed_set(train, 2, np.random.default_rng(0))
-    assert got.tolist() == seed_set(np.sort(train), 2, np.random.default_rng(0)).tolist(), "free of the order"
-    assert set(got.tolist()) <= {2, 4, 6, 8} and (np.diff(got) > 0).all()
-    assert seed_set(train, 9, np.random.default_rng(0)).tolist() == [2, 4, 6, 8]
-    counts = np.bincount(np.concatenate([seed_set(train, 1, np.random.default_rng(s)) for s in range(1000)]))
-    assert np.abs(counts[[2, 4, 6, 8]] - 250).max() < 5 * np.sqrt(1000 * 0.25 * 0.75)
-
-
-def test_what_a_training_set_cannot_give_is_said() -> None:
-    def said(**budget: object) -> list[str]:
-        return shortfalls(Budget.model_validate(budget), 100)
-
-    assert said(seed=0.3, query=0.1, rounds=5) == said(seed=10, query=10, query_of="number", rounds=9) == []
-    assert said(seed=10, query=40, query_of="number", rounds=9) == [
-        "the budget is larger than the training set of 100 images: round 3 of 9 asks for the last 10, and the arms end "
-        "there"
-    ]
-    assert "round 2 of 2 asks for the last 30" in said(seed=10, query=60, query_of="number", rounds=2)[0]
-    assert "less than one image" in said(seed=10, query=0.001, query_of="train", rounds=2)[0]
-    assert "budget.seed asks for 500 labels" in said(seed=500, query=0.1, rounds=0)[0]
-    with pytest.raises(UserError, match=r"budget\.seed 500: the start takes all 100 training images"):
-        said(seed=500, query=0.1, rounds=1)
