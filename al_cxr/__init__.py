@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from al_cxr.bundles.opening import open_bundle
     from al_cxr.core.errors import UserError
     from al_cxr.data.load import load_data
+    from al_cxr.labelling.project import LabellingProject
     from al_cxr.sampling.pool_scores import score_pool
     from al_cxr.strategies import select
     from al_cxr.strategies.pool import Pool
 
 __all__ = [
     "Experiment",
+    "LabellingProject",
     "Pool",
     "UserError",
     "load_data",
@@ -29,6 +31,7 @@ __all__ = [
 
 _HOMES = {
     "Experiment": "al_cxr.api.experiment",
+    "LabellingProject": "al_cxr.labelling.project",
     "Pool": "al_cxr.strategies.pool",
     "UserError": "al_cxr.core.errors",
     "load_data": "al_cxr.data.load",

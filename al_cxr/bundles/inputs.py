@@ -36,6 +36,8 @@ class Inputs:
     """Hex SHA-256 of all names, sizes and times of change."""
     follow_links: bool = False
     """Whether symbolic links may lead out of the root."""
+    patients: dict[str, str] = field(default_factory=dict)
+    """Pseudonym of the patient, of the DICOM files whose headers tell."""
 
 
 @dataclass
@@ -72,7 +74,8 @@ class _Finder:
     def found(self, others: int) -> Inputs:
         """All that was added, without DICOM files whose headers say that they are no frontal chest radiographs."""
         dicoms = [name for name in self.infos if self.is_dicom(name)]
-        for name, reason in look(dicoms, self.root.file).left_out:
+        seen = look(dicoms, self.root.file)
+        for name, reason in seen.left_out:
             del self.infos[name]
             self.skip(name, reason)
         lines = [f"{name}\0{info.st_size}\0{info.st_mtime_ns}\n" for name, info in self.infos.items()]
@@ -82,7 +85,8 @@ class _Finder:
         fingerprint = digest_text(
             "".join([f"{self.root.path!s}\n".encode(errors="replace").decode(), *lines, *left_out])
         )
-        return Inputs(self.path, self.root.path, list(self.infos), self.skipped, others, fingerprint, self.follow_links)
+        names, patients = list(self.infos), {name: row["patient_id"] for name, row in seen.rows.items()}
+        return Inputs(self.path, self.root.path, names, self.skipped, others, fingerprint, self.follow_links, patients)
 
 
 def find_inputs(path: Path, root: Path | None = None, follow_links: bool = False) -> Inputs:

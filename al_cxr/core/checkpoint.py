@@ -26,7 +26,7 @@ def weights_hash(model: nn.Module) -> str:
     return h.hexdigest()
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Any] | None = None) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], note: Any = None) -> None:
     """Tensors (and a JSON-able note in the same file, so that the two can never disagree), all or nothing."""
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"note": json.dumps(note)} if note is not None else None

@@ -1,0 +1,387 @@
+"""A labelling project: ask which radiographs to label next, tell what a person says of them.
+
+It knows neither a page nor a file of answers: both call the same methods, and no method knows who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_cxr.core.errors import UserError
+from al_cxr.core.names import class_name
+from al_cxr.core.nearest import hint
+from al_cxr.data.decode import Reading
+from al_cxr.labelling.answers import Answer, Asked, outcome_of
+from al_cxr.labelling.archive import Archive, Scan
+from al_cxr.labelling.chooser import Chooser, Known
+from al_cxr.labelling.events import Event, new_question
+from al_cxr.labelling.features import frozen_network
+from al_cxr.labelling.journal import Journal
+from al_cxr.labelling.log import EventLog
+from al_cxr.labelling.questions import Question
+from al_cxr.labelling.readers import reader_name
+from al_cxr.labelling.settings import ProjectSettings, project_settings, read_settings, write_settings
+from al_cxr.labelling.start import start_bundle
+from al_cxr.labelling.state import State
+from al_cxr.labelling.streams import DEALT, Deal, Streams
+from al_cxr.labelling.worker import Worker
+from al_cxr.strategies import get
+
+LOG = "events.sqlite"
+FIXED = ("classes", "target", "seed", "streams", "network", "start")
+"""Settings that what was asked before hangs on."""
+
+Clock = Callable[[], datetime]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LabellingProject:
+    """A folder in which an archive of radiographs is labelled by people, with a model that asks.
+
+    Make one with `create`, go on with `open`. Several processes may have the same project open.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the project lies.
+    settings : ProjectSettings
+        Its settings, as project.yaml has them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from al_cxr import LabellingProject
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> project = LabellingProject.create(f"{folder.name}/p", "phantom:60", ["normal", "pneumonia"], "pneumonia")
+    >>> first = project.ask(2, reader="ann")
+    >>> project.tell(first[0].question, "normal", reader="ann")
+    >>> project.tell(first[1].question, "unsure", reader="ann")
+    >>> project.close()
+    """
+
+    def __init__(self, folder: Path, settings: ProjectSettings, journal: Journal, clock: Clock = _now) -> None:
+        self.folder, self.settings, self.journal, self._clock = folder, settings, journal, clock
+        self.archive = Archive(settings.archive)
+        self.archive.update(journal.state.images)
+        self.streams = Streams(settings, self.archive)
+        self.chooser = Chooser(folder, settings, self.archive)
+        self.chooser.recall(journal.state)
+        self.scanned: Scan | None = None
+        """What the last look at the archive found; None where this object has not looked."""
+        self.worker: Worker | None = None
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        archive: str | Path,
+        classes: Sequence[str],
+        target: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        clock: Clock = _now,
+    ) -> LabellingProject:
+        """Begin a project.
+
+        Parameters
+        ----------
+        folder : path
+            New; nothing is overwritten.
+        archive : path or str
+            A folder of radiographs with all folders below it, a CSV with a column path, a DICOMDIR or phantom:COUNT.
+        classes : sequence of str
+            What an image can show; a reader chooses one.
+        target : str, optional
+            The class that sensitivity and specificity are about; by default the last.
+        settings : mapping, optional
+            Any other settings of project.yaml, such as ``{"acquisition": {"strategy": "margin"}}``.
+
+        Returns
+        -------
+        LabellingProject
+            Open, with the archive looked at.
+
+        Raises
+        ------
+        UserError
+            Where the folder is there already, the archive has no image, or a setting is wrong.
+        """
+        folder = Path(folder)
+        given = dict(settings or {})
+        given["archive"] = {**given.get("archive", {}), "source": _place(archive)}
+        given |= {"classes": list(classes), "target": class_name(target if target is not None else classes[-1])}
+        made = project_settings(given, "settings")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder}: is there already; name a new folder, or go on with `al-cxr label ask {folder}`")
+        get(made.acquisition.strategy, made.acquisition.options, "acquisition")
+        frozen_network(made)
+        if made.start:
+            start_bundle(made)
+        scan = Archive(made.archive).scan()  # before anything is written
+        log = EventLog.create(folder / LOG, _logged(made), clock())
+        log.append(*scan.events(clock()))
+        log.close()
+        write_settings(folder, made)  # last: its presence says that all the rest is there
+        project = cls(folder, made, Journal.open(folder / LOG), clock)
+        project.scanned = scan
+        return project
+
+    @classmethod
+    def open(cls, folder: str | Path, clock: Clock = _now) -> LabellingProject:
+        """Go on with a project; UserError where there is none, or where settings were changed that may not change."""
+        folder = Path(folder)
+        settings = read_settings(folder)
+        journal = Journal.open(folder / LOG)
+        known, now = dict(journal.state.settings), _logged(settings)
+        for key in FIXED:
+            if known.get(key) != now[key]:
+                raise UserError(
+                    f"{folder / 'project.yaml'}: {key} was changed, on which what was asked before hangs; put "
+                    f"{known.get(key)!r} back, or start another project"
+                )
+        if known != now:
+            journal.record(Event(kind="settings", time=clock(), detail=now))
+        return cls(folder, settings, journal, clock)
+
+    def close(self) -> None:
+        """Let go of the files; nothing is lost where this is not called."""
+        if self.worker is not None:
+            self.worker.stop()
+        self.journal.log.close()
+
+    # ------------------------------------------------------------------------------------------------ ask and tell
+    def ask(self, n: int = 1, reader: str = "reader", minutes: float | None = None) -> list[Asked]:
+        """The reader's next questions: first those that were handed out before and are not answered, in their order.
+
+        Parameters
+        ----------
+        n : int
+            How many; fewer come where fewer are left.
+        reader : str
+            Who will answer.
+        minutes : float, optional
+            For how long the images are kept for this reader; by default as the settings say.
+
+        Returns
+        -------
+        list of Asked
+            An id each, and the image. Why an image is asked for is not said.
+
+        Raises
+        ------
+        UserError
+            Where the project does not know the reader, or a file cannot be written.
+        """
+        name = self._reader(reader)
+        if self.worker is None:
+            self.learn()
+        known = self._known()
+        proposal = self.chooser.proposal(known, n)
+        readable_N = self.archive.present_N
+        readable_N[list(self.chooser.features.unreadable)] = False
+        lease = {"lease_s": 60 * (self.settings.readers.lease_minutes if minutes is None else minutes)}
+
+        def decide(state: State) -> Iterable[Event]:
+            now = self._clock()
+            if name not in state.readers:
+                yield Event(kind="reader_added", time=now, reader=name)
+            mine = self._in_hand(state, name, now)
+            yield from (q.event("shown", now) for q in mine if not q.held(now))
+            for deal in self.streams.deal(state, name, now, n - len(mine), proposal, readable_N):
+                yield self._served(deal, name, now, lease)
+
+        self.journal.turn(lambda state: list(decide(state)))
+        return [self._asked(question) for question in self._in_hand(self.journal.state, name, self._clock())[:n]]
+
+    def tell(
+        self, question: str, answer: str, reader: str = "reader", milliseconds: int | None = None, comment: str = ""
+    ) -> None:
+        """Take an answer; it is on the disk on return. The same answer again changes nothing, another one corrects it.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+        answer : str
+            A class, or one of "unsure", "skip", "unreadable", "not-frontal".
+        reader : str
+            Who answers: the one who was asked.
+        milliseconds : int, optional
+            Active time on the image.
+        comment : str, optional
+            Whatever the reader wants to say of the image.
+
+        Raises
+        ------
+        UserError
+            Where nobody asked this, another reader was asked, or the answer is none.
+        """
+        self.tell_all([Answer(question, answer, milliseconds, comment)], reader)
+
+    def tell_all(self, answers: Sequence[Answer], reader: str = "reader") -> int:
+        """Take many answers, all or none; how many of them were new."""
+        name = self._reader(reader)
+        written = self.journal.turn(lambda state: [e for one in answers for e in self._told(state, one, name)])
+        if self.worker is not None:
+            self.worker.wake()
+        return sum(event.kind != "commented" for event in written)
+
+    def undo(self, reader: str = "reader") -> Asked:
+        """Take the reader's last answer back, and ask again; UserError where there is none."""
+        name = self._reader(reader)
+
+        def decide(state: State) -> list[Event]:
+            if name not in state.readers or not state.readers[name].undo:
+                raise UserError(f"reader {name} has no answer to take back")
+            question, now = state.question(state.readers[name].undo[-1][0]), self._clock()
+            return [question.event("undone", now), question.event("shown", now)]
+
+        return self._asked(self.journal.state.question(str(self.journal.turn(decide)[0].question)))
+
+    def shown(self, question: str) -> None:
+        """Say that a reader has the image before the eyes: it is kept for the reader from now on."""
+        self.journal.turn(lambda state: [state.question(question).event("shown", self._clock())])
+
+    def path(self, question: str) -> Path:
+        """The file of a question's image; UserError where it lies in none or is gone."""
+        return self.archive.path(self.archive.index_of[self.journal.state.question(question).image])
+
+    def read(self, question: str, size: int) -> Reading:
+        """A question's image at size x size pixels, as a model sees it."""
+        return self.archive.read(self.archive.index_of[self.journal.state.question(question).image], size)
+
+    # ------------------------------------------------------------------------------------- archive, features, head
+    def scan(self) -> Scan:
+        """Look at the archive again: new images join the pool, lost ones leave it and come back."""
+        self.journal.refresh()
+        self.scanned = scan = self.archive.scan()
+        self.journal.record(*scan.events(self._clock()))
+        self._take_images()
+        return scan
+
+    def prepare(self) -> int:
+        """Compute the features of the next chunk of images, those that are labelled first; how many were dealt with.
+
+        0 where all are there. What was computed is kept, whenever this is stopped.
+        """
+        with self.journal.log.lock:
+            labelled = [self.archive.index_of[image] for image in self.journal.state.labels()]
+        before = self.chooser.features.ready_N
+        done = self.chooser.features.advance(labelled)
+        if self.chooser.start is not None:
+            self.chooser.start.look(np.flatnonzero(self.chooser.features.ready_N & ~before).tolist())
+        return done
+
+    def learn(self) -> bool:
+        """Train the head where there are labels enough that it has not seen; whether it was."""
+        self._take_images()
+        known = self._known()
+        if not self.chooser.due(known):
+            return False
+        model = self.chooser.train(known)
+        detail = {"labelled": model.labelled}
+        self.journal.record(Event(kind="trained", time=self._clock(), model=model.key, detail=detail))
+        return True
+
+    @contextmanager
+    def working(self) -> Iterator[Worker]:
+        """A block in which features are computed and heads trained beside whoever asks and answers."""
+        self.worker = Worker(self)
+        self.worker.start()
+        try:
+            yield self.worker
+        finally:
+            self.worker.stop()
+            self.worker = None
+
+    # -------------------------------------------------------------------------------------------------- inner part
+    def _known(self) -> Known:
+        with self.journal.log.lock:
+            state = self.journal.refresh()
+            self.chooser.recall(state)
+            return self.chooser.known(state, self.streams)
+
+    def _take_images(self) -> None:
+        """The images as the log has them, where another process or a scan changed them."""
+        with self.journal.log.lock:
+            images = self.journal.refresh().images
+            if [image.present for image in images.values()] != [image.present for image in self.archive.images]:
+                self.archive.update(images)
+                self.streams = Streams(self.settings, self.archive)
+
+    def _reader(self, text: str) -> str:
+        names = self.settings.readers.names
+        name = reader_name(text, names or self.journal.state.readers)
+        if names and name not in names:
+            raise UserError(
+                f"reader {name!r} is none of readers.names in {self.folder / 'project.yaml'}{hint(name, names)}"
+            )
+        return name
+
+    def _in_hand(self, state: State, reader: str, now: datetime) -> list[Question]:
+        """What the reader was asked and has not answered, as long as nobody else has taken the image over."""
+        mine = sorted((q for q in state.open.values() if q.reader == reader and q.stream in DEALT), key=_number)
+        return [q for q in mine if state.images[q.image].present and (q.held(now) or self._free(state, q, now))]
+
+    @staticmethod
+    def _free(state: State, question: Question, now: datetime) -> bool:
+        others = (q for q in state.images[question.image].questions if q.reader != question.reader)
+        later = (q for q in others if q.number > question.number)
+        return not any(q.closed or q.held(now) for q in later)
+
+    def _asked(self, question: Question) -> Asked:
+        return Asked(question.id, question.reader, self.archive.images[self.archive.index_of[question.image]].name)
+
+    def _served(self, deal: Deal, reader: str, now: datetime, detail: Mapping[str, Any]) -> Event:
+        image = self.archive.images[deal.index].digest
+        return Event(
+            kind="served",
+            time=now,
+            reader=reader,
+            image=image,
+            question=new_question(),
+            stream=deal.stream,
+            strategy=deal.strategy,
+            model=deal.model or None,
+            q=deal.q,
+            detail=detail,
+        )
+
+    def _told(self, state: State, answer: Answer, reader: str) -> Iterator[Event]:
+        question, now = state.question(answer.question), self._clock()
+        if question.reader != reader:
+            raise UserError(f"question {question.id} was asked of another reader than {reader}")
+        kind, label = outcome_of(answer.answer, self.settings.classes)
+        before = question.outcome
+        if before is None or (before.kind, before.label) != (kind, label):
+            given = {} if label is None else {"label": label}
+            yield question.event(kind, now, milliseconds=answer.milliseconds, **given)
+        said = {str(e.detail["text"]) for e in state.comments if e.question == question.id}
+        if answer.comment and answer.comment not in said:
+            detail = {"text": answer.comment}
+            yield Event(
+                kind="commented", time=now, reader=reader, image=question.image, question=question.id, detail=detail
+            )
+
+
+def _number(question: Question) -> int:
+    return question.number
+
+
+def _place(archive: str | Path) -> str:
+    """An archive as the settings name it: a path that means the same from every folder, or the name of a source."""
+    path = Path(archive).expanduser()
+    return str(path.resolve()) if path.exists() or isinstance(archive, Path) else str(archive)
+
+
+def _logged(settings: ProjectSettings) -> dict[str, Any]:
+    """What the log is told of the settings."""
+    return settings.model_dump(mode="json", exclude={"machine": True}) | {"policy": settings.readers.policy}
