@@ -16,6 +16,7 @@ from al_cxr.data.dicom.sniff import DIRECTORY
 from al_cxr.data.sources.cells import SUFFIXES as SUFFIXES_OF_TABLES
 from al_cxr.data.sources.cells import read_cells
 from al_cxr.data.sources.files import LINKS_OPTION, Root
+from al_cxr.data.sources.medium import images_of
 from al_cxr.data.sources.with_headers import is_dicom_named
 
 
@@ -131,12 +132,11 @@ def _is_directory_file(path: Path) -> bool:
 def _in_directory_file(path: Path, follow_links: bool) -> Inputs:
     """The images that a DICOMDIR lists; its other files are not looked at."""
     finder = _Finder(path, Root(path.parent, follow_links), follow_links)
-    try:
-        names = reader.directory(path)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    names, others = images_of(path, finder.root)
     for name in names:
         finder.add(name)
+    for name, reason in others:
+        finder.skip(name, reason)
     return finder.found(0)
 
 

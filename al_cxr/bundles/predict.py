@@ -21,7 +21,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.dicom import said as dicom
 from al_cxr.data.dicom.sniff import DIRECTORY
-from al_cxr.data.doubts import doubt_lines, listed
+from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.quality import gate
 from al_cxr.data.quality.usual import Usual
 from al_cxr.data.sources.with_headers import is_dicom_named
@@ -64,11 +64,7 @@ def gate_sentences(seen: gate.Gate) -> list[str]:
 
 def _left_out(skipped: Sequence[tuple[str, str]], read: int) -> list[str]:
     """The images that could not be read, a sentence a reason."""
-    names_of: dict[str, list[str]] = {}
-    for name, reason in skipped:
-        names_of.setdefault(reason, []).append(name)
-    total = read + len(skipped)
-    left_out = [f"left out, {reason}: {listed(names, total)}" for reason, names in names_of.items()]
+    left_out = [f"left out, {line}" for line in doubt_lines(skipped, read + len(skipped))]
     return left_out + dicom.summary(reason for _, reason in skipped)
 
 

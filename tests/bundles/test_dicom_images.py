@@ -89,4 +89,6 @@ def test_a_dicomdir_is_what_is_predicted_for_and_a_copy_counts_once(single: Path
     for name in ("a", "b"):
         (tmp_path / "in" / name).write_bytes(encoded(radiograph(chest(), SOPInstanceUID="1.2.3")))
     twice = find_inputs(tmp_path / "in")
-    assert twice.names == ["a"] and twice.skipped == [("b", "DICOM: the same SOPInstanceUID as a")]
+    assert twice.names == ["a"] and twice.skipped == [
+        ("b", "DICOM: a second file of one image (the same SOPInstanceUID as a)")
+    ]

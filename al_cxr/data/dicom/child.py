@@ -19,7 +19,7 @@ import numpy as np
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from al_cxr.data.dicom.directory import listed
 from al_cxr.data.dicom.header import header, opened
@@ -61,7 +61,7 @@ def _header(file: BinaryIO) -> dict[str, str]:
     file.seek(0)
     dataset = opened(file, _force(head))
     found = header(dataset)
-    _must_be_dicom(found)
+    _must_be_an_image(dataset, found)
     if why_not(found) is None and cut_off(file, found):
         raise Unreadable(f"{DAMAGED} (the file ends before its pixels do)")
     return found
@@ -70,7 +70,7 @@ def _header(file: BinaryIO) -> dict[str, str]:
 def _pixels(data: bytes) -> Any:
     dataset = dcmread(io.BytesIO(data), force=_force(data))
     found = header(dataset)
-    _must_be_dicom(found)
+    _must_be_an_image(dataset, found)
     if (reason := why_not(found)) is not None:
         raise Unreadable(reason)
     _complete(dataset)
@@ -82,7 +82,9 @@ def _force(data: bytes) -> bool:
     return not has_preamble(data) and begins_with_element(data)
 
 
-def _must_be_dicom(found: dict[str, str]) -> None:
+def _must_be_an_image(dataset: Dataset, found: dict[str, str]) -> None:
+    if getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+        raise Unreadable("a DICOMDIR, which lists other files")
     if not {"SOPClassUID", "Modality", "Rows"} & found.keys():
         raise Unreadable(f"{DAMAGED} (nothing in it that an image has)")
 

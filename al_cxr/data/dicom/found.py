@@ -64,7 +64,7 @@ def look(names: Sequence[str], path: Callable[[str], Path]) -> Found:
             if isinstance(header, dict) and reason is None:
                 uid = header.get("SOPInstanceUID", "") or f"\0{name}"
                 if uid in first_of:
-                    reason = f"the same SOPInstanceUID as {first_of[uid]}"
+                    reason = f"a second file of one image (the same SOPInstanceUID as {first_of[uid]})"
                 else:
                     first_of[uid], headers[name] = name, header
             if reason is not None:

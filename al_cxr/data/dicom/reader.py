@@ -29,8 +29,8 @@ are not reused."""
 WALL = 3 * SECONDS
 """Seconds by the clock after which a child that gives no answer is ended, whatever it does."""
 
-_MOST = 2**30
-"""Bytes of an answer."""
+_MOST_TEXT, _MOST = 2**27, 2**30
+"""Bytes of an answer in words and of one in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,12 +130,12 @@ class _Child:
         self._process.stdin.write(struct.pack("<I", len(text)) + text)
         self._process.stdin.write(data)
         self._process.stdin.flush()
-        found = json.loads(self._read(struct.unpack("<I", self._read(4))[0]))
-        return found, self._read(int(found.get("bytes", 0)))
+        found = json.loads(self._read(struct.unpack("<I", self._read(4, 4))[0], _MOST_TEXT))
+        return found, self._read(int(found.get("bytes", 0)), _MOST)
 
-    def _read(self, count: int) -> bytes:
+    def _read(self, count: int, most: int) -> bytes:
         assert self._process.stdout is not None
-        if not 0 <= count <= _MOST:
+        if not 0 <= count <= most:
             raise ValueError(f"an answer of {count} bytes")
         content = self._process.stdout.read(count)
         if len(content) < count:

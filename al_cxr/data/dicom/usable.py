@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 Header = dict[str, str]
 
@@ -15,23 +16,49 @@ TINY = 16
 MODALITIES = ("CR", "DX", "DR", "RG")
 """Computed and digital radiography, by its two names, and digitised films."""
 
-CHESTS = ("CHEST", "THORAX", "LUNG", "TORAX", "HEART", "RIB")
-"""Parts of words for the body part that a chest radiograph shows, in capitals."""
+CHEST = re.compile(r"CHEST|THORAX|TORAX|TORAC|LUNG|PULMO|POUMON|\bHEART|\bRIBS?\b")
+"""What the body part of a chest radiograph is called, in capitals without accents."""
 
 OTHER_PARTS = (
-    *("ABDOMEN", "ANKLE", "ARM", "CALCANEUS", "CLAVICLE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM"),
-    *("HAND", "HEAD", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "MANDIBLE", "NECK", "PATELLA", "PELVIS", "SCAPULA"),
+    *(
+        "ABDOMEN",
+        "ABDOMINAL",
+        "ANKLE",
+        "ARM",
+        "CALCANEUS",
+        "CLAVICLE",
+        "ELBOW",
+        "EXTREMITY",
+        "FEMUR",
+        "FINGER",
+        "FOOT",
+        "FEET",
+    ),
+    *(
+        "FOREARM",
+        "HAND",
+        "HEAD",
+        "HIP",
+        "HUMERUS",
+        "JAW",
+        "KNEE",
+        "LEG",
+        "MANDIBLE",
+        "NECK",
+        "PATELLA",
+        "PELVIS",
+        "SCAPULA",
+    ),
     *("SHOULDER", "SKULL", "SPINE", "TEETH", "THUMB", "TIBIA", "TOE", "WRIST", "BREAST", "SINUS", "SACRUM", "KUB"),
 )
-"""Words in a description that say so where no body part is stated."""
+"""Words in a description, or with an S, that say so where no body part is stated."""
 
 _LATERAL = re.compile(r"(?<![A-Z])(LL|RL|LLAT|RLAT|LAT|LATERAL|LLD|RLD|LLO|RLO|LATERALE|SEITLICH)(?![A-Z])")
 _OBLIQUE = re.compile(r"(?<![A-Z])(LAO|RAO|LPO|RPO|OBLIQUE|OBL)(?![A-Z])")
 _FRONTAL = re.compile(r"(?<![A-Z])(PA|AP|POSTERO-?ANTERIOR|ANTERO-?POSTERIOR)(?![A-Z])")
 _UNSAID = frozenset(["", "UNKNOWN", "UNDEFINED", "NONE", "OTHER", "N/A", "NA"])
 
-DIRECTORY, PDF, FOR_PROCESSING = (
-    "1.2.840.10008.1.3.10",
+PDF, FOR_PROCESSING = (
     "1.2.840.10008.5.1.4.1.1.104.1",
     "1.2.840.10008.5.1.4.1.1.1.1.1",
 )
@@ -44,17 +71,16 @@ def why_not(header: Header) -> str | None:
 
 
 def view(header: Header) -> str:
-    """PA or AP where the header says so, "" where it does not."""
+    """PA or AP where the header says so, "" where it does not, as a description of a PA and a lateral view together."""
     for name in ("ViewPosition", "ViewCodeSequence", "SeriesDescription", "ProtocolName"):
-        if found := _FRONTAL.search(header.get(name, "").upper()):
+        text = _capitals(header, name)
+        if (found := _FRONTAL.search(text)) and not _LATERAL.search(text):
             return "PA" if found[0].startswith("P") else "AP"
     return ""
 
 
 def _kind(header: Header) -> str | None:
     sop_class, modality = header.get("SOPClassUID", ""), header.get("Modality", "").upper()
-    if sop_class == DIRECTORY:
-        return "a DICOMDIR, which lists other files"
     if sop_class == PDF:
         return "an encapsulated PDF"
     if sop_class == SECONDARY_CAPTURE or sop_class.startswith(f"{SECONDARY_CAPTURE}."):
@@ -62,7 +88,7 @@ def _kind(header: Header) -> str | None:
     if sop_class == FOR_PROCESSING or header.get("PresentationIntentType", "").upper() == "FOR PROCESSING":
         return "for processing (raw values of the detector); export the image for presentation"
     if modality and modality not in MODALITIES:
-        return f"modality {modality}, not CR or DX"
+        return f"modality {modality[:16]}, not CR or DX"
     if not ("Rows" in header and "Columns" in header):
         return "damaged or truncated (no image in it)"
     return None if modality else "modality not stated, so not known to be CR or DX"
@@ -84,40 +110,46 @@ def _shape(header: Header) -> str | None:
     if samples != 1 or header.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
         return f"not grey (PhotometricInterpretation {header.get('PhotometricInterpretation', 'not stated')})"
     if min(rows, columns) < TINY or bits not in (8, 16, 32):
-        return f"only {columns} x {rows} pixels of {bits} bits: nothing that can be seen"
+        return f"nothing that can be seen (only {columns} x {rows} pixels of {bits} bits)"
     if rows * columns > MAX_PIXELS:
         return f"more than {MAX_PIXELS // 10**6} million pixels: no radiograph"
     return None
 
 
 def _part(header: Header) -> str | None:
-    part = header.get("BodyPartExamined", "").upper()
+    part = _capitals(header, "BodyPartExamined")
     if part not in _UNSAID:
-        return None if any(chest in part for chest in CHESTS) else f"body part {part}, not the chest"
-    described = " ".join(header.get(n, "") for n in ("StudyDescription", "SeriesDescription", "ProtocolName")).upper()
-    if any(chest in described for chest in CHESTS):
+        return None if CHEST.search(part) else f"body part {part[:16]}, not the chest"
+    described = _capitals(header, "StudyDescription", "SeriesDescription", "ProtocolName")
+    if CHEST.search(described):
         return None
-    other = next((word for word in re.findall("[A-Z]+", described) if word in OTHER_PARTS), None)
+    words = re.findall("[A-Z]+", described)
+    other = next((word for word in words if word in OTHER_PARTS or word.removesuffix("S") in OTHER_PARTS), None)
     return f"body part {other} by its description, not the chest" if other else None
 
 
 def _direction(header: Header) -> str | None:
-    position = header.get("ViewPosition", "").upper()
-    meaning = header.get("ViewCodeSequence", "").upper()
+    position, meaning = _capitals(header, "ViewPosition"), _capitals(header, "ViewCodeSequence")
     for text in (position, meaning):
         if _LATERAL.search(text):
-            return f"lateral view ({text})"
+            return f"lateral view ({text[:32]})"
         if _OBLIQUE.search(text):
-            return f"oblique view ({text})"
+            return f"oblique view ({text[:32]})"
     if _FRONTAL.search(position) or _FRONTAL.search(meaning):
         return None
-    rows = header.get("PatientOrientation", "").upper().split("\\")[0]
+    rows = _capitals(header, "PatientOrientation").split("\\")[0]
     if rows[:1] in ("A", "P"):  # along a row one goes forwards or backwards through the patient
         return "lateral view (by PatientOrientation)"
-    series = header.get("SeriesDescription", "").upper()
+    series = _capitals(header, "SeriesDescription")
     if _LATERAL.search(series) and not _FRONTAL.search(series):
         return "lateral view (by SeriesDescription)"
     return None
+
+
+def _capitals(header: Header, *names: str) -> str:
+    """What some attributes say, in capitals, without accents."""
+    text = unicodedata.normalize("NFKD", " ".join(header.get(name, "") for name in names))
+    return "".join(c for c in text if not unicodedata.combining(c)).upper().strip()
 
 
 def _whole(text: str) -> int:

@@ -13,13 +13,13 @@ from pydantic import Field
 
 from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.dicom import reader
 from al_cxr.data.dicom.identity import pseudonyms
 from al_cxr.data.dicom.sniff import DIRECTORY
 from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.sources.cells import read_cells
 from al_cxr.data.sources.files import Root
 from al_cxr.data.sources.folder import below, listing, split_folders
+from al_cxr.data.sources.medium import images_of
 from al_cxr.data.sources.source import KIND, Source, register
 from al_cxr.data.sources.with_headers import Used, dataset_of, is_dicom_named, use
 
@@ -95,10 +95,17 @@ def _read(source: DicomSource) -> Dataset:
     root, notes = Root(folder, source.follow_links), list[str]()
     if path.is_dir():
         files = _in_tree(folder, source.labels is not None, notes)
+        missing: list[tuple[str, str]] = []
     else:
-        files = [(name, "") for name in _listed(path, root)]
+        listed, missing = images_of(path, root)
+        files = [(name, "") for name in listed]
     if not files:
-        raise UserError(f"{path}: no DICOM file in it")
+        what = (
+            "none of the images that it lists is there; copy the medium as a whole"
+            if missing
+            else "no DICOM file in it"
+        )
+        raise UserError(f"{path}: {what}")
     names_N, split_N = [name for name, _ in files], [split for _, split in files]
     if source.labels is None:
         label_N = [_class_of(path, name, split, folder) for name, split in files]
@@ -106,6 +113,8 @@ def _read(source: DicomSource) -> Dataset:
     else:
         used = use(str(path), names_N, root, {"split": split_N, "patient_id": [""] * len(files)})
         used = _labelled(used, Path(source.labels).expanduser(), names_N, notes)
+    notes += [f"left out, {line}" for line in doubt_lines(missing, len(files) + len(missing))]
+    used = dataclasses.replace(used, left_out=(*used.left_out, *missing))
     return dataset_of(folder.resolve().name, root, names_N, used, notes, source.attribution)
 
 
@@ -121,24 +130,13 @@ def _in_tree(folder: Path, flat: bool, notes: list[str]) -> list[tuple[str, str]
             inside += below(folder, f"{start}/{inner}".lstrip("/"), left_out)
         seen += len(inside)
         found += [(name, split) for name in inside if is_dicom_named(name, folder / name)]
-        if not flat and (stray := sum(is_dicom_named(name, folder / start / name) for name in beside)):
+        if not flat and (
+            stray := sum(n.upper() != DIRECTORY and is_dicom_named(n, folder / start / n) for n in beside)
+        ):
             notes.append(f"{stray} DICOM files left out that lie beside the class folders and so have no class")
     if others := seen - len(found) + left_out.total():
         notes.append(f"{others} files left out that are no DICOM")
     return found
-
-
-def _listed(path: Path, root: Root) -> list[str]:
-    """Names of the images in a DICOMDIR that are there."""
-    try:
-        names = [root.tidy(name) for name in reader.directory(path)]
-        for name in names:
-            root.stat(name)
-    except FileNotFoundError:
-        raise UserError(f"{path}: lists {name}, which is not there; copy the medium as a whole") from None
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return list(dict.fromkeys(names))
 
 
 def _class_of(path: Path, name: str, split: str, folder: Path) -> str:
@@ -179,5 +177,6 @@ def _labelled(used: Used, path: Path, names_N: list[str], notes: list[str]) -> U
         used,
         rows=np.asarray(used.rows[chosen]),
         columns={"label": [label_of[ids[i]] for i in chosen], **columns},
+        infos=[used.infos[i] for i in chosen],
         left_out=(*used.left_out, *without),
     )

@@ -102,11 +102,11 @@ def _read(source: ManifestSource) -> Dataset:
 
     columns, spelt = spell(raw, where)  # before anything is looked for
     root = Root(_root(source, path), source.follow_links, path.parent)
-    images_N, infos = _files([cell.strip() for cell in paths_N], root, where, source.root is None)
+    images_N = _files([cell.strip() for cell in paths_N], root, where, source.root is None)
     used = use(str(path), images_N, root, raw)
     if used.any_dicom or used.left_out:
         rows = [rows[i] for i in used.rows.tolist()]
-        images_N, infos = [images_N[i] for i in used.rows.tolist()], [infos[i] for i in used.rows.tolist()]
+        images_N = [images_N[i] for i in used.rows.tolist()]
         columns, spelt = spell(used.columns, where)
     labels_N, unknown = columns.pop("label"), [""] * len(rows)
     order = sorted(set(labels_N))
@@ -118,7 +118,7 @@ def _read(source: ManifestSource) -> Dataset:
         labels_N=np.array([order.index(label) for label in labels_N], dtype=np.int64),
         split_N=table["split"].to_numpy(dtype=str),
         table=table,
-        images=FileImages(root, images_N, infos, used.any_dicom),
+        images=FileImages(root, images_N, used.infos, used.any_dicom),
         notes=(*notes, *spelt, *used.notes),
         left_out=used.left_out,
         attribution=source.attribution,
@@ -168,11 +168,9 @@ def _meant(name: str, header: list[str]) -> str | None:
     return found[0] if found else None
 
 
-def _files(
-    texts_N: Column, root: Root, where: Callable[[int], str], own_root: bool
-) -> tuple[list[str], list[os.stat_result]]:
-    """Tidy names and what the file system knows of each file."""
-    infos: dict[str, os.stat_result] = {}
+def _files(texts_N: Column, root: Root, where: Callable[[int], str], own_root: bool) -> list[str]:
+    """Tidy names of files that are all there."""
+    names: list[str] = []
     row_of: dict[str, str] = {}
     missing: list[tuple[int, str]] = []
     for i, text in enumerate(texts_N):
@@ -185,7 +183,8 @@ def _files(
                 first = row_of[spelt].rpartition(": ")[2]
                 raise UserError(f"{name}: the same path as in {first}; list every image once")
             row_of[spelt] = where(i)
-            infos[name] = root.stat(name)
+            root.stat(name)
+            names.append(name)
         except FileNotFoundError:
             missing.append((i, name))
         except UserError as error:
@@ -201,4 +200,4 @@ def _files(
             else f"paths are taken from {base}; name another with {ROOT_OPTION}"
         )
         raise UserError(f"{where(i)}: no file {name} in {root.path}{more}; {what_to_do}")
-    return list(infos), list(infos.values())
+    return names

@@ -30,6 +30,8 @@ class Used:
     columns: dict[str, list[str]]
     """Of these rows, with what headers say where a cell was empty."""
     notes: tuple[str, ...]
+    infos: list[os.stat_result]
+    """Of these rows, as `Root.stat` tells it."""
     left_out: tuple[tuple[str, str], ...]
     """(name, reason) of the others."""
     any_dicom: bool
@@ -41,10 +43,11 @@ def is_dicom_named(name: str, path: Path) -> bool:
 
 
 def use(where: str, names_N: Sequence[str], root: Root, columns: dict[str, list[str]]) -> Used:
-    """Look at the headers of the DICOM files among N images below a root, which begins errors with `where`.
+    """Look at the headers of the DICOM files among N images below a root; `where` begins errors.
 
-    UserError where not one image is left.
+    No file is opened before it is known to lie below the root. UserError where one does not, or not one image is left.
     """
+    infos_N = [_stat(root, name) for name in names_N]
     found = look([name for name in names_N if is_dicom_named(name, root.file(name))], root.file)
     out = {name for name, _ in found.left_out}
     rows_M = np.array([i for i, name in enumerate(names_N) if name not in out], dtype=np.int64)
@@ -55,6 +58,7 @@ def use(where: str, names_N: Sequence[str], root: Root, columns: dict[str, list[
         rows=rows_M,
         columns=described([names_N[i] for i in rows_M.tolist()], found, kept),
         notes=(*(f"left out, {line}" for line in doubt_lines(found.left_out, len(names_N))), *found.notes),
+        infos=[infos_N[i] for i in rows_M.tolist()],
         left_out=tuple(found.left_out),
         any_dicom=bool(found.rows),
     )
@@ -74,7 +78,7 @@ def dataset_of(
         labels_N=np.array([order.index(label) for label in first["label"]], dtype=np.int64),
         split_N=np.array(first["split"]),
         table=pd.DataFrame(first | {"source": ""} | columns),
-        images=FileImages(root, images_M, [_stat(root, image) for image in images_M], used.any_dicom),
+        images=FileImages(root, images_M, used.infos, used.any_dicom),
         notes=(*notes, *spelt, *used.notes),
         attribution=attribution,
         left_out=used.left_out,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from dicom_files import chest, radiograph, write
 
-from al_cxr.core.errors import CannotWrite
+from al_cxr.core.errors import CannotWrite, UserError
 from al_cxr.data.dicom.found import look
 from al_cxr.data.dicom.identity import FILE, SECRET, Pseudonyms, pseudonyms
 from al_cxr.data.spelling import patient_key
@@ -49,10 +51,28 @@ def test_the_secret_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path, mo
     assert pseudonyms().patient(ONE) == first and not (tmp_path / "other").exists()
     monkeypatch.delenv(SECRET)
     assert pseudonyms().patient(ONE) != first
+    file.write_text("")
+    monkeypatch.setenv("AL_CXR_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match="holds no secret of 16 characters or more; restore it"):
+        pseudonyms()
+    monkeypatch.setenv(SECRET, "short")
+    with pytest.raises(UserError, match="AL_CXR_SECRET: shorter than 16 characters"):
+        pseudonyms()
+    monkeypatch.delenv(SECRET)
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("AL_CXR_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(CannotWrite, match="secret"):
         pseudonyms()
+
+
+def test_processes_that_make_the_secret_at_once_have_one(tmp_path: Path) -> None:
+    code = "from al_cxr.data.dicom.identity import pseudonyms; print(pseudonyms().patient({'PatientID': '1'}))"
+    environment = {name: value for name, value in os.environ.items() if name != SECRET}
+    environment["AL_CXR_CACHE"] = str(tmp_path)
+    several = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment) for _ in range(4)
+    ]
+    assert len({process.communicate()[0] for process in several}) == 1 and os.listdir(tmp_path) == [FILE]
 
 
 def test_what_headers_say_of_all_files_together_is_warned_of(tmp_path: Path) -> None:

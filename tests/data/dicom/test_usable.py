@@ -45,6 +45,8 @@ def meaning(text: str) -> list[Dataset]:
         ({"Rows": 3}, "nothing that can be seen"),
         ({"BodyPartExamined": "HAND"}, "body part HAND"),
         ({"BodyPartExamined": None, "StudyDescription": "Left knee 2 views"}, "body part KNEE by its description"),
+        ({"BodyPartExamined": None, "StudyDescription": "Both hands"}, "body part HANDS by its description"),
+        ({"BodyPartExamined": None, "StudyDescription": "Abdomen, Dr. Tribe"}, "body part ABDOMEN by its description"),
         ({"ViewPosition": "LL"}, "lateral view"),
         ({"ViewPosition": "LATERAL"}, "lateral view"),
         ({"ViewPosition": "RAO"}, "oblique view"),
@@ -69,7 +71,8 @@ def test_what_is_no_frontal_chest_radiograph_is_said(attributes: dict[str, Any],
         ({"ViewPosition": None, "SeriesDescription": "Chest AP"}, "AP"),
         ({"ViewPosition": None, "PatientOrientation": ["L", "F"]}, ""),
         ({"ViewPosition": None, "BodyPartExamined": None}, ""),
-        ({"ViewPosition": None, "SeriesDescription": "Chest PA and LAT"}, "PA"),
+        ({"ViewPosition": None, "SeriesDescription": "Chest PA and LAT"}, ""),
+        ({"BodyPartExamined": None, "StudyDescription": "RX DE TÓRAX, MANO"}, "PA"),
     ],
 )
 def test_what_may_be_one_is_used_and_its_view_is_known_where_it_is_said(
@@ -95,7 +98,10 @@ def test_an_archive_is_sorted_into_what_is_used_and_why_the_rest_is_not(tmp_path
     reasons = dict(found.left_out)
     assert list(found.rows) == ["1", "7"] and reasons.keys() == {"2", "3.dcm", "4", "5", "6.dcm", "8"}
     assert all(reason.startswith(said.PREFIX) and "\n" not in reason for reason in reasons.values())
-    assert reasons["2"] == "DICOM: the same SOPInstanceUID as 1" and "lateral" in reasons["3.dcm"]
+    assert (
+        reasons["2"] == "DICOM: a second file of one image (the same SOPInstanceUID as 1)"
+        and "lateral" in reasons["3.dcm"]
+    )
     assert all("damaged or truncated" in reasons[name] for name in "458") and "is none" in reasons["6.dcm"]
     assert found.rows["1"] | {"patient_id": "", "study_id": "", "image_id": ""} == {
         **dict.fromkeys(["patient_id", "study_id", "image_id", "model"], ""),
@@ -105,6 +111,7 @@ def test_an_archive_is_sorted_into_what_is_used_and_why_the_rest_is_not(tmp_path
 
 def test_files_of_pydicom_itself_are_told_apart() -> None:
     names = {
+        "DICOMDIR": "a DICOMDIR, which lists other files",
         "ExplVR_BigEndNoMeta.dcm": "modality",
         "MR_truncated.dcm": "modality MR",
         "SC_rgb_small_odd.dcm": "secondary capture",

@@ -15,8 +15,10 @@ from al_cxr.core.errors import UserError
 from al_cxr.data.dicom import reader
 from al_cxr.data.load import load_data
 from al_cxr.data.sources.dicom import DicomSource
+from al_cxr.data.sources.files import Root
 from al_cxr.data.sources.folder import FolderSource
 from al_cxr.data.sources.manifest import ManifestSource
+from al_cxr.data.sources.medium import images_of
 from al_cxr.data.sources.named import named_source
 from al_cxr.data.store import PixelStore
 
@@ -126,9 +128,44 @@ def test_a_dicomdir_names_its_images(tmp_path: Path) -> None:
     assert len(data) == 4 and [reason for _, reason in data.left_out] == ["DICOM: modality MR, not CR or DX"]
     assert data.table["patient_id"].nunique() == 2 and data.name == "cd"
     assert PixelStore.open(data.images, 16, progress=False).pixels.std() > 20
-    (directory.parent / data.images.name(0)).unlink()
-    with pytest.raises(UserError, match=r"DICOMDIR: lists .*, which is not there"):
+    gone = directory.parent / data.images.name(0)
+    gone.unlink()
+    fewer = DicomSource(path=str(directory), labels=str(labels)).read()
+    assert len(fewer) == 3
+    assert fewer.left_out[-1] == (data.images.name(0), "DICOM: listed in the DICOMDIR, and not there")
+    for name in data.table["image"][1:]:
+        (directory.parent / name).unlink()
+    for path in directory.parent.rglob("IM*"):
+        path.unlink()
+    with pytest.raises(UserError, match="none of the images that it lists is there"):
         DicomSource(path=str(directory), labels=str(labels)).read()
+
+
+def test_a_dicomdir_may_be_mounted_in_lower_case_and_leads_nowhere_else(tmp_path: Path) -> None:
+    directory = write_directory(tmp_path / "CD", [radiograph(chest(seed=i), PatientID=str(i)) for i in range(3)])
+    names, others = images_of(directory, Root(directory.parent))
+    assert len(names) == 3 and others == []
+    for path in sorted(directory.parent.rglob("*"), reverse=True):
+        if path != directory:
+            path.rename(path.with_name(path.name.lower()))
+    assert images_of(directory, Root(directory.parent)) == ([name.lower() for name in names], [])
+    write(tmp_path / "outside")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "directory", lambda _: ["../outside", "/etc/passwd", names[0], names[0]])
+        found, others = images_of(directory, Root(directory.parent))
+    assert found == [names[0].lower()] and [name for name, _ in others] == ["../outside", "/etc/passwd"]
+    assert all(reason.startswith("DICOM: outside the folder") for _, reason in others)
+
+
+def test_a_link_that_leads_out_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for label in ("a", "b"):
+        write(tmp_path / "set" / label / "1.dcm")
+    (tmp_path / "set" / "a" / "2.dcm").symlink_to(write(tmp_path / "outside.dcm", ViewPosition="LL"))
+    asked: list[Path] = []
+    monkeypatch.setattr(reader, "header", lambda path: asked.append(path) or {})
+    with pytest.raises(UserError, match=r"a/2\.dcm: a symbolic link to .*outside the folder"):
+        FolderSource(path=str(tmp_path / "set")).read()
+    assert asked == []
 
 
 def test_a_dicomdir_of_other_modalities_and_parts_is_said_to_be_so() -> None:
