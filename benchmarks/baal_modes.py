@@ -29,10 +29,13 @@ class WithTarget(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return self._images[i][0], 0
 
 
-def baal(model: nn.Module, mode: str, passes: int) -> Callable[[Tensor], np.ndarray]:
+def baal(
+    model: nn.Module, mode: str, passes: int, *, batch: int = BATCH, cuda: bool = False
+) -> Callable[[Tensor], np.ndarray]:
     """images (N, ...) -> entropies (N,) of the mean probability, in nats, as Baal computes them in one of its modes.
 
-    It is given probabilities, because of logits it would take the mean before the softmax.
+    On the CPU, or with `cuda` on the current GPU, to which it sends the images batch by batch. It is given
+    probabilities, because of logits it would take the mean before the softmax.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -49,7 +52,7 @@ def baal(model: nn.Module, mode: str, passes: int) -> Callable[[Tensor], np.ndar
         if mode == "cached layers":
             network = MCCachingModule(network)
         network.eval()
-        arguments = TrainingArgs(batch_size=BATCH, workers=0, use_cuda=False, replicate_in_memory=mode == "default")
+        arguments = TrainingArgs(batch_size=batch, workers=0, use_cuda=cuda, replicate_in_memory=mode == "default")
         wrapper = ModelWrapper(network, arguments)
 
     def score(images: Tensor) -> np.ndarray:

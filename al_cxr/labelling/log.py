@@ -176,8 +176,11 @@ class EventLog:
 
     def damage(self) -> list[str]:
         """What SQLite itself finds wrong with the file."""
-        with self.lock, explained(self.path):
-            found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check(10)")]
+        with self.lock:
+            try:
+                found = [str(text) for (text,) in self._db.execute("PRAGMA integrity_check(10)")]
+            except sqlite3.DatabaseError as error:
+                return [str(error)]
         return [] if found == ["ok"] else found
 
     def _event(self, row: tuple[Any, ...]) -> Event:
