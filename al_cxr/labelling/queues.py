@@ -49,7 +49,7 @@ def second_reads(state: State, reader: str, now: datetime) -> list[str]:
     held = holders(state, now)
     found = [
         name
-        for name in _touched(state)
+        for name in state.served()
         if state.images[name].present and name not in held and len(_readers(state, name) - {reader}) == 1
         if reader not in {q.reader for q in state.images[name].questions}
     ]
@@ -70,7 +70,7 @@ def repeats(state: State, reader: str, distance: int) -> list[str]:
 
 def disagreements(state: State) -> list[str]:
     """Images whose readers disagree and on which nobody has decided, in the order in which they were first served."""
-    return [name for name in _touched(state) if state.images[name].verdict.status == "disagreed"]
+    return [name for name in state.served() if state.images[name].verdict.status == "disagreed"]
 
 
 def to_adjudicate(state: State, reader: str, now: datetime) -> list[str]:
@@ -89,10 +89,6 @@ def answers_to_adjudicate(state: State, image: str) -> list[str]:
     """What the readers of an image said, without who said it: labels and reasons, in the order of the alphabet."""
     outcomes = reads(state.images[image].questions).values()
     return sorted(outcome.label or outcome.kind for outcome in outcomes)
-
-
-def _touched(state: State) -> list[str]:
-    return list(dict.fromkeys(question.image for question in state.questions.values()))
 
 
 def _readers(state: State, image: str) -> set[str]:

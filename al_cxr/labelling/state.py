@@ -93,22 +93,19 @@ class State:
         return self._image(image).verdict
 
     def labels(self) -> dict[str, str]:
-        """Image -> label, of every image that has one, in the order in which the images were found."""
-        return {
-            name: image.verdict.value
-            for name, image in self.images.items()
-            if image.verdict.status == "labelled" and image.verdict.value is not None
-        }
+        """Image -> label, of every image that has one, in the order in which they were first served."""
+        verdicts = {name: self.images[name].verdict for name in self.served()}
+        return {name: str(verdict.value) for name, verdict in verdicts.items() if verdict.status == "labelled"}
 
     def dropped(self) -> dict[str, str]:
-        """Image -> why it left the pool: a reader's reason, or "lost" where its file is gone."""
-        found = {}
-        for name, image in self.images.items():
-            if image.verdict.status == "dropped" and image.verdict.value is not None:
-                found[name] = image.verdict.value
-            elif not image.present:
-                found[name] = "lost"
-        return found
+        """Image -> why it left the pool without a label: a reader's reason, or "lost" where its file is gone."""
+        lost = {name: "lost" for name, i in self.images.items() if not i.present and i.verdict.status != "labelled"}
+        verdicts = {name: self.images[name].verdict for name in self.served()}
+        return lost | {name: str(verdict.value) for name, verdict in verdicts.items() if verdict.status == "dropped"}
+
+    def served(self) -> list[str]:
+        """The images that were ever given to a reader, in the order in which they first were."""
+        return list(dict.fromkeys(question.image for question in self.questions.values()))
 
     def question(self, id: str) -> Question:
         """The question with an id; UserError where there is none."""
