@@ -6,7 +6,8 @@ import numpy as np
 
 from al_cxr.strategies.base import Choice, Count, strategy, top_n
 from al_cxr.strategies.basic import margins
-from al_cxr.strategies.spread import Distance, euclidean, k_centre, k_means_seeds, nearest, squared
+from al_cxr.strategies.points import Points, centred
+from al_cxr.strategies.spread import k_centre, k_means_seeds
 from al_cxr.strategies.statistics import PoolStatistics
 from al_cxr.strategies.targeted import target_margins
 
@@ -31,28 +32,15 @@ def coreset(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Cho
     >>> select("coreset", pool, 1, np.random.default_rng(0)).scores
     array([5.])
     """
-    features_NK = statistics.features_NK
-    assert features_NK is not None
-    distance = euclidean(features_NK)
-    nearest_N = nearest(features_NK, statistics.labelled_features_MK)
-    positions, radii = k_centre(distance, nearest_N, n, rng)
-    if np.isinf(radii[0]):
-        radii[0] = distance(int(positions[0])).max()
-    return Choice(positions, np.sqrt(radii), "distance")
+    assert statistics.features_NK is not None
+    points, labelled = centred(statistics.features_NK, statistics.labelled_features_MK)
+    positions, squared_radii = k_centre(points, labelled, n, rng)
+    return Choice(positions, np.sqrt(squared_radii), "distance")
 
 
-def gradients(probs_NC: np.ndarray, features_NK: np.ndarray) -> tuple[Distance, np.ndarray]:
-    """Squared distances between gradient embeddings (p - onehot(argmax p)) (x) features, and their squared norms (N,).
-
-    The product of two embeddings is the product of their factors' products, so N x (C K) numbers are never made.
-    """
-    errors_NC = probs_NC - np.eye(probs_NC.shape[1])[probs_NC.argmax(axis=1)]
-    norms_N = np.einsum("nc,nc->n", errors_NC, errors_NC) * np.einsum("nk,nk->n", features_NK, features_NK)
-
-    def distance(i: int) -> np.ndarray:
-        return squared(norms_N, norms_N[i], (errors_NC @ errors_NC[i]) * (features_NK @ features_NK[i]))
-
-    return distance, norms_N
+def gradients(probs_NC: np.ndarray, features_NK: np.ndarray) -> Points:
+    """Gradient embeddings (p - onehot(argmax p)) (x) features."""
+    return Points((probs_NC - np.eye(probs_NC.shape[1])[probs_NC.argmax(axis=1)], features_NK))
 
 
 @strategy("badge", needs={"probs", "features"})
@@ -76,9 +64,9 @@ def badge(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Choic
     array([2, 0])
     """
     assert statistics.probs_NC is not None and statistics.features_NK is not None
-    distance, norms_N = gradients(statistics.probs_NC, statistics.features_NK)
-    first = int(top_n(norms_N, 1, rng)[0])
-    return Choice(k_means_seeds(distance, first, n, rng), None, "")
+    embedded = gradients(statistics.probs_NC, statistics.features_NK)
+    first = int(top_n(embedded.norms_N, 1, rng)[0])
+    return Choice(k_means_seeds(embedded, first, n, rng), None, "")
 
 
 def _uncertain_and_spread(
@@ -87,8 +75,8 @@ def _uncertain_and_spread(
     """Of the `candidates` * n largest scores: the largest, then k-means++ in features weighted by the score."""
     assert statistics.features_NK is not None
     best = top_n(scores_N, candidates * n, rng)
-    distance = euclidean(statistics.features_NK[best])
-    chosen = best[k_means_seeds(distance, 0, n, rng, scores_N[best])]
+    points, _ = centred(statistics.features_NK[best])
+    chosen = best[k_means_seeds(points, 0, n, rng, scores_N[best])]
     chosen = chosen[np.argsort(-scores_N[chosen], kind="stable")]
     return Choice(chosen, scores_N[chosen], "1 - margin")
 

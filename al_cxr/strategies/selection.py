@@ -116,7 +116,8 @@ def select(
         raise TypeError(f"rng is a {type(rng).__name__}; give numpy.random.default_rng(0), or of another seed")
     if n < 0 or n != int(n):
         raise ValueError(f"cannot select {n} images; give a whole number, 0 or more")
-    statistics = statistics.take(np.argsort(statistics.index_N, kind="stable"))
+    if (np.diff(statistics.index_N) < 0).any():  # a sorted pool, as score_pool makes it, is not copied
+        statistics = statistics.take(np.argsort(statistics.index_N, kind="stable"))
     pool = statistics.index_N
     if (np.diff(pool) == 0).any():
         raise ValueError("the pool holds an index twice")

@@ -13,7 +13,8 @@ from skactiveml.pool import TypiClust, k_greedy_center
 from al_cxr import strategies
 from al_cxr.strategies import PoolStatistics, select
 from al_cxr.strategies.diverse import gradients
-from al_cxr.strategies.spread import euclidean, k_centre, k_means_seeds, nearest
+from al_cxr.strategies.points import Points, centred, nearest
+from al_cxr.strategies.spread import k_centre, k_means_seeds
 
 
 def test_coreset_agrees_with_scikit_activeml_and_with_all_distances() -> None:
@@ -43,25 +44,33 @@ def test_coreset_from_nothing_starts_anywhere() -> None:
 
 
 def test_distances_and_copies() -> None:
-    points = np.random.default_rng(0).normal(3, 1, size=(50, 6)).astype(np.float32)
-    points[10] = points[40]
-    want = cdist(points.astype(np.float64), points.astype(np.float64)) ** 2
-    distance = euclidean(points)
-    np.testing.assert_allclose([distance(i) for i in range(50)], want, rtol=1e-3, atol=1e-4)
-    assert distance(10)[40] == 0 and distance(7)[7] == 0
-    np.testing.assert_allclose(nearest(points, points[:20]), want[:, :20].min(axis=1), rtol=1e-3, atol=1e-4)
+    raw = np.random.default_rng(0).normal(3, 1, size=(50, 6)).astype(np.float32)
+    raw[10] = raw[40]
+    want = cdist(raw.astype(np.float64), raw.astype(np.float64)) ** 2
+    points, some = centred(raw, raw[:20])
+    assert some is not None
+    np.testing.assert_allclose([points.to(i) for i in range(50)], want, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(points.between(some), want[:, :20], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        points.take(slice(20)).beside(some.take(slice(None, None, -1))),
+        np.diag(want[:20, 19::-1]),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+    assert points.to(10)[40] == 0 and points.to(7)[7] == 0
+    np.testing.assert_allclose(nearest(points, some), want[:, :20].min(axis=1), rtol=1e-3, atol=1e-4)
     many = np.random.default_rng(1).normal(3, 1, size=(600, 6)).astype(np.float32)
-    np.testing.assert_allclose(nearest(points, many), cdist(points, many).min(axis=1) ** 2, rtol=1e-3, atol=1e-4)
-    assert np.isinf(nearest(points, None)).all() and np.isinf(nearest(points, points[:0])).all()
-    last = k_centre(distance, np.full(50, np.inf), 50, np.random.default_rng(0))[0][-1]
+    np.testing.assert_allclose(nearest(*centred(raw, many)), cdist(raw, many).min(axis=1) ** 2, rtol=1e-3, atol=1e-4)
+    assert centred(raw)[1] is None and centred(raw, raw[:0])[1] is None and np.isinf(nearest(points, None)).all()
+    last = k_centre(points, None, 50, np.random.default_rng(0))[0][-1]
     assert last in (10, 40), "a copy comes last"
 
 
 def test_k_means_seeds_are_drawn_by_weight_and_squared_distance() -> None:
-    points = np.array([[0.0], [1.0], [2.0], [3.0]])
+    points = Points((np.array([[0.0], [1.0], [2.0], [3.0]]),))
     weights = np.array([5.0, 4.0, 1.0, 1.0])
     rng = np.random.default_rng(0)
-    second = [k_means_seeds(euclidean(points), 0, 2, rng, weights)[1] for _ in range(3000)]
+    second = [k_means_seeds(points, 0, 2, rng, weights)[1] for _ in range(3000)]
     want = weights * [0, 1, 4, 9]
     assert np.abs(np.bincount(second, minlength=4) / 3000 - want / want.sum()).max() < 5 * np.sqrt(0.25 / 3000)
 
@@ -71,9 +80,15 @@ def test_badge_works_in_the_space_of_gradients() -> None:
     probs, features = statistics.probs_NC, statistics.features_NK
     assert probs is not None and features is not None
     embedding = ((probs - np.eye(3)[probs.argmax(axis=1)])[:, :, None] * features[:, None, :]).reshape(50, -1)
-    distance, norms = gradients(probs, features)
+    points = gradients(probs, features)
+    norms = points.norms_N
+    want = cdist(embedding, embedding) ** 2
     np.testing.assert_allclose(norms, (embedding**2).sum(axis=1), rtol=1e-5)
-    np.testing.assert_allclose([distance(i) for i in range(50)], cdist(embedding, embedding) ** 2, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose([points.to(i) for i in range(50)], want, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(points.between(points.take(slice(9))), want[:, :9], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        points.beside(points.take(slice(None, None, -1))), np.diag(want[:, ::-1]), rtol=1e-3, atol=1e-4
+    )
     for seed in range(5):
         assert positions(statistics, pick("badge", statistics, 4, seed).indices)[0] == norms.argmax()
     assert len({tuple(pick("badge", statistics, 4, seed).indices) for seed in range(5)}) > 1
