@@ -70,6 +70,11 @@ class Settings(Section):
             self._fits_features()
         elif self.train.views:
             raise ValueError(f"train.views: model.tune {self.model.tune} varies every image anew; set it to 0")
+        if self.model.feature_engine != "torch" and self.model.tune != "frozen":
+            raise ValueError(
+                f"model.feature_engine: {self.model.feature_engine} computes features once an image, which only "
+                "model.tune frozen does; leave it out"
+            )
         if again := [seed for i, seed in enumerate(self.seeds) if seed in self.seeds[:i]]:
             raise ValueError(f"seeds: {again[0]} is given twice; delete one of them")
         if self.search is not None and (shared := set(self.search.seeds) & set(self.seeds)):

@@ -12,6 +12,9 @@ STEPS = 1000
 """Optimizer steps of a training whose settings name no length."""
 
 
+FeatureEngine = Literal["torch", "openvino", "torch_float16"]
+
+
 class ModelSettings(Section):
     """Which network, and which part of it is trained."""
 
@@ -38,6 +41,16 @@ class ModelSettings(Section):
         description=(
             "with tune: last, whether the depthwise kernels of these stages are trained too; on a CPU that "
             "is half of the time of a step"
+        ),
+    )
+
+    feature_engine: FeatureEngine = Field(
+        "torch",
+        # Left out of records and keys where it is the default, so that those of older versions stay as they are.
+        exclude_if=lambda engine: engine == "torch",
+        description=(
+            "with tune: frozen, what computes the features: torch (float32), openvino (float32, faster on a CPU) or "
+            "torch_float16 (for a GPU)"
         ),
     )
 

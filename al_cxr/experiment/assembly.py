@@ -48,7 +48,8 @@ def build_loader(settings: Settings, dataset: Dataset, store: PixelStore, runtim
     """Batches of pixels, or of the features of a frozen backbone."""
     if settings.model.tune == "frozen":
         backbone, cache, views = _frozen(settings, dataset)
-        return feature_loader(backbone, store, cache, runtime, views)
+        engine, workers = settings.model.feature_engine, settings.machine.workers
+        return feature_loader(backbone, store, cache, runtime, views, engine, workers)
     mean, std = scale(settings)
     return Loader(store.pixels, runtime.device, settings.model.in_channels, mean, std, runtime.memory_format)
 
@@ -58,7 +59,7 @@ def features_missing(settings: Settings, dataset: Dataset, store: PixelStore) ->
     if settings.model.tune != "frozen":
         return 0
     backbone, cache, views = _frozen(settings, dataset)
-    return missing(backbone, store, cache, views)
+    return missing(backbone, store, cache, views, settings.model.feature_engine)
 
 
 def _frozen(settings: Settings, dataset: Dataset) -> tuple[Backbone, Path, Views | None]:

@@ -84,14 +84,19 @@ class Backbone(nn.Module):
 
         The network's own features, then those of its inner `layers`; and with `chest` the same of the image's chest.
         """
-        if not self.chest:
-            return self._crop_features(images)
-        both_2BK = self._crop_features(torch.cat([images, chests(images)]))
-        return torch.cat(both_2BK.chunk(2), dim=1)
+        return self.joined(self.crop_features(self.crops(images)))
 
-    def _crop_features(self, images: Tensor) -> Tensor:
+    def crops(self, images: Tensor) -> Tensor:
+        """What the network looks at: the images, and with `chest` after them the chests of all, (2B, C, S, S)."""
+        return torch.cat([images, chests(images)]) if self.chest else images
+
+    def joined(self, features: Tensor) -> Tensor:
+        """Features of crops -> features of images: those of the whole, then with `chest` those of its chest."""
+        return torch.cat(features.chunk(2), dim=1) if self.chest else features
+
+    def crop_features(self, crops: Tensor) -> Tensor:
         """Of one crop of each image, (B, K): the network's own features, then those of the inner layers."""
-        own, maps = self._maps(images)
+        own, maps = self._maps(crops)
         return torch.cat([own, *(summary(maps[name]) for name in self.layers)], dim=1) if self.layers else own
 
     def _maps(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

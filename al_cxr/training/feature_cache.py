@@ -8,26 +8,30 @@ part of an archive does or an archive that has grown, has its rows copied and on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from al_cxr.config import AugmentSettings
 from al_cxr.core.checkpoint import weights_hash
 from al_cxr.core.seeds import digest_text, stream
 from al_cxr.data import augment, chest, decode
-from al_cxr.data.loader import FeatureLoader, Loader
+from al_cxr.data.loader import FeatureLoader
 from al_cxr.data.store import PixelStore
 from al_cxr.models.backbone import Backbone
-from al_cxr.training.feature_file import BATCH, Batches, kept_features, read_rows
+from al_cxr.training import feature_engines
+from al_cxr.training.extractor import Extractor
+from al_cxr.training.feature_file import Compute, kept_features, kept_images
+from al_cxr.training.feature_pass import Batch
 from al_cxr.training.runtime import Runtime
 
 FOLDER = "features"
+READ = 512
+"""Images whose pixels are read together."""
 VERSION = 3
 """Raised whenever a change of code changes the features of the same backbone and pixels."""
 
@@ -43,50 +47,69 @@ class Views:
 
 
 def feature_loader(
-    backbone: Backbone, store: PixelStore, cache: Path, runtime: Runtime, views: Views | None = None
+    backbone: Backbone,
+    store: PixelStore,
+    cache: Path,
+    runtime: Runtime,
+    views: Views | None = None,
+    engine: str = feature_engines.DEFAULT,
+    workers: int = 0,
 ) -> FeatureLoader:
     """Features float32 (N, K) of the store's images, from the cache, after computing those that are not there.
 
     A file appears in `cache`/features whole or not at all, however many compute it at once, and what a start that was
-    killed had computed is not computed again. Features are computed in full precision, and those of an image are the
-    same in any data set. UserError where a feature is not finite or the cache cannot be written.
+    killed had computed is not computed again. The features of an image are the same in any data set; `engine`
+    (`feature_engines`) decides their last bits, `workers` (`Extractor`) only the speed. UserError where a feature is
+    not finite, a process was killed or the cache cannot be written.
     """
     weights = weights_hash(backbone.body)
-    first, *varied = _kinds(backbone, weights, store, views)
-    pixels = Loader(store.pixels, runtime.device, mean=0.0, std=1.0, memory_format=runtime.memory_format)
-    root = cache.expanduser() / FOLDER
+    first, *varied = _kinds(backbone, weights, store, views, engine)
+    width, root = backbone.head.linear.in_features, cache.expanduser() / FOLDER
 
-    def features(kind: str, digests: list[str], batches: Batches) -> tuple[str, np.ndarray]:
+    def features(kind: str, digests: list[str], compute: Compute) -> tuple[str, np.ndarray]:
         images = digest_text("\n".join(digests))[:40]
-        return f"{kind}/{images}", kept_features(root / kind / f"{images}.npy", digests, backbone, batches, runtime)
+        return f"{kind}/{images}", kept_features(root / kind / f"{images}.npy", digests, width, compute)
 
-    def plain(index_M: np.ndarray) -> Iterator[Tensor]:
-        return (images for _, images in pixels.batches(index_M, BATCH))
+    augment = None if views is None else views.augment
+    with Extractor(backbone, runtime, engine, workers, augment) as extractor:
 
-    key, features_NK = features(*first, plain)
+        def plain(index_M: np.ndarray) -> Iterator[np.ndarray]:
+            return extractor.stream((Batch(store.pixels[rows]) for rows in _parts(index_M)), len(index_M))
+
+        key, features_NK = features(*first, plain)
+        made = []
+        for view, (kind, viewed) in enumerate(varied):
+            assert views is not None
+            made.append(features(kind, viewed, _varied(extractor, store, views, viewed, view)))
     if views is None:
         return FeatureLoader(features_NK, key, weights, runtime.device)
-    made = [features(kind, viewed, _varied(pixels, views, viewed, view)) for view, (kind, viewed) in enumerate(varied)]
     key = digest_text("\n".join([key, *(key for key, _ in made)]))[:40]
     copies = [view for _, view in made]
     return FeatureLoader(features_NK, key, weights, runtime.device, copies, views.index_M, views.originals)
 
 
-def missing(backbone: Backbone, store: PixelStore, cache: Path, views: Views | None = None) -> int:
+def missing(
+    backbone: Backbone,
+    store: PixelStore,
+    cache: Path,
+    views: Views | None = None,
+    engine: str = feature_engines.DEFAULT,
+) -> int:
     """How many images, and varied copies of images, `feature_loader` would have to compute."""
     width, total = backbone.head.linear.in_features, 0
-    for kind, digests in _kinds(backbone, weights_hash(backbone.body), store, views):
-        left = set(digests)
-        for file in (cache.expanduser() / FOLDER / kind).glob("*.npy"):
-            rows_N = read_rows(file, width)
-            left -= set() if rows_N is None else {image.tobytes().hex() for image in rows_N["image"]}
+    for kind, digests in _kinds(backbone, weights_hash(backbone.body), store, views, engine):
+        left = {bytes.fromhex(digest) for digest in digests}
+        for _, images in kept_images(cache.expanduser() / FOLDER / kind, width):
+            left.difference_update(images)
         total += len(left)
     return total
 
 
-def _kinds(backbone: Backbone, weights: str, store: PixelStore, views: Views | None) -> list[tuple[str, list[str]]]:
+def _kinds(
+    backbone: Backbone, weights: str, store: PixelStore, views: Views | None, engine: str
+) -> list[tuple[str, list[str]]]:
     """Folders in the cache, and the digests of the images that are wanted in each: as they are, then each view."""
-    facts = _facts(backbone, weights, store.size)
+    facts = _facts(backbone, weights, store.size) | feature_engines.facts(engine)
     wanted: list[tuple[dict[str, Any], list[str]]] = [(facts, store.keys)]
     if views is not None:
         viewed = [store.keys[i] for i in views.index_M]
@@ -95,22 +118,23 @@ def _kinds(backbone: Backbone, weights: str, store: PixelStore, views: Views | N
     return [(digest_text(json.dumps(of_kind, sort_keys=True))[:40], digests) for of_kind, digests in wanted]
 
 
-def _varied(pixels: Loader, views: Views, digests: list[str], view: int) -> Batches:
+def _varied(extractor: Extractor, store: PixelStore, views: Views, digests: list[str], view: int) -> Compute:
     """Varied copies whose chance hangs on the image and the view alone, whatever other images there are."""
 
-    def drawn(row: int) -> Tensor:
+    def drawn(row: int) -> np.ndarray:
         generator = torch.Generator().manual_seed(stream(view, "views", digests[row]))
-        return augment.draw(1, views.augment, generator)
+        return augment.draw(1, views.augment, generator).numpy()
 
-    def batches(index_M: np.ndarray) -> Iterator[Tensor]:
-        taken = 0
-        for _, images in pixels.raw(views.index_M[index_M], BATCH):
-            rows = index_M[taken : taken + len(images)]
-            draws_BK = torch.cat([drawn(row) for row in rows.tolist()])
-            yield pixels.prepare(augment.apply(images, views.augment, draws_BK))
-            taken += len(rows)
+    def batches(index_M: np.ndarray) -> Iterator[Batch]:
+        for rows in _parts(index_M):
+            yield Batch(store.pixels[views.index_M[rows]], np.concatenate([drawn(row) for row in rows.tolist()]))
 
-    return batches
+    return lambda index_M: extractor.stream(batches(index_M), len(index_M))
+
+
+def _parts(index_M: np.ndarray) -> Sequence[np.ndarray]:
+    """Few enough at a time that their pixels take little memory."""
+    return [index_M[start : start + READ] for start in range(0, len(index_M), READ)]
 
 
 def _facts(backbone: Backbone, weights: str, size: int) -> dict[str, Any]:

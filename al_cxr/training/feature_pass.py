@@ -1,0 +1,141 @@
+"""One pass of a frozen backbone over a batch of radiographs: from 8-bit pixels to features, the same in every process.
+
+On a CPU a pass always has BATCH images on one thread, because the last bits depend on both: so the features of an image
+do not depend on what stands beside it, nor on how many processes compute. On a GPU a pass has as many images as fit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from al_cxr.config import AugmentSettings
+from al_cxr.core.errors import UserError
+from al_cxr.data import augment
+from al_cxr.models.backbone import Backbone
+from al_cxr.sampling.stochastic import eval_mode
+from al_cxr.training import feature_engines
+from al_cxr.training.runtime import Runtime
+
+BATCH = 8
+"""Images a pass on a CPU: few, so that memory is used again and not fetched anew."""
+
+GPU_BATCH = 512
+"""Images a pass on a GPU, halved as often as its memory asks for."""
+
+
+class Batch(NamedTuple):
+    """Some radiographs, and how each is varied."""
+
+    pixels_BSS: np.ndarray
+    """uint8."""
+    draws_BD: np.ndarray | None = None
+    """What `al_cxr.data.augment.draw` drew for each; None for the radiographs as they are."""
+
+
+class Pass:
+    """A backbone with an engine, ready to be called; it can be sent to another process."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        runtime: Runtime,
+        engine: str = feature_engines.DEFAULT,
+        varied: AugmentSettings | None = None,
+    ) -> None:
+        self.backbone, self.runtime, self.engine, self.varied = backbone, runtime, engine, varied
+        self.on_gpu = runtime.device.startswith("cuda")
+        self.size = GPU_BATCH if self.on_gpu else BATCH
+        self._features: feature_engines.Engine | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_features": None}
+
+    def __call__(self, batch: Batch) -> np.ndarray:
+        """Features, float32 (B, K); UserError where one is not finite."""
+        return next(self.stream([batch]))
+
+    def stream(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """The features of each batch, in order.
+
+        A GPU is given the next batch before the features of the last are fetched, so that it never waits.
+        """
+        begun: deque[list[Tensor]] = deque()
+        for batch in batches:
+            begun.append(self._begin(batch))
+            if len(begun) > self.on_gpu:
+                yield self._finished(begun.popleft())
+        while begun:
+            yield self._finished(begun.popleft())
+
+    def _begin(self, batch: Batch) -> list[Tensor]:
+        """Features on their way to the machine's own memory: in one piece, or in several where memory was short."""
+        with _one_thread(), eval_mode(self.backbone):
+            if self._features is None:
+                self.runtime.place(self.backbone)
+                self._features = feature_engines.build(self.engine, self.backbone, self.runtime)
+            try:
+                return [self._on_its_way(self._features, self._images(batch))]
+            except torch.OutOfMemoryError:
+                pass  # outside of this block, so that what the error holds on to is free
+        count = len(batch.pixels_BSS)
+        if count == 1:
+            raise UserError(f"{self.runtime.device}: its memory does not hold one image; use smaller images, or a CPU")
+        self.size = half = (count + 1) // 2
+        if self.on_gpu:
+            torch.cuda.empty_cache()
+        return [piece for part in parts(batch, half) for piece in self._begin(part)]
+
+    def _images(self, batch: Batch) -> Tensor:
+        """Floats in 0..1, (B, 1, S, S), on the device."""
+        stored = torch.from_numpy(np.array(batch.pixels_BSS))  # a copy: what came from elsewhere is read-only
+        if self.on_gpu:
+            stored = stored.pin_memory().to(self.runtime.device, non_blocking=True)
+        images = stored.unsqueeze(1).to(torch.float32).mul_(1 / 255)
+        if batch.draws_BD is not None:
+            assert self.varied is not None
+            images = augment.apply(images, self.varied, torch.from_numpy(batch.draws_BD))
+        return images.contiguous(memory_format=self.runtime.memory_format)
+
+    def _on_its_way(self, engine: feature_engines.Engine, images: Tensor) -> Tensor:
+        if self.on_gpu:
+            made = engine(images)
+            return torch.empty(made.shape, dtype=made.dtype, pin_memory=True).copy_(made, non_blocking=True)
+        short = BATCH - len(images)
+        filled = torch.cat([images, images[-1:].expand(short, -1, -1, -1)]) if short > 0 else images
+        return engine(filled)[: len(images)]
+
+    def _finished(self, pieces: list[Tensor]) -> np.ndarray:
+        if self.on_gpu:
+            torch.cuda.synchronize(self.runtime.device)
+        features_BK = torch.cat(pieces)
+        if not torch.isfinite(features_BK).all():
+            raise UserError(f"{self.backbone.name}: some features are not finite numbers; are these the right weights?")
+        return features_BK.numpy()
+
+
+def parts(batch: Batch, size: int) -> Iterator[Batch]:
+    """A batch in batches of up to `size` images."""
+    for start in range(0, len(batch.pixels_BSS), size):
+        rows = slice(start, start + size)
+        yield Batch(batch.pixels_BSS[rows], None if batch.draws_BD is None else batch.draws_BD[rows])
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A block in which torch computes on one thread, as it does in a process of its own."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
