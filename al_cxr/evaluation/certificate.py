@@ -64,8 +64,9 @@ def exams(target: float, most: int, level: float = LEVEL, growth: float = GROWTH
     target : float
         What accuracy, sensitivity, specificity or AUC must reach, in 0..1.
     most : int
-        Images of that kind that the audit can have in the end: all patients that are kept for it, and of the
-        sensitivity the ill expected among them. It must be laid down before the first audit answer.
+        Images of that kind that the audit can have in the end. All patients that are kept for it are never too few,
+        whatever the figure; fewer, as the ill that are expected, make each exam a little easier. It must be laid down
+        before the first audit answer.
     level : float
         How many projects give out no wrong certificate of this target, at least.
     growth : float
@@ -150,33 +151,55 @@ def sit(plan: Exams, size: int, values_T: np.ndarray) -> Result:
     return Result(size, float(values_T.mean()), low, low >= plan.target)
 
 
+def chance(plan: Exams, truth: float) -> tuple[float, ...]:
+    """How likely a model whose figure is `truth` is to have passed by each exam, if it stays the same (exactly, of
+    images that are right or wrong).
+
+    Examples
+    --------
+    >>> [round(found, 2) for found in chance(exams(0.80, most=500), truth=0.90)]
+    [0.08, 0.13, 0.22, 0.5, 0.75, 0.94, 0.99, 1.0]
+    """
+    passed, found, before = 0.0, [], 0
+    open_H = np.ones(1)
+    for size in plan.sizes:
+        new = size - before
+        open_H = np.convolve(open_H, binom.pmf(np.arange(new + 1), new, truth))
+        needed = _needed(plan, size)
+        if needed is not None:
+            passed += float(open_H[needed:].sum())
+            open_H[needed:] = 0
+        found.append(passed)
+        before = size
+    return tuple(found)
+
+
 def images_until_passed(plan: Exams, truth: float, power: float = POWER) -> int | None:
-    """How many images a certificate takes if the truth were known.
+    """How many images a certificate takes if the truth were known: what to plan an audit by.
 
     Parameters
     ----------
     plan : Exams
         For the target.
     truth : float
-        The figure that models have, 0..1.
+        The figure that the model has, 0..1.
     power : float
-        How likely the exam is to be passed, at least, 0..1.
+        How likely it is to have passed by then, at least, 0..1.
 
     Returns
     -------
     int or None
-        The size of the first exam that is passed with that probability; None where no exam of the plan is.
+        Images of the figure's kind, so of the sensitivity ill ones: divide by the prevalence for audit questions. None
+        where the plan has not so many.
 
     Examples
     --------
-    >>> images_until_passed(exams(0.80, most=500), truth=0.90)
-    210
+    >>> plan = exams(0.80, most=500)
+    >>> [images_until_passed(plan, truth) for truth in (0.85, 0.90, 0.95)]
+    [None, 210, 88]
     """
-    for size in plan.sizes:
-        needed = _needed(plan, size)
-        if needed is not None and binom.sf(needed - 1, size, truth) >= power:
-            return size
-    return None
+    likely = zip(plan.sizes, chance(plan, truth), strict=True)
+    return next((size for size, passed in likely if passed >= power), None)
 
 
 def _needed(plan: Exams, size: int) -> int | None:
