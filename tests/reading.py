@@ -22,7 +22,7 @@ def image(number: int) -> str:
 
 
 def found(count: int) -> list[Event]:
-    return [Event(kind="image_found", time=START, image=image(i), detail={"path": f"{i}.png"}) for i in range(count)]
+    return [Event(kind="image_found", time=START, image=image(i), detail={"name": f"{i}.png"}) for i in range(count)]
 
 
 def readers(*names: str) -> list[Event]:

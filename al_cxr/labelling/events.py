@@ -44,7 +44,7 @@ class Kind:
     needs: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
     details: Mapping[str, str] = field(default_factory=dict)
-    """Keys of `detail` that the fold reads -> what they mean."""
+    """Keys of `detail` that are read -> what they mean."""
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -56,7 +56,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "policy": "adjudicated, majority or first: the label of an image whose readers disagree",
             },
         ),
-        "image_found": Kind("an image is in the archive; detail says what is known of it", ("image",)),
+        "image_found": Kind(
+            "an image is in the archive; detail says what is known of it",
+            ("image",),
+            details={"name": "what it is called in the archive", "patient_id": "whose image it is, where known"},
+        ),
         "image_lost": Kind("an image is no longer in the archive; what was said of it stays", ("image",)),
         "reader_added": Kind(
             "a reader may answer from now on, or has a new token", ("reader",), details={"token": "its salted hash"}

@@ -123,7 +123,7 @@ def test_a_lost_file_leaves_every_queue_and_keeps_its_label() -> None:
     after(state, *[Event(kind="image_lost", time=at(9), image=image(i)) for i in (0, 1)])
     assert to_adjudicate(state, "cem", at(20)) == second_reads(state, "ben", at(20)) == repeats(state, "ann", 0) == []
     assert state.labels() == {image(1): "normal"} and state.dropped() == {image(0): "lost"}
-    after(state, Event(kind="image_found", time=at(10), image=image(0), detail={"path": "moved.png"}))
+    after(state, Event(kind="image_found", time=at(10), image=image(0), detail={"name": "moved.png"}))
     assert numbers(to_adjudicate(state, "cem", at(20))) == [0]
 
 
