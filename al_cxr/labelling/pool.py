@@ -15,11 +15,11 @@ from al_cxr.strategies.pool import Pool
 def pool_of(state: State, index_of: Mapping[str, int], classes: Sequence[str], now: datetime) -> Pool:
     """Which images are labelled, asked for, dropped or free at a time, by their indices.
 
-    `index_of` gives each image of the state its index, 0 to N - 1. Asked for is what a reader holds, and what was
-    answered without a label that holds: unsure, or readers disagree.
+    `index_of` gives images their indices, 0 to N - 1; others of the state are passed over. Asked for is what a reader
+    holds, and what was answered without a label that holds: unsure, or readers disagree.
     """
     pool = Pool(len(index_of), np.arange(len(index_of)), len(classes))
-    labels = state.labels()
+    labels = {image: label for image, label in state.labels().items() if image in index_of}
     pool.tell(_indices(labels, index_of), np.array([classes.index(label) for label in labels.values()], np.int64))
     for reason, images in _by_reason(state.dropped()).items():
         pool.drop(_indices(images, index_of), reason)
@@ -31,7 +31,7 @@ def pool_of(state: State, index_of: Mapping[str, int], classes: Sequence[str], n
 
 
 def _indices(images: Mapping[str, str] | Sequence[str], index_of: Mapping[str, int]) -> np.ndarray:
-    return np.array([index_of[image] for image in images], np.int64)
+    return np.array([index_of[image] for image in images if image in index_of], np.int64)
 
 
 def _by_reason(dropped: Mapping[str, str]) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ import numpy as np
 from al_cxr.core.seeds import rng
 from al_cxr.labelling.acquisition import Proposal
 from al_cxr.labelling.archive import Archive
+from al_cxr.labelling.pool import pool_of
 from al_cxr.labelling.questions import Question
 from al_cxr.labelling.queues import repeats, second_reads
 from al_cxr.labelling.settings import ProjectSettings
@@ -117,20 +118,20 @@ class _Table:
     def __init__(self, streams: Streams, state: State, reader: str, now: datetime, usable_N: np.ndarray) -> None:
         self._rank_N = streams.rank_N
         index_of = streams._archive.index_of
-        self.open_N = usable_N.copy()
+        self.open_N = np.zeros_like(usable_N)
+        self.open_N[pool_of(state, index_of, streams._settings.classes, now).free] = True
+        self.open_N &= usable_N
         self.audited: set[int] = set()
         """Ranks of the patients who were asked for."""
         self.learned = 0
         for question in state.questions.values():
-            at, taken = index_of[question.image], question.closed or question.held(now)
-            if taken or question.reader == reader:
+            at = index_of[question.image]
+            if question.reader == reader:
                 self.open_N[at] = False  # what this reader skipped is for others
-            if taken:
+            if question.closed or question.held(now):
                 self.learned += question.stream in TO_LEARN
                 if question.stream == "audit":
                     self.audited.add(int(self._rank_N[at]))
-        for image in (*state.labels(), *state.dropped()):
-            self.open_N[index_of[image]] = False
 
         def to_measure(images: Iterable[str]) -> list[int]:
             labelled = (i for i in images if state.verdict(i).status in ("labelled", "disagreed"))

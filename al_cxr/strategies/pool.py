@@ -14,8 +14,7 @@ import numpy as np
 class Pool:
     """Which images of a data set are labelled: ask which to label next, tell their labels.
 
-    Images keep their positions in the data set. The pool knows only the labels that it was told. Each image of the
-    training set is labelled, unlabelled or dropped.
+    Images keep their positions. The pool knows only what it was told. Each image is labelled, unlabelled or dropped.
 
     Parameters
     ----------
@@ -51,9 +50,8 @@ class Pool:
     """
 
     def __init__(self, size: int, train_indices: np.ndarray, classes: int | None = None) -> None:
-        train = _indices(train_indices, size)
         self._train = np.zeros(size, bool)
-        self._train[train] = True
+        self._train[_indices(train_indices, size)] = True
         self._labelled = np.zeros(size, bool)
         self._asked = np.zeros(size, bool)
         self._dropped = np.zeros(size, bool)
@@ -75,6 +73,11 @@ class Pool:
     def asked(self) -> np.ndarray:
         """Those that were asked for and are not labelled yet, absolute indices, ascending, int64."""
         return np.flatnonzero(self._asked & ~self._labelled & ~self._dropped)
+
+    @property
+    def free(self) -> np.ndarray:
+        """Those that may be asked for next, absolute indices, ascending, int64."""
+        return np.flatnonzero(self._train & ~self._labelled & ~self._asked & ~self._dropped)
 
     @property
     def dropped(self) -> dict[int, str]:
@@ -111,8 +114,7 @@ class Pool:
         """
         if n < 0:
             raise ValueError(f"cannot ask for {n} images")
-        fresh = self._train & ~self._labelled & ~self._asked & ~self._dropped
-        candidates = np.flatnonzero(self._labelled if again else fresh)
+        candidates = self.labelled if again else self.free
         count = min(n, len(candidates))
         chosen = _indices(chooser(candidates.copy(), count), len(self._train))
         if len(chosen) != count:
@@ -138,8 +140,7 @@ class Pool:
         ValueError
             Where an image is labelled already, dropped or not in the training set, or a label is no class.
         """
-        indices = _indices(indices, len(self._train))
-        labels = np.asarray(labels)
+        indices, labels = _indices(indices, len(self._train)), np.asarray(labels)
         if labels.shape != indices.shape:
             raise ValueError(f"{labels.shape} labels for {indices.shape} images")
         if len(labels) and not np.issubdtype(labels.dtype, np.integer):
@@ -228,8 +229,7 @@ class Pool:
         indices = _indices(indices, len(self._train))
         self._refuse(indices, ~self._dropped, "is not dropped")
         self._dropped[indices] = False
-        for index in indices.tolist():
-            del self._reasons[index]
+        self._reasons = {index: why for index, why in self._reasons.items() if self._dropped[index]}
 
     @staticmethod
     def _refuse(indices: np.ndarray, refused: np.ndarray, why: str) -> None:

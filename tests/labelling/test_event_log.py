@@ -12,6 +12,7 @@ from al_cxr.core.errors import CannotWrite, UserError
 from al_cxr.labelling import schema
 from al_cxr.labelling.events import KINDS, Event
 from al_cxr.labelling.log import ROW, EventLog
+from al_cxr.labelling.verify import verify
 
 
 @pytest.fixture
@@ -162,7 +163,11 @@ CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NUL
     image TEXT, question TEXT, label TEXT, milliseconds INTEGER, model TEXT, stream TEXT, strategy TEXT,
     q REAL CHECK (q > 0 AND q <= 1), detail TEXT NOT NULL, hash TEXT NOT NULL);
 INSERT INTO events (number, time, kind, detail, hash) VALUES (1, '2026-03-02T08:00:00.000Z', 'settings',
-    '{"classes":["normal","tuberculosis"]}', 'f3d3b6c0');
+    '{"classes":["normal","tuberculosis"]}', '30faedb1b4d267ffa220f8fff10ae5f206c6089b96cb8ebf6800a87fdbf45dda');
+CREATE TRIGGER events_are_not_changed BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'never'); END;
+CREATE TRIGGER events_are_not_deleted BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'never'); END;
+CREATE TRIGGER events_are_appended BEFORE INSERT ON events
+    WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM events) BEGIN SELECT RAISE(ABORT, 'never'); END;
 PRAGMA application_id = 1634493304;
 PRAGMA user_version = 1;
 """
@@ -176,8 +181,8 @@ def test_a_file_of_version_1_is_brought_to_this_version_and_its_rows_stay(path: 
     with EventLog.open(path) as log:
         assert log._version() == schema.VERSION > 1
         (row,) = log.rows()
-        assert dict(zip(ROW, row, strict=False))["software"] is None and row[-1] == "f3d3b6c0"
-        assert log.append(*found(1))[0].number == 2
+        assert dict(zip(ROW, row, strict=False))["software"] is None and verify(log) == []
+        assert log.append(*found(1))[0].number == 2 and verify(log) == []
         columns = [name for _, name, *_ in log._db.execute("PRAGMA table_info(events)")]
     made(path.with_name("new.sqlite")).close()
     with EventLog.open(path.with_name("new.sqlite")) as new:

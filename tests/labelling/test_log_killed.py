@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,20 @@ def test_processes_that_write_at_once_take_turns(tmp_path: Path) -> None:
         assert verify(log) == []
         state = State().fold(log.read())
     assert len(state.questions) == 60 and not state.open
+
+
+def test_threads_share_one_journal(tmp_path: Path) -> None:
+    journal = Journal.open(made(tmp_path / "events.sqlite"))
+
+    def answer_twenty(reader: str) -> None:
+        for n in range(20):
+            question = new_question()
+            journal.record(served(n % IMAGES, reader, question))
+            journal.turn(lambda state, question=question: [says(state, question, label=CLASSES[0])])  # type: ignore[misc]
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(answer_twenty, ("ann", "ben", "cem")))
+    assert verify(journal.log) == [] and len(journal.state.questions) == 60 and not journal.state.open
 
 
 def test_two_processes_that_decide_at_once_never_give_the_same_image(tmp_path: Path) -> None:

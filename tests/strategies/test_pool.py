@@ -104,7 +104,7 @@ class AskAndTell(RuleBasedStateMachine):
         assert labelled == sorted(self.truth)
         assert self.pool.labels.tolist() == [self.truth[i] for i in labelled]
         assert self.pool.dropped == self.dropped
-        assert self.pool.asked.tolist() == self.pending()
+        assert self.pool.asked.tolist() == self.pending() and self.pool.free.tolist() == self.free()
 
 
 AskAndTell.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
