@@ -51,24 +51,16 @@ class EventLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             log = cls(path, _connected(path, "rwc", patience))
+            try:
+                log._begin(Event(kind="settings", time=time, detail=dict(settings)))
+            except UserError:
+                log.close()
+                raise
         except OSError as error:
             raise CannotWrite(f"{path}: cannot be written: {error.strerror}; choose another place") from None
-        try:
-            with log.exclusive():
-                if log._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise UserError(f"{path}: is there already; open it, or choose another folder")
-                log._db.execute(f"PRAGMA application_id = {schema.APPLICATION}")
-                for statement in schema.FIRST:
-                    log._db.execute(statement)
-                log._migrate(1)
-                log.append(Event(kind="settings", time=time, detail=dict(settings)))
         except CannotWrite:
-            log.close()
-            if new:
-                path.unlink(missing_ok=True)
-            raise
-        except UserError:
-            log.close()
+            for ending in ("", "-wal", "-shm") if new else ():
+                path.with_name(path.name + ending).unlink(missing_ok=True)
             raise
         return log
 
@@ -183,6 +175,17 @@ class EventLog:
                 return [str(error)]
         return [] if found == ["ok"] else found
 
+    def _begin(self, first: Event) -> None:
+        """Make the table of an empty file, all of it or nothing, with its first event."""
+        with self.exclusive():
+            if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise UserError(f"{self.path}: is there already; open it, or choose another folder")
+            self._db.execute(f"PRAGMA application_id = {schema.APPLICATION}")
+            for statement in schema.FIRST:
+                self._db.execute(statement)
+            self._migrate(1)
+            self.append(first)
+
     def _event(self, row: tuple[Any, ...]) -> Event:
         try:
             return event_of(row)
@@ -228,6 +231,7 @@ def _connected(path: Path, mode: str, patience: float) -> sqlite3.Connection:
         try:
             (journal,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA fullfsync = 1")  # on a Mac a flush reaches the disk only so
         except BaseException:
             db.close()
             raise

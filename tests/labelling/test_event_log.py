@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -132,6 +133,21 @@ def test_a_full_disk_is_one_line_and_loses_nothing(path: Path) -> None:
     assert log.head()[0] == 2
     log._db.execute("PRAGMA max_page_count = 100000")
     assert log.append(*found(500))[-1].number == 502
+
+
+def test_a_file_that_may_not_grow_is_one_line_and_a_creation_leaves_nothing(path: Path) -> None:
+    log = made(path, *found(1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+        with pytest.raises(CannotWrite, match=r"events\.sqlite: cannot be written: the disk did not take it"):
+            log.append(*found(500))
+        with pytest.raises(CannotWrite, match=r"new\.sqlite: cannot be written: the disk did not take it"):
+            made(path.with_name("new.sqlite"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(path.parent.glob("new*"))
+    assert log.append(*found(500))[-1].number == 502 and verify(log) == []
 
 
 def test_a_locked_file_is_one_line(path: Path) -> None:
