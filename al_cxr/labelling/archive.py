@@ -24,6 +24,9 @@ from al_cxr.labelling.places import Place, place_of
 from al_cxr.labelling.settings import ArchiveSettings
 from al_cxr.labelling.state import Image as Known
 
+QUICK = 500
+"""Images that are identified before one would look for progress."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -175,7 +178,8 @@ def _identified(listing: Listing, place: Place, known: Sequence[Image]) -> Itera
         except UserError as error:
             return error
 
-    with Progress(len(listing.found), "identifying images") as bar, ThreadPoolExecutor(cores()) as pool:
+    count = len(listing.found)
+    with Progress(count, "identifying images", shown=count > QUICK) as bar, ThreadPoolExecutor(cores()) as pool:
         for found, digest in zip(listing.found, pool.map(one, listing.found), strict=True):
             yield found, digest
             bar.update()

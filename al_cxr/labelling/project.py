@@ -5,7 +5,7 @@ It knows neither a page nor a file of answers: both call the same methods, and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,29 +15,26 @@ import numpy as np
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.names import class_name
-from al_cxr.core.nearest import hint
 from al_cxr.data.decode import Reading
-from al_cxr.labelling.answers import Answer, Asked, outcome_of
+from al_cxr.labelling.answers import Answer, Asked
 from al_cxr.labelling.archive import Archive, Scan
 from al_cxr.labelling.chooser import Chooser, Known
-from al_cxr.labelling.events import Event, new_question
+from al_cxr.labelling.desk import Clock, Desk
+from al_cxr.labelling.events import Event
 from al_cxr.labelling.features import frozen_network
 from al_cxr.labelling.journal import Journal
+from al_cxr.labelling.listing import list_archive
 from al_cxr.labelling.log import EventLog
 from al_cxr.labelling.questions import Question
-from al_cxr.labelling.readers import reader_name
 from al_cxr.labelling.settings import ProjectSettings, project_settings, read_settings, write_settings
 from al_cxr.labelling.start import start_bundle
-from al_cxr.labelling.state import State
-from al_cxr.labelling.streams import DEALT, Deal, Streams
+from al_cxr.labelling.streams import Streams
 from al_cxr.labelling.worker import Worker
 from al_cxr.strategies import get
 
 LOG = "events.sqlite"
 FIXED = ("classes", "target", "seed", "streams", "network", "start")
 """Settings that what was asked before hangs on."""
-
-Clock = Callable[[], datetime]
 
 
 def _now() -> datetime:
@@ -49,12 +46,16 @@ class LabellingProject:
 
     Make one with `create`, go on with `open`. Several processes may have the same project open.
 
-    Attributes
+    Parameters
     ----------
     folder : Path
         Where the project lies.
     settings : ProjectSettings
         Its settings, as project.yaml has them.
+    journal : Journal
+        Its log, and what that folds to.
+    clock : function, optional
+        Tells the time for the log.
 
     Examples
     --------
@@ -78,6 +79,7 @@ class LabellingProject:
         self.scanned: Scan | None = None
         """What the last look at the archive found; None where this object has not looked."""
         self.worker: Worker | None = None
+        self._desk = Desk(settings, journal, self.archive, clock)
 
     @classmethod
     def create(
@@ -103,6 +105,8 @@ class LabellingProject:
             The class that sensitivity and specificity are about; by default the last.
         settings : mapping, optional
             Any other settings of project.yaml, such as ``{"acquisition": {"strategy": "margin"}}``.
+        clock : function, optional
+            Tells the time for the log; by default the machine's, in UTC.
 
         Returns
         -------
@@ -135,10 +139,35 @@ class LabellingProject:
         return project
 
     @classmethod
-    def open(cls, folder: str | Path, clock: Clock = _now) -> LabellingProject:
-        """Go on with a project; UserError where there is none, or where settings were changed that may not change."""
+    def open(cls, folder: str | Path, archive: str | Path | None = None, clock: Clock = _now) -> LabellingProject:
+        """Go on with a project.
+
+        Parameters
+        ----------
+        folder : path
+            The project.
+        archive : path or str, optional
+            Where the archive lies now, if it has moved; then `scan` it.
+        clock : function, optional
+            Tells the time for the log; by default the machine's, in UTC.
+
+        Returns
+        -------
+        LabellingProject
+            As it was left, by whatever process.
+
+        Raises
+        ------
+        UserError
+            Where there is no project, nothing lies at the new place, or settings were changed that may not change.
+        """
         folder = Path(folder)
         settings = read_settings(folder)
+        if archive is not None:
+            moved = settings.archive.model_copy(update={"source": _place(archive)})
+            list_archive(moved)
+            settings = settings.model_copy(update={"archive": moved})
+            write_settings(folder, settings)
         journal = Journal.open(folder / LOG)
         known, now = dict(journal.state.settings), _logged(settings)
         for key in FIXED:
@@ -180,26 +209,14 @@ class LabellingProject:
         UserError
             Where the project does not know the reader, or a file cannot be written.
         """
-        name = self._reader(reader)
+        name = self._desk.reader(reader)
         if self.worker is None:
             self.learn()
-        known = self._known()
-        proposal = self.chooser.proposal(known, n)
+        proposal = self.chooser.proposal(self._known(), n)
         readable_N = self.archive.present_N
         readable_N[list(self.chooser.features.unreadable)] = False
-        lease = {"lease_s": 60 * (self.settings.readers.lease_minutes if minutes is None else minutes)}
-
-        def decide(state: State) -> Iterable[Event]:
-            now = self._clock()
-            if name not in state.readers:
-                yield Event(kind="reader_added", time=now, reader=name)
-            mine = self._in_hand(state, name, now)
-            yield from (q.event("shown", now) for q in mine if not q.held(now))
-            for deal in self.streams.deal(state, name, now, n - len(mine), proposal, readable_N):
-                yield self._served(deal, name, now, lease)
-
-        self.journal.turn(lambda state: list(decide(state)))
-        return [self._asked(question) for question in self._in_hand(self.journal.state, name, self._clock())[:n]]
+        minutes = self.settings.readers.lease_minutes if minutes is None else minutes
+        return [self._asked(q) for q in self._desk.hand_out(n, name, self.streams, proposal, readable_N, minutes)]
 
     def tell(
         self, question: str, answer: str, reader: str = "reader", milliseconds: int | None = None, comment: str = ""
@@ -227,36 +244,96 @@ class LabellingProject:
         self.tell_all([Answer(question, answer, milliseconds, comment)], reader)
 
     def tell_all(self, answers: Sequence[Answer], reader: str = "reader") -> int:
-        """Take many answers, all or none; how many of them were new."""
-        name = self._reader(reader)
-        written = self.journal.turn(lambda state: [e for one in answers for e in self._told(state, one, name)])
+        """Take many answers, all or none.
+
+        Parameters
+        ----------
+        answers : sequence of Answer
+            To questions of one reader.
+        reader : str
+            Who answers.
+
+        Returns
+        -------
+        int
+            How many of them were new.
+        """
+        new = self._desk.take(answers, self._desk.reader(reader))
         if self.worker is not None:
             self.worker.wake()
-        return sum(event.kind != "commented" for event in written)
+        return new
 
     def undo(self, reader: str = "reader") -> Asked:
-        """Take the reader's last answer back, and ask again; UserError where there is none."""
-        name = self._reader(reader)
+        """Take a reader's last answer back, and ask again.
 
-        def decide(state: State) -> list[Event]:
-            if name not in state.readers or not state.readers[name].undo:
-                raise UserError(f"reader {name} has no answer to take back")
-            question, now = state.question(state.readers[name].undo[-1][0]), self._clock()
-            return [question.event("undone", now), question.event("shown", now)]
+        Parameters
+        ----------
+        reader : str
+            Whose.
 
-        return self._asked(self.journal.state.question(str(self.journal.turn(decide)[0].question)))
+        Returns
+        -------
+        Asked
+            The question that is open again.
+
+        Raises
+        ------
+        UserError
+            Where there is no answer to take back.
+        """
+        return self._asked(self._desk.take_back(self._desk.reader(reader)))
 
     def shown(self, question: str) -> None:
-        """Say that a reader has the image before the eyes: it is kept for the reader from now on."""
-        self.journal.turn(lambda state: [state.question(question).event("shown", self._clock())])
+        """Note that a reader has the image before the eyes: it is kept for the reader from now on.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+        """
+        self._desk.show(question)
 
     def path(self, question: str) -> Path:
-        """The file of a question's image; UserError where it lies in none or is gone."""
-        return self.archive.path(self.archive.index_of[self.journal.state.question(question).image])
+        """Where the image of a question lies.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        UserError
+            Where it lies in no file, or is gone.
+        """
+        return self.archive.path(self._index(question))
 
     def read(self, question: str, size: int) -> Reading:
-        """A question's image at size x size pixels, as a model sees it."""
-        return self.archive.read(self.archive.index_of[self.journal.state.question(question).image], size)
+        """Read the image of a question as a model sees it.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+        size : int
+            Side in pixels.
+
+        Returns
+        -------
+        Reading
+            ``pixels`` are uint8 (size, size), 0 = black.
+
+        Raises
+        ------
+        UserError
+            Where it cannot be read, or has another content than when the archive was scanned.
+        """
+        return self.archive.read(self._index(question), size)
 
     # ------------------------------------------------------------------------------------- archive, features, head
     def scan(self) -> Scan:
@@ -317,63 +394,11 @@ class LabellingProject:
                 self.archive.update(images)
                 self.streams = Streams(self.settings, self.archive)
 
-    def _reader(self, text: str) -> str:
-        names = self.settings.readers.names
-        name = reader_name(text, names or self.journal.state.readers)
-        if names and name not in names:
-            raise UserError(
-                f"reader {name!r} is none of readers.names in {self.folder / 'project.yaml'}{hint(name, names)}"
-            )
-        return name
-
-    def _in_hand(self, state: State, reader: str, now: datetime) -> list[Question]:
-        """What the reader was asked and has not answered, as long as nobody else has taken the image over."""
-        mine = sorted((q for q in state.open.values() if q.reader == reader and q.stream in DEALT), key=_number)
-        return [q for q in mine if state.images[q.image].present and (q.held(now) or self._free(state, q, now))]
-
-    @staticmethod
-    def _free(state: State, question: Question, now: datetime) -> bool:
-        others = (q for q in state.images[question.image].questions if q.reader != question.reader)
-        later = (q for q in others if q.number > question.number)
-        return not any(q.closed or q.held(now) for q in later)
+    def _index(self, question: str) -> int:
+        return self.archive.index_of[self.journal.state.question(question).image]
 
     def _asked(self, question: Question) -> Asked:
         return Asked(question.id, question.reader, self.archive.images[self.archive.index_of[question.image]].name)
-
-    def _served(self, deal: Deal, reader: str, now: datetime, detail: Mapping[str, Any]) -> Event:
-        image = self.archive.images[deal.index].digest
-        return Event(
-            kind="served",
-            time=now,
-            reader=reader,
-            image=image,
-            question=new_question(),
-            stream=deal.stream,
-            strategy=deal.strategy,
-            model=deal.model or None,
-            q=deal.q,
-            detail=detail,
-        )
-
-    def _told(self, state: State, answer: Answer, reader: str) -> Iterator[Event]:
-        question, now = state.question(answer.question), self._clock()
-        if question.reader != reader:
-            raise UserError(f"question {question.id} was asked of another reader than {reader}")
-        kind, label = outcome_of(answer.answer, self.settings.classes)
-        before = question.outcome
-        if before is None or (before.kind, before.label) != (kind, label):
-            given = {} if label is None else {"label": label}
-            yield question.event(kind, now, milliseconds=answer.milliseconds, **given)
-        said = {str(e.detail["text"]) for e in state.comments if e.question == question.id}
-        if answer.comment and answer.comment not in said:
-            detail = {"text": answer.comment}
-            yield Event(
-                kind="commented", time=now, reader=reader, image=question.image, question=question.id, detail=detail
-            )
-
-
-def _number(question: Question) -> int:
-    return question.number
 
 
 def _place(archive: str | Path) -> str:

@@ -16,7 +16,17 @@ import pytest
 import al_cxr
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["Experiment", "Pool", "UserError", "load_data", "open_bundle", "score_pool", "select", "strategies"]
+NAMES = [
+    "Experiment",
+    "LabellingProject",
+    "Pool",
+    "UserError",
+    "load_data",
+    "open_bundle",
+    "score_pool",
+    "select",
+    "strategies",
+]
 CALLED = [name for name in NAMES if name != "strategies"]
 
 

@@ -13,7 +13,7 @@ from al_cxr.core.errors import UserError
 from al_cxr.labelling.answers import Answer
 from al_cxr.labelling.archive import Archive
 from al_cxr.labelling.project import LabellingProject
-from al_cxr.labelling.settings import ArchiveSettings, read_settings, write_settings
+from al_cxr.labelling.settings import ArchiveSettings
 
 
 def test_images_join_leave_and_come_back_with_their_answers(tmp_path: Path) -> None:
@@ -41,10 +41,9 @@ def test_an_archive_that_moved_is_the_same(tmp_path: Path) -> None:
     (asked,) = project.ask(1, "ann")
     project.close()
     shutil.move(tmp_path / "a", tmp_path / "b")
-    settings = read_settings(tmp_path / "project")
-    moved = settings.archive.model_copy(update={"source": str(tmp_path / "b")})
-    write_settings(tmp_path / "project", settings.model_copy(update={"archive": moved}))
-    project = LabellingProject.open(tmp_path / "project")
+    with pytest.raises(UserError, match="nowhere: no such file or folder"):
+        LabellingProject.open(tmp_path / "project", tmp_path / "nowhere")
+    project = LabellingProject.open(tmp_path / "project", tmp_path / "b")
     scan = project.scan()
     assert (scan.images, scan.joined, len(scan.gone)) == (5, 0, 0)
     assert project.path(asked.question) == tmp_path / "b" / asked.name

@@ -51,7 +51,7 @@ def test_a_project_goes_on_where_it_was(tmp_path: Path) -> None:
     _answer(project, 25)
     ahead, model = project.ask(5, "ann"), project.chooser.model
     project.close()
-    again = LabellingProject.open(tmp_path / "project", project._clock)
+    again = LabellingProject.open(tmp_path / "project", clock=project._clock)
     assert again.ask(5, "ann") == ahead and model is not None
     assert again.chooser.model is not None and again.chooser.model.key == model.key
     assert again.prepare() == 0, "no feature is computed twice"
@@ -93,8 +93,9 @@ def test_a_wrong_answer_is_one_line_and_nothing_is_written(tmp_path: Path, answe
 
 
 def test_images_whose_lease_ended_are_given_to_others_and_else_come_back(tmp_path: Path) -> None:
-    project, clock = begun(tmp_path, {"readers": {"lease_minutes": 5}}), Clock()
-    project._clock = clock
+    project = begun(tmp_path, {"readers": {"lease_minutes": 5}})
+    clock = project._clock
+    assert isinstance(clock, Clock)
     mine = project.ask(3, "ann")
     clock.now = clock.now.replace(hour=1)
     assert project.ask(3, "ann") == mine, "nobody else took them"

@@ -1,0 +1,12 @@
+"""Label an archive with a model that asks: from no labels to a tested model, with people who read."""
+
+from __future__ import annotations
+
+import argparse
+
+from al_cxr.cli.command import add_commands
+from al_cxr.cli.label import ask, scan, start, tell, undo, verify
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_commands(parser, (start, scan, ask, tell, undo, verify), "ACTION")

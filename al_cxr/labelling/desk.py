@@ -1,0 +1,121 @@
+"""Where questions are handed out and answers taken: each in one turn of the log, in which no other process writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from al_cxr.core.errors import UserError
+from al_cxr.core.nearest import hint
+from al_cxr.labelling.acquisition import Proposal
+from al_cxr.labelling.answers import Answer, outcome_of
+from al_cxr.labelling.archive import Archive
+from al_cxr.labelling.events import Event, new_question
+from al_cxr.labelling.journal import Journal
+from al_cxr.labelling.questions import Question
+from al_cxr.labelling.readers import reader_name
+from al_cxr.labelling.settings import ProjectSettings
+from al_cxr.labelling.state import State
+from al_cxr.labelling.streams import DEALT, Deal, Streams
+
+Clock = Callable[[], datetime]
+
+
+class Desk:
+    """Hands out the questions of a project."""
+
+    def __init__(self, settings: ProjectSettings, journal: Journal, archive: Archive, clock: Clock) -> None:
+        self._settings, self._journal, self._archive, self._clock = settings, journal, archive, clock
+
+    def reader(self, text: str) -> str:
+        """A reader's name in its one spelling; UserError for none, and for one whom the project does not name."""
+        names = self._settings.readers.names
+        name = reader_name(text, names or self._journal.state.readers)
+        if names and name not in names:
+            raise UserError(f"reader {name!r} is none of readers.names in project.yaml{hint(name, names)}")
+        return name
+
+    def hand_out(
+        self, n: int, reader: str, streams: Streams, proposal: Proposal, readable_N: np.ndarray, minutes: float
+    ) -> list[Question]:
+        """The next n questions of a reader, those first that are open; fewer where fewer are left."""
+
+        def decide(state: State) -> Iterator[Event]:
+            now = self._clock()
+            if reader not in state.readers:
+                yield Event(kind="reader_added", time=now, reader=reader)
+            mine = self._in_hand(state, reader, now)
+            yield from (q.event("shown", now) for q in mine if not q.held(now))
+            for deal in streams.deal(state, reader, now, n - len(mine), proposal, readable_N):
+                yield self._served(deal, reader, now, minutes)
+
+        self._journal.turn(lambda state: list(decide(state)))
+        return self._in_hand(self._journal.state, reader, self._clock())[:n]
+
+    def take(self, answers: Sequence[Answer], reader: str) -> int:
+        """Take answers, all or none; how many of them were new."""
+        written = self._journal.turn(lambda state: [e for one in answers for e in self._told(state, one, reader)])
+        return sum(event.kind != "commented" for event in written)
+
+    def take_back(self, reader: str) -> Question:
+        """Undo the reader's last answer; the question is the reader's again."""
+
+        def decide(state: State) -> list[Event]:
+            if reader not in state.readers or not state.readers[reader].undo:
+                raise UserError(f"reader {reader} has no answer to take back")
+            question, now = state.question(state.readers[reader].undo[-1][0]), self._clock()
+            return [question.event("undone", now), question.event("shown", now)]
+
+        return self._journal.state.question(str(self._journal.turn(decide)[0].question))
+
+    def show(self, question: str) -> None:
+        """The reader has the image before the eyes."""
+        self._journal.turn(lambda state: [state.question(question).event("shown", self._clock())])
+
+    def _in_hand(self, state: State, reader: str, now: datetime) -> list[Question]:
+        """What the reader was asked and has not answered, as long as nobody else has taken the image over."""
+        mine = [q for q in state.open.values() if q.reader == reader and q.stream in DEALT]
+        free = [q for q in mine if state.images[q.image].present and (q.held(now) or _free(state, q, now))]
+        return sorted(free, key=lambda question: question.number)
+
+    def _served(self, deal: Deal, reader: str, now: datetime, minutes: float) -> Event:
+        return Event(
+            kind="served",
+            time=now,
+            reader=reader,
+            image=self._archive.images[deal.index].digest,
+            question=new_question(),
+            stream=deal.stream,
+            strategy=deal.strategy,
+            model=deal.model or None,
+            q=deal.q,
+            detail={"lease_s": 60 * minutes},
+        )
+
+    def _told(self, state: State, answer: Answer, reader: str) -> Iterator[Event]:
+        question, now = state.question(answer.question), self._clock()
+        if question.reader != reader:
+            raise UserError(f"question {question.id} was asked of another reader than {reader}")
+        kind, label = outcome_of(answer.answer, self._settings.classes)
+        before = question.outcome
+        if before is None or (before.kind, before.label) != (kind, label):
+            given = {} if label is None else {"label": label}
+            yield question.event(kind, now, milliseconds=answer.milliseconds, **given)
+        said = {str(e.detail["text"]) for e in state.comments if e.question == question.id}
+        if answer.comment and answer.comment not in said:
+            yield Event(
+                kind="commented",
+                time=now,
+                reader=reader,
+                image=question.image,
+                question=question.id,
+                detail={"text": answer.comment},
+            )
+
+
+def _free(state: State, question: Question, now: datetime) -> bool:
+    """Whether nobody else was given the image after the lease of this question ended."""
+    others = (q for q in state.images[question.image].questions if q.reader != question.reader)
+    return not any(q.closed or q.held(now) for q in others if q.number > question.number)
