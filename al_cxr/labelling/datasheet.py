@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from al_cxr.labelling.events import STREAMS
-from al_cxr.labelling.queues import disagreements
 from al_cxr.labelling.readers import figures
-from al_cxr.labelling.rows import Column, answer_table, dropped_table, label_table
+from al_cxr.labelling.rows import Column, answer_table, label_table
 from al_cxr.labelling.state import State
 from al_cxr.labelling.verdicts import reads
 
@@ -23,10 +22,10 @@ def datasheet(state: State, title: str, head: tuple[int, str], files: Mapping[st
     ----------
     Gebru et al. (2021): Datasheets for Datasets. Communications of the ACM 64. https://arxiv.org/abs/1803.09010
     """
-    labels, answers, dropped = label_table(state), answer_table(state), dropped_table(state)
+    labels, answers = label_table(state), answer_table(state)
     parts = [
         f"# Labels of {title}",
-        _labels(state, labels, dropped),
+        _labels(state),
         _chosen(labels),
         _readers(state, answers),
         _agreement(state, labels),
@@ -36,23 +35,20 @@ def datasheet(state: State, title: str, head: tuple[int, str], files: Mapping[st
     return "\n\n".join(parts) + "\n"
 
 
-def _labels(state: State, labels: pd.DataFrame, dropped: pd.DataFrame) -> str:
-    counts, reasons = Counter(labels["label"]), Counter(dropped["reason"])
-    classes = [str(name) for name in state.settings.get("classes", sorted(counts))]
-    others = {
-        **{reason: count for reason, count in sorted(reasons.items())},
-        "unsure": sum(image.verdict.status == "unsure" for image in state.images.values()),
-        "readers disagree": len(disagreements(state)),
+def _labels(state: State) -> str:
+    labels, dropped = state.labels(), state.dropped()
+    words = {
+        "unsure": "no label: readers are unsure",
+        "disagreed": "no label: readers disagree",
+        "unread": "not read yet",
     }
-    unread = len(state.images) - len(labels) - sum(others.values())
-    rows = [(name, counts[name]) for name in classes] + [(f"no label: {name}", n) for name, n in others.items() if n]
-    return "\n".join(
-        [
-            f"{len(labels):,} of {len(state.images):,} images have a label.",
-            "",
-            *_table(("what readers said", "images"), [*rows, ("not read yet", unread)]),
-        ]
-    )
+    words |= {reason: f"no label: {reason}" for reason in sorted(dropped.values())}
+    counts = Counter(dropped.get(name, image.verdict.status) for name, image in state.images.items())
+    of_class = Counter(labels.values())
+    rows = [(name, f"{of_class[name]:,}") for name in state.settings.get("classes", sorted(of_class))]
+    rows += [(said, f"{counts[status]:,}") for status, said in words.items() if counts[status]]
+    title = f"{len(labels):,} of {len(state.images):,} images have a label."
+    return "\n".join([title, "", *_table(("what readers said", "images"), rows)])
 
 
 def _chosen(labels: pd.DataFrame) -> str:

@@ -63,18 +63,7 @@ class State:
             raise UserError(f"event {event.number} cannot follow event {self.number}")
         if not self.number and event.kind != "settings":
             raise UserError(f"event {event.number}: the first event of a project holds its settings")
-        {
-            "settings": self._settings,
-            "image_found": self._image_found,
-            "image_lost": self._image_lost,
-            "reader_added": self._reader_added,
-            "served": self._served,
-            "shown": self._shown,
-            "undone": self._undone,
-            "commented": self._commented,
-            "trained": self.models.append,
-            **dict.fromkeys(OUTCOMES, self._closed),
-        }[event.kind](event)
+        getattr(self, "_closed" if event.kind in OUTCOMES else f"_{event.kind}")(event)
         self.number = event.number
 
     def fold(self, events: Iterable[Event]) -> State:
@@ -205,6 +194,9 @@ class State:
         if not isinstance(event.detail.get("text"), str):
             raise UserError("a comment has no text")
         self.comments.append(event)
+
+    def _trained(self, event: Event) -> None:
+        self.models.append(event)
 
     # ------------------------------------------------------------------------------------------ what must be there
     def _image(self, image: str | None) -> Image:

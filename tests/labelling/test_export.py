@@ -90,7 +90,7 @@ def test_the_datasheet_says_what_was_read_and_what_is_not_known(state: State, tm
         "4 of 9 images have a label.",
         "| normal | 2 |",
         "| no label: unreadable | 1 |",
-        "| no label: unsure | 1 |",
+        "| no label: readers are unsure | 1 |",
         "| no label: readers disagree | 1 |",
         "| not read yet | 2 |",
         "| ann | 8 | 8.0 |",
