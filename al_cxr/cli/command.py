@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 def add_commands(parser: argparse.ArgumentParser, modules: Iterable[ModuleType], metavar: str) -> None:
-    """A command for each module, called like the module.
+    """A command for each module, called like the module (`import_` is called import).
 
     The first paragraph of its docstring is the line in the list of commands, all of it the description.
     `add_arguments(parser)` adds its arguments; `call(options)` does it (a group of commands has none).
@@ -17,7 +17,9 @@ def add_commands(parser: argparse.ArgumentParser, modules: Iterable[ModuleType],
     for module in modules:
         description = (module.__doc__ or "").strip()
         summary = description.partition("\n\n")[0].replace("\n", " ").rstrip(".")
-        command = commands.add_parser(module.__name__.rpartition(".")[2], help=summary, description=description)
+        command = commands.add_parser(
+            module.__name__.rpartition(".")[2].rstrip("_"), help=summary, description=description
+        )
         module.add_arguments(command)
         if hasattr(module, "call"):
             command.set_defaults(call=module.call)

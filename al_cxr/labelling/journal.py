@@ -26,6 +26,12 @@ class Journal:
         """The journal of a log that is there; UserError as `EventLog.open`, or where an event does not fit."""
         return cls(EventLog.open(path))
 
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.log.close()
+
     def refresh(self) -> State:
         """The state with what other processes wrote by now."""
         with self.log.lock:
