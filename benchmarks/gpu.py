@@ -118,7 +118,7 @@ def checked(checks: Iterable[equality.Check], page: Page) -> Iterable[str]:
 
 
 def measured_rates(bench: Bench, rates: dict[str, float]) -> Iterable[str]:
-    for precision in bench.precisions:
+    for precision in dict.fromkeys([*bench.precisions, *equality.ENGINES.values()]):
         rates[precision] = speeds.matrix_rate(bench, precision)
         side = bench.scale.matrix
         yield f"{precision}: {rates[precision] / 1e12:,.2f} TFLOPS, {side} x {side}."

@@ -38,6 +38,9 @@ LIMITS: dict[str, dict[str, float]] = {
 one vector each: the length of the difference over the length; losses relatively; probabilities as they are; raced is a
 share of the chosen."""
 
+ENGINES = {"torch": "fp32", "torch_float16": "fp16"}
+"""Those of the feature cache that a GPU has, and their precision."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -110,13 +113,19 @@ def scoring(bench: Bench) -> Iterator[Check]:
 def features(bench: Bench) -> Iterator[Check]:
     """What frozen networks make of images: through the feature cache, and in the precision that is fast."""
     backbone = bench.backbone(bench.scale.side)
-    if backbone is not None:
+    for engine, precision in ENGINES.items():
+        if backbone is None:  # timm is not installed
+            continue
         found, right = (
-            feature_loader(copy.deepcopy(backbone), bench.store, bench.folder / f"of-{place}", runtime).features_NK
-            for place, runtime in (("device", bench.runtime), ("cpu", bench.reference))
+            np.array(feature_loader(copy.deepcopy(backbone), bench.store, folder, runtime, engine=e).features_NK)
+            for folder, runtime, e in (
+                (bench.folder / "device", bench.runtime, engine),
+                (bench.folder / "cpu", bench.reference, "torch"),
+            )
         )
-        apart = _apart(torch.from_numpy(np.array(found)), torch.from_numpy(np.array(right)))
-        yield Check("EfficientNet-Lite0 through the feature cache, fp32", apart, LIMITS["features"]["fp32"])
+        apart = _apart(torch.from_numpy(found), torch.from_numpy(right))
+        what = f"EfficientNet-Lite0 through the feature cache, engine {engine}"
+        yield Check(what, apart, LIMITS["features"][precision])
     pixels = _pixels(bench.reference, bench)[:64]
     for name, network, features_of in bench.backbones(bench.scale.side):
         plain = bench.on_cpu(network)

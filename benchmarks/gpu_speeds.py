@@ -12,15 +12,19 @@ import numpy as np
 import torch
 from baal_modes import MODES, baal
 from gpu_cases import NETWORKS, Bench
+from gpu_equality import ENGINES
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from al_cxr.config import AugmentSettings, TrainSettings
 from al_cxr.core.progress import Progress
 from al_cxr.data.loader import Loader
+from al_cxr.models.backbone import Backbone
 from al_cxr.sampling.engine import Batch, Sampling, engine
 from al_cxr.sampling.passes import monte_carlo, race_over
 from al_cxr.sampling.race import Racing
+from al_cxr.training.extractor import Extractor
+from al_cxr.training.feature_pass import BATCH, GPU_BATCH
 from al_cxr.training.runtime import DTYPES, Runtime
 from al_cxr.training.trainer import Task, _train_part
 from al_cxr.training.training_state import TrainingState
@@ -103,7 +107,7 @@ def _scored(bench: Bench, model: nn.Module, pixels: np.ndarray, raced: bool = Tr
 
 
 def features(bench: Bench) -> Iterator[tuple[str, list[Speed]]]:
-    """Images that lie in the device's memory -> features of frozen networks."""
+    """Images that lie in the device's memory, or in the machine's own, -> features of frozen networks."""
     side, most = bench.scale.large, max(bench.scale.batches)
     pixels, index = bench.many(most, side), np.arange(most)
     for name, network, features_of in bench.backbones(side):
@@ -128,7 +132,17 @@ def features(bench: Bench) -> Iterator[tuple[str, list[Speed]]]:
             for batch in bench.scale.batches:
                 call = functools.partial(every, batch)
                 rows.append(_timed("frozen network", precision, batch, call, most, bench, flops))
+        if isinstance(network, Backbone):
+            rows += [_extracted(network, engine, pixels, bench, flops) for engine in ENGINES]
         yield f"{name}, {side} px", rows
+
+
+def _extracted(network: Backbone, engine: str, pixels: np.ndarray, bench: Bench, flops: float) -> Speed:
+    """What the feature cache does with images that lie in the machine's own memory."""
+    with Extractor(network, bench.runtime, engine, workers=1) as extractor:
+        call = functools.partial(extractor, pixels)
+        batch = GPU_BATCH if bench.runtime.device.startswith("cuda") else BATCH
+        return _timed(f"feature cache, engine {engine}", ENGINES[engine], batch, call, len(pixels), bench, flops)
 
 
 def training(bench: Bench) -> Iterator[tuple[str, list[Speed]]]:
