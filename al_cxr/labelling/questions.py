@@ -64,5 +64,7 @@ class Question:
         return self.outcome is not None and self.outcome.kind != "skipped"
 
     def event(self, kind: str, time: datetime, **more: Any) -> Event:
-        """An event about this question, such as `event("answered", now, label="normal", milliseconds=4200)`."""
+        """An event about this question, such as `event("answered", now, label="normal", milliseconds=4200)`; what is
+        answered to an adjudication is `adjudicated`."""
+        kind = "adjudicated" if (kind, self.stream) == ("answered", "adjudication") else kind
         return Event(kind=kind, time=time, reader=self.reader, image=self.image, question=self.id, **more)

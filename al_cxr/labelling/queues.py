@@ -85,12 +85,6 @@ def to_adjudicate(state: State, reader: str, now: datetime) -> list[str]:
     ]
 
 
-def answers_to_adjudicate(state: State, image: str) -> list[str]:
-    """What the readers of an image said, without who said it: labels and reasons, in the order of the alphabet."""
-    outcomes = reads(state.images[image].questions).values()
-    return sorted(outcome.label or outcome.kind for outcome in outcomes)
-
-
 def _readers(state: State, image: str) -> set[str]:
     return set(reads(state.images[image].questions))
 

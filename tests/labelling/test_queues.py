@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from reading import CLASSES, after, at, begun, image, says, served
 from test_state import IMAGES, WISHES, Wish, history
 
+from al_cxr.labelling.adjudication import said_of
 from al_cxr.labelling.events import Event
 from al_cxr.labelling.pool import pool_of
 from al_cxr.labelling.queues import (
-    answers_to_adjudicate,
     disagreements,
     holders,
     in_hand,
@@ -105,7 +105,7 @@ def test_a_disagreement_is_decided_by_a_third_who_sees_both_answers_and_no_name(
     state = read(read(begun(2), 0, "ann", label="tuberculosis"), 0, "ben", "second", label="normal")
     assert numbers(to_adjudicate(state, "cem", at(20))) == [0]
     assert to_adjudicate(state, "ann", at(20)) == to_adjudicate(state, "ben", at(20)) == []
-    assert answers_to_adjudicate(state, image(0)) == ["normal", "tuberculosis"]
+    assert said_of(state, image(0)) == ("normal", "tuberculosis")
     after(state, served(0, "cem", "question-9", "adjudication"))
     assert to_adjudicate(state, "cem", at(20)) == []
     after(state, says(state, "question-9", "unsure"))

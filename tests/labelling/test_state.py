@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -46,8 +47,7 @@ def event_for(state: State, wish: Wish, seconds: int) -> Event | None:
         return None
     question = mine[which % len(mine)]
     if kind in ("answered", "adjudicated"):
-        kind = "adjudicated" if question.stream == "adjudication" else "answered"
-        return says(state, question.id, kind, label, seconds)
+        return says(state, question.id, "answered", label, seconds)
     return says(state, question.id, kind, seconds=seconds)
 
 
@@ -194,6 +194,8 @@ def test_what_does_not_fit_is_one_clear_line(event: Event, message: str) -> None
 def test_what_a_reader_may_not_say_is_one_clear_line() -> None:
     state = after(begun(), served(1, "ann", "question-1"), served(1, "cem", "question-2", "adjudication"))
     question = state.questions["question-1"]
+    adjudicated = says(state, "question-2", label="normal")
+    assert adjudicated.kind == "adjudicated"
     for event, message in [
         (question.event("undone", at(1)), "reader ann has no answer to take back"),
         (
@@ -201,7 +203,7 @@ def test_what_a_reader_may_not_say_is_one_clear_line() -> None:
             "no class 'tuberculosos'; did you mean 'tuberculosis'",
         ),
         (question.event("adjudicated", at(1), label="normal"), "question-1 of stream acquisition is answered, not adj"),
-        (says(state, "question-2", label="normal"), "question-2 of stream adjudication is adjudicated, not answered"),
+        (replace(adjudicated, kind="answered"), "question-2 of stream adjudication is adjudicated, not answered"),
         (served(1, "ben", "question-1"), "was asked before"),
         (Event(kind="shown", time=at(1), reader="ben", image=image(1), question="question-1"), "of another reader"),
         (
