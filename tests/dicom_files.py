@@ -25,12 +25,14 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
     generate_uid,
 )
 
+from al_cxr.data.dicom import reader
 from al_cxr.data.phantom.radiographs import PhantomImages
 
 DATA = next(Path(np.__file__).parents[1].glob("data_store/data"))
@@ -38,7 +40,7 @@ DATA = next(Path(np.__file__).parents[1].glob("data_store/data"))
 
 LOSSLESS = (
     *(ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian),
-    *(RLELossless, JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1),
+    *(RLELossless, JPEG2000Lossless, JPEGLSLossless, JPEGLossless, JPEGLosslessSV1),
 )
 
 CHEST = {
@@ -54,6 +56,11 @@ CHEST = {
     "StationName": "ROOM1",
     "PhotometricInterpretation": "MONOCHROME2",
 }
+
+
+# 12 bits in room for 16, shown as they are: LINEAR of centre 2048 and width 4096 takes 0 to 0 and 4095 to 1.
+AS_IT_IS = {"WindowCenter": 2048, "WindowWidth": 4096}
+ROOM = 16
 
 
 @lru_cache
@@ -86,9 +93,9 @@ def radiograph(pixels_HW: np.ndarray, bits: int = 12, **attributes: Any) -> Data
 
 def encoded(dataset: Dataset, syntax: UID = ExplicitVRLittleEndian, preamble: bool = True) -> bytes:
     """The data set as a file in a transfer syntax."""
-    if syntax == JPEGLosslessSV1:
+    if syntax in (JPEGLossless, JPEGLosslessSV1):
         return _by_gdcm(encoded(dataset), syntax)
-    copy = dcmread(BytesIO(_saved(dataset, ExplicitVRLittleEndian)))
+    copy = dcmread(BytesIO(saved(dataset, ExplicitVRLittleEndian)))
     if syntax == JPEGBaseline8Bit:
         buffer = BytesIO()
         Image.fromarray(copy.pixel_array).save(buffer, "JPEG", quality=95)
@@ -96,11 +103,12 @@ def encoded(dataset: Dataset, syntax: UID = ExplicitVRLittleEndian, preamble: bo
         copy["PixelData"].VR = "OB"
     elif syntax.is_encapsulated and syntax.is_compressed and not syntax.is_deflated:
         copy.compress(syntax, generate_instance_uid=False)
-    data = _saved(copy, syntax)
+    data = saved(copy, syntax)
     return data if preamble else data[132:]
 
 
-def _saved(dataset: Dataset, syntax: UID) -> bytes:
+def saved(dataset: Dataset, syntax: UID) -> bytes:
+    """The data set, encoded for it, as a file in a transfer syntax."""
     big = syntax == ExplicitVRBigEndian
     if big:
         dataset["PixelData"].value = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
@@ -160,3 +168,15 @@ def write_directory(folder: Path, datasets: list[Dataset]) -> Path:
         files.add(dcmread(BytesIO(encoded(dataset))))
     files.write(folder)
     return folder / "DICOMDIR"
+
+
+def made(pixels_HW: np.ndarray | None = None, bits: int = ROOM, syntax: UID | None = None, **attributes: Any) -> Any:
+    dataset = radiograph(chest() if pixels_HW is None else pixels_HW, bits, **attributes)
+    return reader.pixels(encoded(dataset) if syntax is None else encoded(dataset, syntax))
+
+
+def table(first: int, *levels: int, bits: int = 16) -> list[Dataset]:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(levels), first, bits])
+    item.add_new("LUTData", "OW", np.array(levels, "<u2").tobytes())
+    return [item]

@@ -84,10 +84,20 @@ def flattened(image_HW: np.ndarray) -> np.ndarray:
 
 def draw_template(count: int = 120) -> np.ndarray:
     """The mean of flattened phantoms of adults in the standard pose, float16 (SIDE, SIDE): what `TEMPLATE` holds."""
+    return np.asarray(
+        np.mean([flattened(p.astype(np.float32) / 255) for p in _drawn(count)], axis=0).astype(np.float16)
+    )
+
+
+def draw_grey(count: int = 120) -> np.ndarray:
+    """The mean of the same phantoms as they are, float16 (SIDE, SIDE) in 0..1: what `polarity.GREY` holds."""
+    return np.asarray(np.mean([p.astype(np.float32) / 255 for p in _drawn(count)], axis=0).astype(np.float16))
+
+
+def _drawn(count: int) -> list[np.ndarray]:
     from al_cxr.data.phantom.radiographs import standing
 
-    drawn = [np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BOX)) for p in standing(count)]
-    return np.asarray(np.mean([flattened(p.astype(np.float32) / 255) for p in drawn], axis=0).astype(np.float16))
+    return [np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BOX)) for p in standing(count)]
 
 
 @dataclass(frozen=True)

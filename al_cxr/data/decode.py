@@ -43,6 +43,9 @@ from al_cxr.data import depth
 from al_cxr.data.dicom import reader
 from al_cxr.data.dicom.said import PREFIX
 from al_cxr.data.dicom.sniff import has_preamble, is_dicom
+from al_cxr.data.dicom.usable import MAX_PIXELS
+from al_cxr.data.polarity import NEGATIVE, likeness
+from al_cxr.data.square import REDUCING_GAP, to_square
 
 VERSION = 2
 """Counted up whenever `read` gives other pixels for the same bytes, so that old pixel stores are not reused."""
@@ -58,12 +61,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 DICOM = "DICOM"
 """How `Reading.depth` begins of a DICOM file."""
 
-MAX_PIXELS = 80_000_000
-"""Five times the largest digital radiographs, and below the size at which Pillow itself warns."""
+LOOKS_ODD = "looks like a negative, or not like a frontal chest radiograph: look whether its polarity is right"
 
 MAX_BYTES = 256 * 2**20
-
-REDUCING_GAP = 3.0
 
 OPAQUE = 64
 """Opacity, of 255, below which a pixel counts as invisible: it would be drawn four times darker and more."""
@@ -153,34 +153,19 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
     grey, bits, doubts = _grey(image, data, name, usual)
     if pages > 1:
         doubts = (*doubts, "several pages or frames, of which only the first was read")
-    square = grey.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
+    pixels = to_square(grey, size, box)
     if orientation in _ORIENTATIONS:
-        square = square.transpose(_ORIENTATIONS[orientation])
-    return Reading(to_uint8(square), hashlib.sha256(data).hexdigest(), bits, doubts)
+        pixels = np.asarray(Image.fromarray(pixels).transpose(_ORIENTATIONS[orientation]))
+    return Reading(pixels, hashlib.sha256(data).hexdigest(), bits, doubts)
 
 
 def _read_dicom(data: bytes, size: int, name: str) -> Reading:
     try:
-        made = reader.pixels(data)
+        made = reader.square(data, size)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
-    grey = Image.fromarray(made.pixels_HW)
-    square = grey.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
-    return Reading(to_uint8(square), hashlib.sha256(data).hexdigest(), f"{DICOM} {reader.VERSION}", made.doubts)
-
-
-def resize(pixels_HW: np.ndarray, size: int) -> np.ndarray:
-    """A grey uint8 image of any shape as uint8 (size, size), with the filter that files are resized with."""
-    if pixels_HW.shape == (size, size):
-        return pixels_HW
-    image = Image.fromarray(np.ascontiguousarray(pixels_HW))
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP))
-
-
-def to_uint8(image: Image.Image) -> np.ndarray:
-    """A grey image of 0..255, whole or float, as uint8, rounded and clipped."""
-    pixels = np.asarray(image)
-    return pixels if pixels.dtype == np.uint8 else np.rint(pixels).clip(0, 255).astype(np.uint8)
+    doubts = (*made.doubts, LOOKS_ODD) if likeness(made.pixels_HW) < NEGATIVE else made.doubts
+    return Reading(made.pixels_HW, hashlib.sha256(data).hexdigest(), f"{DICOM} {reader.VERSION}", doubts)
 
 
 def _too_large(name: str, shape: str) -> UserError:

@@ -15,6 +15,7 @@ from real_data import shared
 
 from al_cxr.data import chest
 from al_cxr.data.phantom import radiographs as phantom
+from al_cxr.data.polarity import GREY, NEGATIVE, likeness
 from al_cxr.models.crops import chests
 
 
@@ -34,9 +35,18 @@ def corners(box: chest.Box) -> np.ndarray:
     return np.array(astuple(box)[:4])
 
 
+def test_a_negative_is_told_from_a_radiograph(standing: list[np.ndarray]) -> None:
+    for pixels in standing:
+        assert likeness(pixels) > 0.2 and likeness(255 - pixels) < NEGATIVE
+    assert likeness(np.full((64, 64), 7, np.uint8)) == 0
+    bright = (standing[0] * 0.5 + 100).astype(np.uint8)
+    assert likeness(bright) == pytest.approx(likeness(standing[0]), abs=0.01), "exposure cancels"
+
+
 def test_the_template_is_what_its_function_draws() -> None:
     stored = np.load(chest.TEMPLATE, allow_pickle=False)
     np.testing.assert_allclose(stored, chest.draw_template(), atol=0.01)
+    np.testing.assert_allclose(np.load(GREY, allow_pickle=False), chest.draw_grey(), atol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from PIL import Image
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.decode import decode_bytes
+from al_cxr.data.square import resize
 
 RAMP = np.add.outer(np.arange(64) * 2, np.arange(64) * 2).astype(np.uint8)  # 0..252, black in the upper left
 
@@ -142,8 +143,8 @@ def test_the_fast_way_for_large_images_equals_the_plain_way(kind: str) -> None:
 
 
 def test_resize_is_the_same_filter() -> None:
-    assert decode.resize(RAMP, 64) is RAMP
-    assert np.array_equal(decode.resize(RAMP, 28), decode_bytes(encoded(Image.fromarray(RAMP)), 28, "x"))
+    assert resize(RAMP, 64) is RAMP
+    assert np.array_equal(resize(RAMP, 28), decode_bytes(encoded(Image.fromarray(RAMP)), 28, "x"))
 
 
 def bomb(width: int, height: int) -> bytes:

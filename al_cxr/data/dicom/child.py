@@ -2,7 +2,7 @@
 
 It reads questions from its standard input and answers on its standard output. Either is a length (4 bytes, little
 endian), so many bytes of JSON, and as many bytes more as the JSON says under `bytes`: of a question the whole file, of
-an answer float32 pixels. What decoders print themselves goes nowhere.
+an answer pixels. What decoders print themselves goes nowhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import warnings
 from typing import Any, BinaryIO
 
-import numpy as np
+from PIL import Image
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
@@ -24,10 +24,12 @@ from pydicom.uid import UID, MediaStorageDirectoryStorage
 from al_cxr.data.dicom.directory import listed
 from al_cxr.data.dicom.header import header, opened
 from al_cxr.data.dicom.length import cut_off
+from al_cxr.data.dicom.levels import Unreadable
 from al_cxr.data.dicom.limits import MEMORY, READY, SECONDS
-from al_cxr.data.dicom.pixels import Unreadable, grey
+from al_cxr.data.dicom.pixels import grey
 from al_cxr.data.dicom.sniff import HEAD, begins_with_element, has_preamble
 from al_cxr.data.dicom.usable import why_not
+from al_cxr.data.square import to_square
 
 DAMAGED = "damaged or truncated"
 NO_DICOM = "named like a DICOM file, and is none"
@@ -39,8 +41,10 @@ def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     try:
         if question["what"] == "pixels":
             made = _pixels(data)
-            pixels = np.ascontiguousarray(made.pixels_HW, np.float32).tobytes()
-            return {"shape": made.pixels_HW.shape, "doubts": made.doubts, "bytes": len(pixels)}, pixels
+            size = question["size"]
+            pixels_HW = made.pixels_HW if size is None else to_square(Image.fromarray(made.pixels_HW), size)
+            pixels = pixels_HW.tobytes()
+            return {"shape": pixels_HW.shape, "doubts": made.doubts, "bytes": len(pixels)}, pixels
         with open(question["path"], "rb") as file:
             if question["what"] == "directory":
                 return {"names": listed(file)}, b""
@@ -50,7 +54,7 @@ def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     except InvalidDicomError:
         return {"bad": NO_DICOM}, b""
     except MemoryError:
-        return {"bad": f"needs more than {MEMORY >> 30} GiB of memory"}, b""
+        return {"bad": f"needs more than {MEMORY[question['what']] >> 30} GiB of memory"}, b""
     except Exception as error:  # on hostile bytes the parser and the decoders raise almost any type
         detail = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
         return {"bad": f"{DAMAGED} ({type(error).__name__}: {detail[:120]})"}, b""
@@ -105,6 +109,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     while len(length := questions.read(4)) == 4:
         question = json.loads(questions.read(struct.unpack("<I", length)[0]))
         data = questions.read(question.get("bytes", 0))
+        _limit("RLIMIT_AS", MEMORY[question["what"]])
         _start_the_clock()
         found, pixels = answer(question, data)
         del data
@@ -114,28 +119,24 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
-def _limit() -> None:
+def _limit(what: str, most: int) -> None:
+    """A limit of this process that can be changed again, where the system has it."""
     try:
         import resource
-    except ImportError:  # no Unix: the parent's clock is left
+
+        number = getattr(resource, what)
+        resource.setrlimit(number, (most, resource.getrlimit(number)[1]))
+    except (ImportError, ValueError, OSError):  # no Unix, or a lower limit already holds: the parent's clock is left
         return
-    for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
-        try:
-            resource.setrlimit(what, (most, most))
-        except (ValueError, OSError):  # a lower limit already holds, or the system has none
-            continue
 
 
 def _start_the_clock() -> None:
     """Seconds of processor from now on; who needs more is ended by the system."""
     try:
         import resource
-
-        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        _, most = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 1 + SECONDS, most))
-    except (ImportError, ValueError, OSError):
+    except ImportError:
         return
+    _limit("RLIMIT_CPU", int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + 1 + SECONDS)
 
 
 def main() -> None:
@@ -145,7 +146,8 @@ def main() -> None:
     os.dup2(nowhere, 2)
     warnings.simplefilter("ignore")
     config.settings.reading_validation_mode = config.IGNORE
-    _limit()
+    _limit("RLIMIT_CORE", 0)
+    _limit("RLIMIT_FSIZE", 0)
     answers.write(READY)
     answers.flush()
     serve(sys.stdin.buffer, answers)

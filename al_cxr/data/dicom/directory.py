@@ -7,7 +7,7 @@ from typing import BinaryIO
 from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 
-from al_cxr.data.dicom.pixels import Unreadable
+from al_cxr.data.dicom.levels import Unreadable
 
 MOST = 1_000_000
 """Images that it may list; the longest name is 8 parts of 8 characters."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
+import numpy as np
 from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
@@ -76,3 +77,20 @@ def _text(value: Any) -> str:
     parts = [str(part) for part in value] if isinstance(value, (MultiValue, list, tuple)) else [str(value)]
     text = "\\".join(part.strip(" \0") for part in parts)[:LONGEST]
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def number(dataset: Dataset, name: str) -> float | None:
+    """The first value of an attribute; None where it is absent, empty or no finite number."""
+    return next(iter(numbers(dataset, name)), None)
+
+
+def numbers(dataset: Dataset, name: str) -> list[float]:
+    value: Any = dataset.get(name)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return []
+    several = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    try:
+        found = [float(one) for one in several]
+    except (TypeError, ValueError):
+        return []
+    return found if np.isfinite(found).all() else []

@@ -22,8 +22,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.data.dicom import said
 from al_cxr.data.dicom.limits import MEMORY, READY, SECONDS
 
-VERSION = 1
-"""Counted up whenever `pixels` gives other pixels for the same bytes, so that old pixels of DICOM files, and no others,
+VERSION = 2
+"""Counted up whenever `square` gives other pixels for the same bytes, so that old pixels of DICOM files, and no others,
 are not reused."""
 
 WALL = 3 * SECONDS
@@ -35,7 +35,7 @@ _MOST_TEXT, _MOST = 2**27, 2**30
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Grey as float32 (H, W) in 0..255, 0 = black, and what had to be guessed, each as a clause."""
+    """Grey, 0 = black, 255 = white, and what had to be guessed, each as a clause."""
 
     pixels_HW: np.ndarray
     doubts: tuple[str, ...]
@@ -57,9 +57,18 @@ def directory(path: Path) -> list[str]:
 
 
 def pixels(data: bytes) -> Pixels:
-    """The pixels of a whole file. UserError with the reason why it is not used or cannot be read."""
-    found, content = _ask({"what": "pixels", "bytes": len(data)}, data)
-    return Pixels(np.frombuffer(content, np.float32).reshape(found["shape"]), tuple(found["doubts"]))
+    """The pixels of a whole file, float32 (H, W). UserError with the reason why it is not used or cannot be read."""
+    return _pixels(data, None, "float32")
+
+
+def square(data: bytes, size: int) -> Pixels:
+    """The same, squashed to uint8 (size, size) where it is decoded: few bytes come back."""
+    return _pixels(data, size, "uint8")
+
+
+def _pixels(data: bytes, size: int | None, dtype: str) -> Pixels:
+    found, content = _ask({"what": "pixels", "size": size, "bytes": len(data)}, data)
+    return Pixels(np.frombuffer(content, dtype).reshape(found["shape"]), tuple(found["doubts"]))
 
 
 def _ask(question: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
@@ -105,7 +114,11 @@ class _Child:
         except (OSError, EOFError, ValueError):
             self.close()
             time = f"more than {SECONDS} seconds of the processor"
-            why = time if late.is_set() else f"{time}, more than {MEMORY >> 30} GiB of memory, or a damaged file"
+            why = (
+                time
+                if late.is_set()
+                else f"{time}, more than {MEMORY[question['what']] >> 30} GiB of memory, or a damaged file"
+            )
             return {"bad": f"decoding was ended: {why}"}, b""
         except BaseException:  # stopped in the middle of an answer
             self.close()

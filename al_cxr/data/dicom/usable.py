@@ -8,7 +8,7 @@ import unicodedata
 Header = dict[str, str]
 
 MAX_PIXELS = 80_000_000
-"""Five times the largest digital radiographs."""
+"""Five times the largest digital radiographs, and below the size at which Pillow itself warns."""
 
 TINY = 16
 """Pixels of the shorter side, with nothing to see."""

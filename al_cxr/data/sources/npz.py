@@ -15,6 +15,7 @@ from PIL import Image
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.dataset import SPLITS
+from al_cxr.data.square import resize
 
 MAX_BYTES = 16 * 2**30
 """Of one array: above the largest published one (TissueMNIST at 224 pixels, 8.3 GB)."""
@@ -49,7 +50,7 @@ class ArrayImages:
         pixels = self._arrays[split][i]
         digest = hashlib.sha256(pixels.tobytes()).hexdigest()
         grey = np.asarray(Image.fromarray(pixels).convert("L")) if pixels.ndim == 3 else pixels
-        return decode.Reading(decode.resize(grey, size), digest)
+        return decode.Reading(resize(grey, size), digest)
 
     def digest(self, index: int) -> None:
         return None

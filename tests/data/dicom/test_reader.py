@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from dicom_files import chest, encoded, radiograph, write
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLosslessSV1
 
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
@@ -73,9 +73,11 @@ def test_threads_have_a_child_each_and_a_fork_has_its_own(own: reader._Children)
 
 
 def test_a_missing_decoder_names_the_transfer_syntax_and_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(get_decoder(RLELossless), "_available", {})
-    found, _ = child.answer({"what": "pixels"}, encoded(radiograph(chest()), RLELossless))
-    assert "transfer syntax RLE Lossless (1.2.840.10008.1.2.5)" in found["bad"] and "pylibjpeg-rle" in found["bad"]
+    data = encoded(radiograph(chest()), JPEGLosslessSV1)
+    monkeypatch.setattr(get_decoder(JPEGLosslessSV1), "_available", {})
+    found, _ = child.answer({"what": "pixels", "size": None}, data)
+    assert f"({JPEGLosslessSV1}) needs the package python-gdcm (pip install python-gdcm" in found["bad"]
+    assert "libjpeg" not in found["bad"], "none that is under the GPL"
 
 
 def test_without_the_extra_a_dicom_file_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
