@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from al_cxr import strategies
     from al_cxr.api.experiment import Experiment
+    from al_cxr.api.features import features
     from al_cxr.bundles.opening import open_bundle
     from al_cxr.core.errors import UserError
     from al_cxr.data.load import load_data
@@ -22,6 +23,7 @@ __all__ = [
     "LabellingProject",
     "Pool",
     "UserError",
+    "features",
     "load_data",
     "open_bundle",
     "score_pool",
@@ -34,6 +36,7 @@ _HOMES = {
     "LabellingProject": "al_cxr.labelling.project",
     "Pool": "al_cxr.strategies.pool",
     "UserError": "al_cxr.core.errors",
+    "features": "al_cxr.api.features",
     "load_data": "al_cxr.data.load",
     "open_bundle": "al_cxr.bundles.opening",
     "score_pool": "al_cxr.sampling.pool_scores",

@@ -13,6 +13,7 @@ from al_cxr.cli import (
     data,
     evaluate,
     explain,
+    features,
     folds,
     init,
     label,
@@ -38,6 +39,7 @@ COMMANDS = (
     adapt,
     predict,
     explain,
+    features,
     data,
     label,
 )
@@ -59,6 +61,7 @@ examples:
   al-cxr predict my_model my_images/                              its answers to any folder of images, as a CSV
   al-cxr adapt my_model their_images/ their_model                 fitted to another hospital's images; test it there
   al-cxr explain my_model image.png                               where it looked
+  al-cxr features archive/ --plan                                 its images' features, once: how long that takes
   al-cxr label start archive/ my_project --classes normal,tb     label an archive; the model chooses what is asked
   al-cxr data audit my_images.csv                                 what is in a data set, and what is wrong with it
 

@@ -14,6 +14,8 @@ def changed(images: Images, digests: list[str], workers: int, progress: bool) ->
     """How many images are no longer what was decoded, and the first of them; "" if all are."""
 
     def same(index: int) -> bool:
+        if not digests[index]:  # could not be used when it was decoded
+            return True
         try:
             return images.digest(index) in (digests[index], None)
         except UserError:  # gone or unreadable: whoever decodes it says so

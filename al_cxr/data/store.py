@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +20,15 @@ from al_cxr.core.errors import CannotWrite, UserError
 from al_cxr.core.progress import Progress
 from al_cxr.data import decode
 from al_cxr.data.dataset import Dataset, Images
-from al_cxr.data.decode import Reading
 from al_cxr.data.doubts import doubt_lines
-from al_cxr.data.shared_folder import publish, remove, sweep
+from al_cxr.data.shared_folder import publish, remove
 from al_cxr.data.splits import class_counts
 from al_cxr.data.stale import changed
+from al_cxr.data.store_draft import LINES, PIXELS, Decoded, decode_into, draft_of
 
-PIXELS, INDEX = "pixels.u8", "index.json"
-WINDOW = 512
-"""Images decoded between two looks at the results: bounds the memory."""
+INDEX = "index.json"
+Watch = Callable[[list[str], np.ndarray], None]
+"""Keys of some images, and their pixels, uint8 (., size, size)."""
 
 ATTEMPTS = 4
 """To read, build and verify, before it is said that somebody else keeps changing the store."""
@@ -47,6 +44,8 @@ class PixelStore:
     """How those of more than 8 bits were read (`decode.Reading.depth`), by index."""
     notes: tuple[str, ...] = ()
     """What had to be guessed about images, for a person."""
+    unusable: dict[int, str] = field(default_factory=dict)
+    """Why images cannot be used, by index; they are black, and their digests empty."""
 
     @property
     def size(self) -> int:
@@ -58,10 +57,7 @@ class PixelStore:
     @cached_property
     def keys(self) -> list[str]:
         """Of each image what decides its pixels, as hex SHA-256: its digest, and how more than 8 bits were read."""
-        keys = list(self.digests)
-        for index, depth in self.depths.items():
-            keys[index] = hashlib.sha256(f"{keys[index]} {depth} {decode.VERSION}".encode()).hexdigest()
-        return keys
+        return [key_of(digest, self.depths.get(index, "")) for index, digest in enumerate(self.digests)]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -77,6 +73,8 @@ class PixelStore:
         workers: int = 0,
         progress: bool = True,
         verify: bool = True,
+        watch: Watch | None = None,
+        unusable: bool = False,
     ) -> PixelStore:
         """Opens the store of these images at this size (pixels), after building it if it is not there or is damaged.
 
@@ -91,21 +89,29 @@ class PixelStore:
         equal size and time: less than a second for the same radiographs. Only who knows the fingerprint from a process
         that has just verified it does without, such as the workers of a run.
 
+        `watch` is told the keys and pixels of images as they are decoded, a window at a time, while the next window is
+        decoded; not of those that were decoded before. With `unusable`, images that cannot be decoded are listed in the
+        store instead of an error.
+
         Raises
         ------
         UserError
             One for all images that cannot be decoded, or if the cache cannot be written.
         """
         cache = default_cache() if cache is None else cache.expanduser()
-        key = hashlib.sha256(f"{images.key}\0{size}\0{decode.VERSION}".encode()).hexdigest()[:40]
-        folder = cache / key
+        folder = _folder(images, size, cache)
         workers = workers or cores()
         try:
             for _ in range(ATTEMPTS):
                 store = cls._read(folder, images, size)
                 if store is None:
-                    cls._build(folder, images, size, workers, progress)
+                    cls._build(folder, images, size, workers, progress, watch)
                     continue
+                if any(_is_usable(images, index, size) for index in store.unusable):  # by now
+                    remove(folder)
+                    continue
+                if store.unusable and not unusable:
+                    raise _unusable(list(store.unusable.values()), len(images))
                 found = changed(images, store.digests, workers, progress) if verify else ""
                 if not found:
                     return store
@@ -118,6 +124,11 @@ class PixelStore:
         raise UserError(f"{folder}: the pixel cache was changed while it was made; delete the folder")
 
     @classmethod
+    def kept(cls, images: Images, size: int, cache: Path) -> PixelStore | None:
+        """The finished store as it is, without a look at the files; None if it is not there or is not whole."""
+        return cls._read(_folder(images, size, cache), images, size)
+
+    @classmethod
     def _read(cls, folder: Path, images: Images, size: int) -> PixelStore | None:
         """The finished store; None if it is not there or is not whole."""
         count = len(images)
@@ -126,7 +137,8 @@ class PixelStore:
             whole = (folder / PIXELS).stat().st_size == count * size * size
             digests = index["digests"]
             whole = whole and index["size"] == size and len(digests) == count
-            whole = whole and all(isinstance(d, str) and len(d) == 64 for d in digests)
+            bad = {int(i): str(reason) for i, reason in index.get("unusable", {}).items()}
+            whole = whole and all(isinstance(d, str) and len(d) == 64 for i, d in enumerate(digests) if i not in bad)
             depths = {int(i): str(depth) for i, depth in index["depths"].items()}
             notes = doubt_lines(((images.name(i), doubt) for i, doubt in index["doubts"]), count)
         except (FileNotFoundError, NotADirectoryError, LookupError, ValueError, TypeError, AttributeError):
@@ -134,34 +146,39 @@ class PixelStore:
         if not whole:
             return None
         pixels = np.memmap(folder / PIXELS, np.uint8, mode="r", shape=(count, size, size))
-        return cls(pixels, digests, depths, tuple(notes))
+        return cls(pixels, digests, depths, tuple(notes), bad)
 
     @staticmethod
-    def _build(folder: Path, images: Images, size: int, workers: int, progress: bool) -> None:
+    def _build(folder: Path, images: Images, size: int, workers: int, progress: bool, watch: Watch | None) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            index: dict[str, Any] = {"size": size, "digests": [], "depths": {}, "doubts": []}
-            bad: list[str] = []
-            with open(draft / PIXELS, "wb") as f:
-                for number, result in enumerate(_decoded(images, size, workers, progress)):
-                    if isinstance(result, UserError):
-                        bad.append(str(result))
-                        continue
-                    f.write(result.pixels.tobytes())
-                    index["digests"].append(result.digest)
-                    if result.depth:
-                        index["depths"][number] = result.depth
-                    index["doubts"] += [(number, doubt) for doubt in result.doubts]
-                f.flush()
-                os.fsync(f.fileno())
-            if bad:
-                raise _unusable(bad, len(images))
+        what = f"decoding to {size} px" + ("" if watch is None else ", computing features")
+        with draft_of(folder) as draft, Progress(len(images), what, shown=progress) as bar:
+            found: list[Decoded] = []
+            for window, pixels_WSS in decode_into(draft, images, size, workers, bar):
+                found += window
+                good_M = np.flatnonzero([not one.unusable for one in window])
+                if watch is not None and len(pixels_WSS) and len(good_M):
+                    watch([key_of(window[i].digest, window[i].depth) for i in good_M], pixels_WSS[good_M])
+            index: dict[str, Any] = {
+                "size": size,
+                "digests": [one.digest for one in found],
+                "depths": {i: one.depth for i, one in enumerate(found) if one.depth},
+                "doubts": [(i, doubt) for i, one in enumerate(found) for doubt in one.doubts],
+            }
+            if bad := {i: one.unusable for i, one in enumerate(found) if one.unusable}:
+                index["unusable"] = bad
+            (draft / LINES).unlink()
             write_atomically(draft / INDEX, json.dumps(index).encode())
             publish(draft, folder, lambda: PixelStore._read(folder, images, size) is not None)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _folder(images: Images, size: int, cache: Path) -> Path:
+    return cache / hashlib.sha256(f"{images.key}\0{size}\0{decode.VERSION}".encode()).hexdigest()[:40]
+
+
+def key_of(digest: str, depth: str) -> str:
+    """What decides the pixels of an image, as hex SHA-256: its digest, and how more than 8 bits were read."""
+    return hashlib.sha256(f"{digest} {depth} {decode.VERSION}".encode()).hexdigest() if depth else digest
 
 
 def cores() -> int:
@@ -194,25 +211,12 @@ def data_card(dataset: Dataset, store: PixelStore) -> records.DataCard:
     )
 
 
-def _decoded(images: Images, size: int, workers: int, progress: bool) -> Iterator[Reading | UserError]:
-    """Every image in order, or what is wrong with it."""
-
-    def one(index: int) -> Reading | UserError:
-        try:
-            reading = images.read(index, size)
-        except UserError as error:
-            return error
-        pixels = reading.pixels
-        if pixels.shape != (size, size) or pixels.dtype != np.uint8:
-            raise ValueError(f"{images.name(index)} was read as {pixels.dtype} {pixels.shape}")
-        return reading
-
-    bar = Progress(len(images), f"decoding to {size} px", shown=progress)
-    with bar, ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(images), WINDOW):
-            for result in pool.map(one, range(start, min(start + WINDOW, len(images)))):
-                yield result
-                bar.update()
+def _is_usable(images: Images, index: int, size: int) -> bool:
+    try:
+        images.read(index, size)
+    except UserError:
+        return False
+    return True
 
 
 def _unusable(bad: list[str], count: int) -> UserError:

@@ -63,12 +63,12 @@ def feature_loader(
     not finite, a process was killed or the cache cannot be written.
     """
     weights = weights_hash(backbone.body)
-    first, *varied = _kinds(backbone, weights, store, views, engine)
+    first, *varied = _kinds(backbone, weights, store.size, store.keys, views, engine)
     width, root = backbone.head.linear.in_features, cache.expanduser() / FOLDER
 
     def features(kind: str, digests: list[str], compute: Compute) -> tuple[str, np.ndarray]:
-        images = digest_text("\n".join(digests))[:40]
-        return f"{kind}/{images}", kept_features(root / kind / f"{images}.npy", digests, width, compute)
+        path = root / kind / file_of(digests)
+        return f"{kind}/{path.stem}", kept_features(path, digests, width, compute)
 
     augment = None if views is None else views.augment
     with Extractor(backbone, runtime, engine, workers, augment) as extractor:
@@ -97,7 +97,7 @@ def missing(
 ) -> int:
     """How many images, and varied copies of images, `feature_loader` would have to compute."""
     width, total = backbone.head.linear.in_features, 0
-    for kind, digests in _kinds(backbone, weights_hash(backbone.body), store, views, engine):
+    for kind, digests in _kinds(backbone, weights_hash(backbone.body), store.size, store.keys, views, engine):
         left = {bytes.fromhex(digest) for digest in digests}
         for _, images in kept_images(cache.expanduser() / FOLDER / kind, width):
             left.difference_update(images)
@@ -105,14 +105,25 @@ def missing(
     return total
 
 
+def kind_folder(backbone: Backbone, size: int, cache: Path, engine: str) -> Path:
+    """Where the features of images as they are lie, of so many pixels a side."""
+    ((kind, _),) = _kinds(backbone, weights_hash(backbone.body), size, [], None, engine)
+    return cache.expanduser() / FOLDER / kind
+
+
+def file_of(keys: list[str]) -> str:
+    """What the file of the features of these images is called there."""
+    return f"{digest_text(chr(10).join(keys))[:40]}.npy"
+
+
 def _kinds(
-    backbone: Backbone, weights: str, store: PixelStore, views: Views | None, engine: str
+    backbone: Backbone, weights: str, size: int, keys: list[str], views: Views | None, engine: str
 ) -> list[tuple[str, list[str]]]:
     """Folders in the cache, and the digests of the images that are wanted in each: as they are, then each view."""
-    facts = _facts(backbone, weights, store.size) | feature_engines.facts(engine)
-    wanted: list[tuple[dict[str, Any], list[str]]] = [(facts, store.keys)]
+    facts = _facts(backbone, weights, size) | feature_engines.facts(engine)
+    wanted: list[tuple[dict[str, Any], list[str]]] = [(facts, keys)]
     if views is not None:
-        viewed = [store.keys[i] for i in views.index_M]
+        viewed = [keys[i] for i in views.index_M]
         changed = facts | {"augment": views.augment.model_dump(mode="json")}
         wanted += [({**changed, "view": view}, viewed) for view in range(views.count)]
     return [(digest_text(json.dumps(of_kind, sort_keys=True))[:40], digests) for of_kind, digests in wanted]

@@ -101,8 +101,7 @@ def _make(path: Path, width: int, images: list[bytes], compute: Compute) -> None
     if any(image not in places for image in images):
         raise UserError(f"{path.parent}: the feature cache was changed while it was used; start again")
     _assemble(path, width, [places[image] for image in images])
-    for part in path.parent.glob(f"{path.stem}.part-*.npy"):
-        part.unlink(missing_ok=True)
+    remove_parts(path)
 
 
 def _places(folder: Path, width: int, wanted: set[bytes]) -> dict[bytes, tuple[Path, int]]:
@@ -128,6 +127,21 @@ def _compute(path: Path, width: int, images: list[bytes], rows: np.ndarray, comp
                     _keep(part_M[:filled], path)
                     filled = 0
             bar.update(len(features))
+
+
+def keep_part(path: Path, keys: list[str], features_MK: np.ndarray) -> None:
+    """Features of some images that a file will be made of, or several, in a part of their own."""
+    rows_M = np.empty(len(keys), _row(features_MK.shape[1]))
+    rows_M["image"] = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(-1, 32)
+    rows_M["features"] = features_MK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _keep(rows_M, path)
+
+
+def remove_parts(path: Path) -> None:
+    """Once a file is whole, or others that hold the same rows."""
+    for part in path.parent.glob(f"{path.stem}.part-*.npy"):
+        part.unlink(missing_ok=True)
 
 
 def _keep(rows_M: np.ndarray, path: Path) -> None:

@@ -28,7 +28,7 @@ WRITERS = {
     "data/shared_folder.py": "a folder that several processes make at once",
     "data/sources/kaggle.py": "a whole folder",
     "data/sources/medmnist.py": "another package writes the file",
-    "data/store.py": "a cache of more than fits into memory",
+    "data/store_draft.py": "a cache of more than fits into memory",
     "labelling/export.py": "a whole folder, put in its place when it is finished",
     "labelling/log.py": "a database that grows by one answer at a time",
     "training/feature_file.py": "a cache of more than fits into memory",

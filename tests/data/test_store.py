@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from al_cxr.core.cache import default_cache
 from al_cxr.core.errors import UserError
-from al_cxr.data import decode, store
+from al_cxr.data import decode, store, store_draft
 from al_cxr.data.decode import Reading
 from al_cxr.data.store import PixelStore
 
@@ -43,7 +44,7 @@ class Noise:
 
 
 def test_pixels_and_digests_are_those_of_the_images(tmp_path: Path) -> None:
-    images = Noise(store.WINDOW + 3)
+    images = Noise(store_draft.WINDOW + 3)
     opened = PixelStore.open(images, 8, tmp_path, workers=3, progress=False)
     expected = [images.read(i, 8) for i in range(len(images))]
     assert np.array_equal(opened.pixels, np.stack([r.pixels for r in expected]))
@@ -108,13 +109,23 @@ def test_a_damaged_store_is_made_again(tmp_path: Path) -> None:
         assert [p.name for p in tmp_path.iterdir()] == [home.name]
 
 
-def test_all_bad_images_in_one_error_and_nothing_left_behind(tmp_path: Path) -> None:
+def test_all_bad_images_in_one_error_and_the_good_ones_are_not_decoded_again(tmp_path: Path) -> None:
+    images = Noise(600, bad=tuple(range(3, 600, 40)))
     with pytest.raises(UserError) as caught:
-        PixelStore.open(Noise(600, bad=tuple(range(3, 600, 40))), 8, tmp_path, progress=False)
+        PixelStore.open(images, 8, tmp_path, progress=False)
     text = str(caught.value)
     assert "15 of 600 images cannot be used" in text and "and 5 more" in text
     assert text.count(": truncated") == 10 and "noise-3: truncated" in text and "noise-363: truncated" in text
-    assert list(tmp_path.iterdir()) == []
+    reads = images.reads
+    with pytest.raises(UserError, match="15 of 600"):
+        PixelStore.open(images, 8, tmp_path, progress=False)
+    listed = PixelStore.open(images, 8, tmp_path, progress=False, unusable=True)
+    assert images.reads == reads + 30  # the bad ones each time, and no other
+    assert len(listed.unusable) == 15 and listed.unusable[43] == "noise-43: truncated"
+    assert not listed.pixels[43].any() and np.array_equal(listed.pixels[44], images.read(44, 8).pixels)
+    images.bad = images.bad[1:]  # what was missing for the first is there now
+    assert 3 not in PixelStore.open(images, 8, tmp_path, progress=False, unusable=True).unusable
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_failure_that_is_no_user_error_is_not_hidden(tmp_path: Path) -> None:
@@ -128,8 +139,14 @@ def test_a_failure_that_is_no_user_error_is_not_hidden(tmp_path: Path) -> None:
 
 
 class Killer(Noise):
+    """Kills its process in the second window of eight, once the first is on the disk."""
+
+    cache = Path()
+
     def read(self, index: int, size: int) -> Reading:
-        if index == 15:
+        if index == 10:
+            while not any(path.stat().st_size for path in self.cache.glob(f".*/{store_draft.LINES}")):
+                time.sleep(0.01)
             os.kill(os.getpid(), 9)
         return super().read(index, size)
 
@@ -140,23 +157,46 @@ def _open(images: Noise, cache: Path) -> None:
         assert np.array_equal(opened.pixels[7], images.read(7, 8)[0])
 
 
-def test_killed_while_building_leaves_no_store(tmp_path: Path) -> None:
+def test_killed_while_building_leaves_no_store_and_the_next_start_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_draft, "WINDOW", 8)
+    killer = Killer()
+    killer.cache = tmp_path
     context = multiprocessing.get_context("fork")
-    process = context.Process(target=_open, args=(Killer(), tmp_path))
+    process = context.Process(target=_open, args=(killer, tmp_path))
     process.start()
     process.join()
     assert process.exitcode == -9
-    (draft,) = tmp_path.iterdir()
-    assert draft.name.startswith(".")
-    images = Noise()
-    assert len(PixelStore.open(images, 8, tmp_path, progress=False)) == 20 and images.reads == 20
-    assert draft.exists()  # it could belong to a process that still works on it
-    for path in (*draft.iterdir(), draft):
-        os.utime(path, (0, 0))
-    (final,) = (p for p in tmp_path.iterdir() if not p.name.startswith("."))
-    os.truncate(final / store.PIXELS, 1)
-    PixelStore.open(images, 8, tmp_path, progress=False)
-    assert list(tmp_path.iterdir()) == [final]
+    (draft,) = tmp_path.glob(".*")
+    with open(draft / store.PIXELS, "ab") as pixels, open(draft / store.LINES, "ab") as lines:
+        pixels.write(b"torn")
+        lines.write(b'["torn')
+    images, seen = Noise(), list[str]()
+
+    def watch(keys: list[str], pixels_MSS: np.ndarray) -> None:
+        seen.extend(hashlib.sha256(pixels.tobytes()).hexdigest() for pixels in pixels_MSS)
+        assert seen[-len(keys) :] == keys
+
+    opened = PixelStore.open(images, 8, tmp_path, progress=False, watch=watch)
+    assert images.reads == 12 and seen == opened.digests[8:]  # the first window is not decoded again
+    assert np.array_equal(opened.pixels, np.stack([images.read(i, 8).pixels for i in range(20)]))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_draft_that_somebody_works_on_is_left_alone_and_an_old_one_of_another_kind_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "key"
+    with store_draft.draft_of(folder) as mine:
+        (mine / store.LINES).touch()
+        with store_draft.draft_of(folder) as other:
+            assert other != mine
+        assert mine.exists() and not other.exists()
+    old = tmp_path / ".key.old"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    with store_draft.draft_of(folder):
+        assert not old.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_several_processes_at_once(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ NAMES = [
     "LabellingProject",
     "Pool",
     "UserError",
+    "features",
     "load_data",
     "open_bundle",
     "score_pool",

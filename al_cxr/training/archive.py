@@ -1,0 +1,165 @@
+"""The features of a whole archive: files are decoded and looked at in one pass, a window at a time.
+
+While a window is decoded the one before is computed, so memory holds two windows however large the archive is. Both
+results are kept as they come: a start that was killed goes on, and loses a window at most.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from al_cxr.core.errors import UserError
+from al_cxr.data.dataset import Images
+from al_cxr.data.store import PixelStore, cores
+from al_cxr.models.backbone import Backbone
+from al_cxr.training import feature_engines
+from al_cxr.training.extractor import Extractor
+from al_cxr.training.feature_cache import file_of, kind_folder
+from al_cxr.training.feature_file import keep_part, kept_features, kept_images, remove_parts, row_bytes
+from al_cxr.training.feature_pass import BATCH, Batch, Pass
+from al_cxr.training.runtime import Runtime
+
+READ = 512
+"""Images whose pixels are read from the store together."""
+
+TRIAL = 24
+"""Images that an estimate decodes and computes."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArchiveFeatures:
+    """What was made of an archive of N images."""
+
+    features_MK: np.ndarray
+    """float32, memory-mapped: of each image that can be used."""
+    index_M: np.ndarray
+    """Which images these are, ascending."""
+    keys: list[str]
+    """Of each of them what decides its features, hex SHA-256."""
+    unusable: dict[int, str]
+    """Why the others cannot be used, by index."""
+    notes: tuple[str, ...]
+    """What had to be guessed about images."""
+    path: Path
+    computed: int
+    """Images that were computed in this pass; the others were there."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a pass over an archive would take here."""
+
+    images: int
+    decoded: int
+    """Images whose pixels are kept already."""
+    missing: int | None
+    """Images whose features are not kept; None where this is only known once they are decoded."""
+    seconds: float
+    """From a trial on some of the images."""
+    features_bytes: int
+    pixels_bytes: int
+    folder: Path
+
+
+class FeaturePass:
+    """A frozen backbone that looks at archives, at one size of image in pixels a side, with one engine."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        size: int,
+        cache: Path,
+        runtime: Runtime,
+        engine: str = feature_engines.DEFAULT,
+        workers: int = 0,
+    ) -> None:
+        self.backbone, self.size, self.cache, self.runtime = backbone, size, cache.expanduser(), runtime
+        self.engine, self.workers = engine, workers or cores()
+        self.folder = kind_folder(backbone, size, cache, engine)
+
+    @property
+    def width(self) -> int:
+        """Features of an image."""
+        return self.backbone.head.linear.in_features
+
+    def run(self, images: Images) -> ArchiveFeatures:
+        """The features of all images that can be used, after decoding and computing what is not kept yet.
+
+        UserError where no image can be used, a process was killed or the cache cannot be written.
+        """
+        began, computed, ahead = time.monotonic(), 0, self.folder / f"{images.key[:40]}.npy"
+        with Extractor(self.backbone, self.runtime, self.engine, self.workers) as extractor:
+            known = {image for _, kept in kept_images(self.folder, self.width) for image in kept}
+
+            def watch(keys: list[str], pixels_MSS: np.ndarray) -> None:
+                nonlocal computed
+                new = [i for i, key in enumerate(keys) if bytes.fromhex(key) not in known]
+                if not new:
+                    return
+                pieces = extractor.stream([Batch(pixels_MSS[new])], len(images) - computed)
+                features_MK = np.concatenate(list(pieces))
+                new_keys = [keys[i] for i in new]
+                keep_part(ahead, new_keys, features_MK)
+                known.update(bytes.fromhex(key) for key in new_keys)
+                computed += len(new)
+
+            store = PixelStore.open(images, self.size, self.cache, self.workers, watch=watch, unusable=True)
+            index_M = np.array([i for i in range(len(store)) if i not in store.unusable], np.int64)
+            if not len(index_M):
+                raise UserError(f"none of {len(images):,} images can be used: {next(iter(store.unusable.values()))}")
+            store_keys = store.keys
+            keys = [store_keys[i] for i in index_M]
+
+            def rest(rows: np.ndarray) -> Iterator[np.ndarray]:
+                nonlocal computed
+                computed += len(rows)
+                parts = (index_M[rows[start : start + READ]] for start in range(0, len(rows), READ))
+                return extractor.stream((Batch(store.pixels[part]) for part in parts), len(rows))
+
+            path = self.folder / file_of(keys)
+            features_MK = kept_features(path, keys, self.width, rest)
+        remove_parts(ahead)
+        seconds = time.monotonic() - began
+        return ArchiveFeatures(features_MK, index_M, keys, store.unusable, store.notes, path, computed, seconds)
+
+    def estimate(self, images: Images) -> Estimate:
+        """What `run` would take, from a trial on images from all over the archive; nothing is kept."""
+        store = PixelStore.kept(images, self.size, self.cache)
+        known = {image for _, kept in kept_images(self.folder, self.width) for image in kept}
+        missing = None if store is None else len({bytes.fromhex(k) for k in store.keys if k} - known)
+        decoding, computing = self._trial(images)
+        to_decode, to_compute = (len(images), len(images)) if store is None else (0, missing or 0)
+        return Estimate(
+            images=len(images),
+            decoded=len(images) - to_decode,
+            missing=missing,
+            seconds=(to_decode * decoding + to_compute * computing) / self.workers,
+            features_bytes=to_compute * row_bytes(self.width),
+            pixels_bytes=to_decode * self.size**2,
+            folder=self.cache,
+        )
+
+    def _trial(self, images: Images) -> tuple[float, float]:
+        """Seconds of one core to decode an image, and to compute its features."""
+        pixels, began = [], time.perf_counter()
+        tried = np.unique(np.linspace(0, len(images) - 1, TRIAL).astype(int)).tolist()
+        for index in tried:
+            with contextlib.suppress(UserError):
+                pixels.append(images.read(index, self.size).pixels)
+        decoding = (time.perf_counter() - began) / len(tried)
+        if not pixels:
+            raise UserError(f"none of {len(tried)} images that were tried can be used; `al-cxr data audit` says why")
+        compute = Pass(self.backbone, self.runtime, self.engine)
+        batch = Batch(np.stack([pixels[i % len(pixels)] for i in range(BATCH)]))
+        compute(batch)  # the first one warms up
+        began = time.perf_counter()
+        for _ in range(TRIAL // BATCH):
+            compute(batch)
+        return decoding, (time.perf_counter() - began) / (TRIAL // BATCH * BATCH)
