@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from al_cxr import strategies
     from al_cxr.api.experiment import Experiment
     from al_cxr.api.features import features
+    from al_cxr.api.labelling import LabellingProject
     from al_cxr.bundles.opening import open_bundle
     from al_cxr.core.errors import UserError
     from al_cxr.data.load import load_data
-    from al_cxr.labelling.project import LabellingProject
     from al_cxr.sampling.pool_scores import score_pool
     from al_cxr.strategies import select
     from al_cxr.strategies.pool import Pool
@@ -33,7 +33,7 @@ __all__ = [
 
 _HOMES = {
     "Experiment": "al_cxr.api.experiment",
-    "LabellingProject": "al_cxr.labelling.project",
+    "LabellingProject": "al_cxr.api.labelling",
     "Pool": "al_cxr.strategies.pool",
     "UserError": "al_cxr.core.errors",
     "features": "al_cxr.api.features",

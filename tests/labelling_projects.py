@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from al_cxr.api.labelling import LabellingProject
 from al_cxr.config.files import merge
 from al_cxr.labelling.answers import Asked
-from al_cxr.labelling.project import LabellingProject
 
 CLASSES = ["normal", "pneumonia", "tuberculosis"]
 

@@ -87,6 +87,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "a reader wrote something about an image", ("reader", "image"), ("question",), {"text": "what was written"}
         ),
         "trained": Kind("a model was trained; later questions may come from it", ("model",)),
+        "examined": Kind(
+            "a model sat an exam on the audit: whether it reaches the project's goal",
+            ("model",),
+            details={"size": "images of the exam", "passed": "whether it reached the goal", "low": "lower bound"},
+        ),
     }
 )
 """Every kind of event."""

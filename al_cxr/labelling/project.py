@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from al_cxr.core.names import class_name
 from al_cxr.data.decode import Reading
 from al_cxr.labelling.answers import Answer, Asked
 from al_cxr.labelling.archive import Archive, Scan
+from al_cxr.labelling.audit import audit_of, sit, with_exams
 from al_cxr.labelling.chooser import Chooser, Known
 from al_cxr.labelling.desk import Clock, Desk
 from al_cxr.labelling.events import Event
@@ -33,7 +34,7 @@ from al_cxr.labelling.worker import Worker
 from al_cxr.strategies import get
 
 LOG = "events.sqlite"
-FIXED = ("classes", "target", "seed", "streams", "network", "start")
+FIXED = ("classes", "target", "seed", "streams", "network", "start", "goal")
 """Settings that what was asked before hangs on."""
 
 
@@ -41,33 +42,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class LabellingProject:
-    """A folder in which an archive of radiographs is labelled by people, with a model that asks.
-
-    Make one with `create`, go on with `open`. Several processes may have the same project open.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the project lies.
-    settings : ProjectSettings
-        Its settings, as project.yaml has them.
-    journal : Journal
-        Its log, and what that folds to.
-    clock : function, optional
-        Tells the time for the log.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from al_cxr import LabellingProject
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> project = LabellingProject.create(f"{folder.name}/p", "phantom:60", ["normal", "pneumonia"], "pneumonia")
-    >>> first = project.ask(2, reader="ann")
-    >>> project.tell(first[0].question, "normal", reader="ann")
-    >>> project.tell(first[1].question, "unsure", reader="ann")
-    >>> project.close()
-    """
+class Project:
+    """An open project; `al_cxr.LabellingProject` is this with what is made of its labels."""
 
     def __init__(self, folder: Path, settings: ProjectSettings, journal: Journal, clock: Clock = _now) -> None:
         self.folder, self.settings, self.journal, self._clock = folder, settings, journal, clock
@@ -90,7 +66,7 @@ class LabellingProject:
         target: str | None = None,
         settings: Mapping[str, Any] | None = None,
         clock: Clock = _now,
-    ) -> LabellingProject:
+    ) -> Self:
         """Begin a project.
 
         Parameters
@@ -130,6 +106,7 @@ class LabellingProject:
         if made.start:
             start_bundle(made)
         scan = Archive(made.archive).scan()  # before anything is written
+        made = with_exams(made, len({image.patient_id or image.digest for image in scan.found}))
         log = EventLog.create(folder / LOG, _logged(made), clock())
         log.append(*scan.events(clock()))
         log.close()
@@ -139,7 +116,7 @@ class LabellingProject:
         return project
 
     @classmethod
-    def open(cls, folder: str | Path, archive: str | Path | None = None, clock: Clock = _now) -> LabellingProject:
+    def open(cls, folder: str | Path, archive: str | Path | None = None, clock: Clock = _now) -> Self:
         """Go on with a project.
 
         Parameters
@@ -366,6 +343,7 @@ class LabellingProject:
         model = self.chooser.train(known)
         detail = {"labelled": model.labelled}
         self.journal.record(Event(kind="trained", time=self._clock(), model=model.key, detail=detail))
+        self._examine()
         return True
 
     @contextmanager
@@ -380,6 +358,19 @@ class LabellingProject:
             self.worker = None
 
     # -------------------------------------------------------------------------------------------------- inner part
+    def _examine(self) -> None:
+        """Let the present model sit the exam that is due, if one is."""
+        model, features = self.chooser.model, self.chooser.features
+        with self.journal.log.lock:
+            audit = audit_of(self.journal.state, self.settings, self.archive, self.streams, features)
+            sat = max((int(event.detail["size"]) for event in self.journal.state.exams), default=0)
+        target = self.settings.classes.index(self.settings.target)
+        if model is None or not len(audit):
+            return
+        if (result := sit(self.settings.goal, target, audit, model, features, sat)) is not None:
+            detail = {"size": result.size, "value": result.value, "low": result.low, "passed": result.passed}
+            self.journal.record(Event(kind="examined", time=self._clock(), model=model.key, detail=detail))
+
     def _known(self) -> Known:
         with self.journal.log.lock:
             state = self.journal.refresh()

@@ -111,6 +111,14 @@ class GoalSettings(Section):
 
     figure: Literal["accuracy", "sensitivity", "specificity", "auc"] = Field("accuracy", description="of the model")
     at_least: float = Field(0.9, gt=0, lt=1, description="the wanted value")
+    audit_up_to: int = Field(
+        0,
+        ge=0,
+        description=(
+            "audited images of the figure's kind there can be in the end (for the sensitivity those that show the "
+            "target), by which the sizes of the exams are laid down; 0 = what the archive's size suggests"
+        ),
+    )
 
 
 class ProjectSettings(Section):

@@ -18,7 +18,7 @@ from al_cxr.core.outputs import must_be_ours
 from al_cxr.data.decode import read_file
 from al_cxr.data.sources.cells import read_cells
 from al_cxr.labelling.answers import Answer, Asked, outcome_of
-from al_cxr.labelling.project import LabellingProject
+from al_cxr.labelling.project import Project
 
 COLUMNS = ("question", "file", "label", "comment")
 SHOWN = 10
@@ -36,7 +36,7 @@ class Told:
     """Rows without a label, which stay open."""
 
 
-def write_questions(project: LabellingProject, asked: Sequence[Asked], out: Path, copies: Path | None = None) -> None:
+def write_questions(project: Project, asked: Sequence[Asked], out: Path, copies: Path | None = None) -> None:
     """The file for the reader, and in the folder `copies` the images under names that say nothing.
 
     A file of ours in which nothing is filled in yet is written anew; UserError for any other that is there.
@@ -56,7 +56,7 @@ def write_questions(project: LabellingProject, asked: Sequence[Asked], out: Path
     write_atomically(out, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def tell_file(project: LabellingProject, file: Path, reader: str) -> Told:
+def tell_file(project: Project, file: Path, reader: str) -> Told:
     """Take the answers of a file: all of them or, where a row is wrong, none. The same file again changes nothing."""
     state, known, empty, wrong = project.journal.refresh(), dict[str, Answer](), 0, list[str]()
     for row, one in _rows(file):

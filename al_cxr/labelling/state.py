@@ -56,6 +56,8 @@ class State:
     comments: list[Event] = field(default_factory=list)
     models: list[Event] = field(default_factory=list)
     """The trained models, the latest last."""
+    exams: list[Event] = field(default_factory=list)
+    """Which models were examined on the audit, the latest last."""
 
     def apply(self, event: Event) -> None:
         """Take one event in. UserError, and no change, where it does not fit what came before."""
@@ -199,6 +201,9 @@ class State:
         self.models.append(event)
 
     # ------------------------------------------------------------------------------------------ what must be there
+    def _examined(self, event: Event) -> None:
+        self.exams.append(event)
+
     def _image(self, image: str | None) -> Image:
         if image not in self.images:
             raise UserError(f"image {image} was never in the archive of this project")

@@ -9,10 +9,10 @@ import pytest
 from labelling_projects import begun, prepared, truth, write_archive
 from PIL import Image
 
+from al_cxr.api.labelling import LabellingProject
 from al_cxr.core.errors import UserError
 from al_cxr.labelling.answers import Answer
 from al_cxr.labelling.archive import Archive
-from al_cxr.labelling.project import LabellingProject
 from al_cxr.labelling.settings import ArchiveSettings
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from labelling_projects import CLASSES, Clock, begun, prepared, truth
 
+from al_cxr.api.labelling import LabellingProject
 from al_cxr.core.errors import UserError
 from al_cxr.labelling.answers import Answer
-from al_cxr.labelling.project import LabellingProject
 from al_cxr.labelling.settings import read_settings, write_settings
 from al_cxr.labelling.streams import TO_LEARN
 
@@ -153,10 +153,9 @@ def test_settings_that_answers_hang_on_cannot_be_changed_and_others_can(tmp_path
     begun(tmp_path).close()
     folder = tmp_path / "project"
     settings = read_settings(folder)
-    goal = settings.goal.model_copy(update={"at_least": 0.95})
-    write_settings(folder, settings.model_copy(update={"goal": goal}))
-    with_goal = LabellingProject.open(folder)
-    assert with_goal.journal.state.settings["goal"]["at_least"] == 0.95
+    changed = settings.acquisition.model_copy(update={"strategy": "margin"})
+    write_settings(folder, settings.model_copy(update={"acquisition": changed}))
+    assert LabellingProject.open(folder).journal.state.settings["acquisition"]["strategy"] == "margin"
     write_settings(folder, settings.model_copy(update={"classes": [*CLASSES, "effusion"]}))
     with pytest.raises(UserError, match="classes was changed"):
         LabellingProject.open(folder)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from labelling_projects import CLASSES, write_archive
 
+from al_cxr.api.labelling import LabellingProject
 from al_cxr.cli.__main__ import main
-from al_cxr.labelling.project import LabellingProject
 
 TINY = ["network.arch=backbone", "network.options.name=test_resnet", "network.image_size=32", "machine.threads=1"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from labelling_projects import begun, truth, write_archive
 
+from al_cxr.api.labelling import LabellingProject
 from al_cxr.labelling.answers import Answer
 from al_cxr.labelling.archive import Archive, Image
-from al_cxr.labelling.project import LabellingProject
 from al_cxr.labelling.settings import ArchiveSettings, project_settings
 from al_cxr.labelling.streams import Streams, audited
 

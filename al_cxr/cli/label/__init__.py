@@ -5,8 +5,22 @@ from __future__ import annotations
 import argparse
 
 from al_cxr.cli.command import add_commands
-from al_cxr.cli.label import adjudicate, ask, export, import_, scan, start, tell, undo, verify
+from al_cxr.cli.label import (
+    adjudicate,
+    ask,
+    export,
+    import_,
+    scan,
+    simulate,
+    start,
+    status,
+    tell,
+    undo,
+    verify,
+)
+
+ACTIONS = (start, scan, ask, tell, undo, adjudicate, status, export, import_, simulate, verify)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_commands(parser, (start, scan, ask, tell, undo, adjudicate, verify, export, import_), "ACTION")
+    add_commands(parser, ACTIONS, "ACTION")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from al_cxr.labelling.project import LabellingProject
+    from al_cxr.labelling.project import Project
 
 
 def add_project(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_reader(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reader", default="reader", help="who reads (default: %(default)s)")
 
 
-def say_scan(project: LabellingProject) -> None:
+def say_scan(project: Project) -> None:
     """What the last look at the archive found; what was left out is listed in a file."""
     from al_cxr.labelling.left_out import write_left_out
 
@@ -41,7 +41,7 @@ def say_scan(project: LabellingProject) -> None:
         )
 
 
-def compute_features(project: LabellingProject) -> None:
+def compute_features(project: Project) -> None:
     """All that are missing, with progress; it may be stopped at any time."""
     from al_cxr.core.progress import Progress
 

@@ -1,0 +1,165 @@
+"""A labelling project read by an oracle: the same code as with people, so that what its figures promise can be checked.
+
+Half of the patients (by a hash) are kept out of the archive. On them it is measured what the model is truly worth; the
+project never sees them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from al_cxr.core.errors import UserError
+from al_cxr.core.seeds import rng, stream
+from al_cxr.data.dataset import Dataset
+from al_cxr.evaluation.audit import FIGURES, Figure, audit_figures
+from al_cxr.evaluation.operating import decide
+from al_cxr.evaluation.performance import auc
+from al_cxr.labelling.audit import audit_of, with_exams
+from al_cxr.labelling.events import Event
+from al_cxr.labelling.features import ArchiveFeatures
+from al_cxr.labelling.listing import list_archive
+from al_cxr.labelling.places import content_hash
+from al_cxr.labelling.project import Project
+from al_cxr.labelling.settings import ProjectSettings
+
+HELD_OUT = 0.5
+SECONDS = 15
+"""Of active time an answer, as in the literature (Shin et al. 2023, npj Digital Medicine 6:82: 14.8 s)."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a project said after some answers, and what is true."""
+
+    answers: int
+    labelled: int
+    """Labels that the model learned from."""
+    audited: int
+    certified: bool
+    said: dict[str, Figure]
+    truth: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One seed of one arm."""
+
+    arm: str
+    seed: int
+    looks: tuple[Look, ...]
+
+
+def oracle_of(dataset: Dataset, classes: list[str]) -> dict[str, str]:
+    """Content hash -> class, of a labelled data set; images of other classes are left out."""
+    labels = (dataset.classes[c] for c in dataset.labels_N)
+    known = {content_hash(dataset.images, i): label for i, label in enumerate(labels) if label in classes}
+    if not known:
+        raise UserError(f"{dataset.name}: none of its labels is one of {', '.join(classes)}")
+    return known
+
+
+def simulate(
+    settings: ProjectSettings,
+    oracle: Mapping[str, str],
+    seed: int,
+    answers: int,
+    error: float = 0.0,
+    every: int = 10,
+    features: ArchiveFeatures | None = None,
+    told: Callable[[int], object] | None = None,
+) -> tuple[Simulated, ArchiveFeatures]:
+    """Let an oracle answer one project of this seed.
+
+    A share `error` of the answers is another class, drawn at random. It is looked at after `every` so many answers.
+    `features` are those of an earlier seed of the same archive; `told(n)` hears how many more answers were given.
+    """
+    clock, chance = _Clock(), rng(seed, "oracle")
+    listed = list_archive(settings.archive).found
+    patients = round((1 - HELD_OUT) * len({one.patient_id or one.name for one in listed}))
+    goal = settings.goal.model_copy(update={"audit_up_to": 0})
+    settings = with_exams(settings.model_copy(update={"goal": goal, "seed": seed}), patients)
+    with tempfile.TemporaryDirectory(prefix="al-cxr-simulate-") as folder:
+        given = settings.model_dump(mode="json", exclude={"classes", "target"})
+        place = Path(folder) / "project"
+        project = Project.create(place, settings.archive.source, settings.classes, settings.target, given, clock)
+        try:
+            if features is not None:
+                project.chooser.features = features
+            while project.prepare():
+                pass
+            held_out = _keep_out(project, oracle, clock)
+            looks = []
+            for number in range(1, answers + 1):
+                asked = project.ask(1, "oracle")
+                if not asked:
+                    break
+                truth = oracle[project.journal.state.question(asked[0].question).image]
+                if chance.random() < error:
+                    truth = str(chance.choice([name for name in settings.classes if name != truth]))
+                project.tell(asked[0].question, truth, "oracle", 1000 * SECONDS)
+                if told is not None:
+                    told(1)
+                if number % every == 0:
+                    project.learn()
+                    if (look := _look(project, held_out, oracle, number)) is not None:
+                        looks.append(look)
+            return Simulated(settings.acquisition.strategy, seed, tuple(looks)), project.chooser.features
+        finally:
+            project.close()
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._now = datetime(2000, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self._now += timedelta(milliseconds=1)
+        return self._now
+
+
+def _keep_out(project: Project, oracle: Mapping[str, str], clock: Callable[[], datetime]) -> np.ndarray:
+    """Take the held-out patients, and images whose label nobody knows, out of the archive; the former's indices."""
+    seed, archive = project.settings.seed, project.archive
+    out_of = {p: stream(seed, "held out", p) / 2**63 < HELD_OUT for p in set(archive.patients)}
+    known_N = np.array([image.digest in oracle for image in archive.images])
+    out_N = np.array([out_of[patient] for patient in archive.patients])
+    gone = np.flatnonzero((out_N | ~known_N) & archive.present_N).tolist()
+    project.journal.record(*(Event(kind="image_lost", time=clock(), image=archive.images[i].digest) for i in gone))
+    project.learn()  # takes in what the log says
+    return np.flatnonzero(out_N & known_N & project.chooser.features.ready_N)
+
+
+def _look(project: Project, held_out: np.ndarray, oracle: Mapping[str, str], answers: int) -> Look | None:
+    model, features, s = project.chooser.model, project.chooser.features, project.settings
+    audit = audit_of(project.journal.state, s, project.archive, project.streams, features)
+    if model is None or not len(audit):
+        return None
+    target = s.classes.index(s.target)
+    said = audit_figures(audit.labels_T, model.probs(features.features_NK[audit.index_T]), target)
+    labels_N = np.array([s.classes.index(oracle[project.archive.images[i].digest]) for i in held_out.tolist()])
+    truth = true_figures(labels_N, model.probs(features.features_NK[held_out]), target)
+    certified = any(event.detail["passed"] for event in project.journal.state.exams)
+    return Look(answers, model.labelled, len(audit), certified, said, truth)
+
+
+def true_figures(labels_N: np.ndarray, probs_NC: np.ndarray, target: int) -> dict[str, float]:
+    """The figures of `audit_figures`, of all images of a population."""
+    ill_N, answer_N = labels_N == target, decide(probs_NC, target, None)
+    flagged_N = answer_N == target
+    with np.errstate(invalid="ignore"):
+        shares = {
+            "prevalence": ill_N,
+            "accuracy": answer_N == labels_N,
+            "sensitivity": flagged_N[ill_N],
+            "specificity": ~flagged_N[~ill_N],
+            "elusion": ill_N[~flagged_N],
+        }
+        found = {name: float(hits.mean()) if len(hits) else float("nan") for name, hits in shares.items()}
+    found["auc"] = float(auc(probs_NC[:, target], ill_N, np.ones((1, len(ill_N))))[0])
+    return {name: found[name] for name in FIGURES}

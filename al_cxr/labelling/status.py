@@ -1,0 +1,271 @@
+"""Where a project stands: what is labelled, how good the model is, how far readers agree, what it would take to go on.
+
+Everything that is measured rests on the audit, which no model learns from; what does not is named a hint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from al_cxr.core.seeds import rng
+from al_cxr.evaluation import random_arm
+from al_cxr.evaluation.agreement import agreement, all_pairs
+from al_cxr.evaluation.audit import Figure, audit_figures
+from al_cxr.evaluation.ceiling import ceiling
+from al_cxr.evaluation.certificate import images_until_passed
+from al_cxr.evaluation.effort import Hours, reading_hours
+from al_cxr.evaluation.learning_curve import LabelsNeeded, labels_needed
+from al_cxr.evaluation.powered import prediction_powered
+from al_cxr.evaluation.weighted import lure_weights, weighted_rates
+from al_cxr.labelling import heads, readers
+from al_cxr.labelling.audit import Audit, audit_of, plan_of, values_of
+from al_cxr.labelling.heads import HeadModel
+from al_cxr.labelling.project import Project
+from al_cxr.labelling.queues import disagreements
+from al_cxr.labelling.streams import TO_LEARN
+
+FOLDS = 5
+STABLE = 0.99
+"""Kappa of the predictions of successive models from which they count as the same."""
+COMPARED = 1000
+"""Images whose predictions are compared."""
+CURVE = 12
+"""Models of the learning curve, at most."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Figures are None where there is no model or no audit yet."""
+
+    images: int
+    present: int
+    features: int
+    """Images that the network has looked at."""
+    labelled: dict[str, int]
+    """Class -> images that have it."""
+    other: dict[str, int]
+    """What else was said -> questions: unsure, skipped, unreadable, not_frontal_chest."""
+    streams: dict[str, int]
+    """Stream -> questions that are answered."""
+    disagreed: int
+    """Images on which readers disagree and nobody has decided."""
+    model: str
+    trained_on: int
+    audited: int
+    not_audited: dict[str, int]
+    aside: int
+    """Patients that are set aside for the audit."""
+    figures: dict[str, Figure] = field(default_factory=dict)
+    """On the audit; each interval holds at every look."""
+    weighted: dict[str, Figure] = field(default_factory=dict)
+    """With chosen labels, by their q, of a cross-validation; for one look."""
+    prevalence: Figure | None = None
+    """Prediction-powered, of the whole archive; for one look."""
+    chosen_less_random: Figure | None = None
+    """Accuracy of the model less that of models of as many labels asked at random."""
+    agreement: dict[str, Figure] = field(default_factory=dict)
+    repeats: dict[str, Figure] = field(default_factory=dict)
+    """Agreement of readers with themselves."""
+    ceiling: Figure | None = None
+    readers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    certified: dict[str, Any] | None = None
+    """The last exam that a model passed."""
+    exams: tuple[int, ...] = ()
+    """Sizes that are still to come."""
+    until_certified: int | None = None
+    """Images of the figure's kind a certificate takes, if the model is as good as it looks."""
+    needed: LabelsNeeded | None = None
+    hours: Hours | None = None
+    stable: bool | None = None
+    """Hint: whether the last three trainings changed next to no prediction."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data; None for what is not known."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+
+def status_of(project: Project) -> Status:
+    """Measured now."""
+    state, archive, s = project.journal.refresh(), project.archive, project.settings
+    closed = [q for q in state.questions.values() if q.outcome is not None]
+    audit = audit_of(state, s, archive, project.streams, project.chooser.features)
+    model = project.chooser.model
+    counts = Counter(state.labels().values())
+    ranks = project.streams.rank_N
+    told = Status(
+        images=len(archive),
+        present=int(archive.present_N.sum()),
+        features=int(project.chooser.features.ready_N.sum()),
+        labelled={name: counts[name] for name in s.classes},
+        other=dict(Counter(q.outcome.kind for q in closed if q.outcome and q.outcome.label is None)),
+        streams=dict(Counter(q.stream for q in closed if q.closed)),
+        disagreed=len(disagreements(state)),
+        model=model.key if model else "",
+        trained_on=model.labelled if model else 0,
+        audited=len(audit),
+        not_audited=audit.without,
+        aside=len(np.unique(ranks[(ranks >= 0) & archive.present_N])),
+        readers={name: asdict(readers.figures(state, name)) for name in state.readers},
+        **_readings(project),
+    )
+    if model is None or not len(audit):
+        return told
+    return Status(**{**vars(told), **_measured(project, audit, model), **_ahead(project, audit, model)})
+
+
+def _measured(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any]:
+    """How good the model is."""
+    s, features_NK = project.settings, project.chooser.features.features_NK
+    target, probs_TC = s.classes.index(s.target), model.probs(features_NK[audit.index_T])
+    present = project.archive.present_N
+    patients = len({p for p, there in zip(project.archive.patients, present, strict=True) if there})
+    ready = np.flatnonzero(project.chooser.features.ready_N)
+    _, first = np.unique(np.array(project.archive.patients)[ready], return_index=True)
+    predicted_N = model.probs(features_NK[ready[np.sort(first)]])[:, target]
+    return {
+        "figures": audit_figures(audit.labels_T, probs_TC, target, archive=max(patients, len(audit))),
+        "prevalence": prediction_powered(predicted_N, probs_TC[:, target], audit.labels_T == target),
+        "weighted": _weighted(project, target),
+        "chosen_less_random": _against_random(project, audit, model, probs_TC),
+    }
+
+
+def _weighted(project: Project, target: int) -> dict[str, Figure]:
+    """By the labels that were chosen, each predicted by models that were trained without its patient."""
+    known = project.chooser.known(project.journal.state, project.streams)
+    label_of = dict(zip(known.index_M.tolist(), known.labels_M.tolist(), strict=True))
+    drawn = [q for q in project.journal.state.questions.values() if q.stream in TO_LEARN and q.closed and q.q]
+    at = np.array([project.archive.index_of[q.image] for q in drawn], np.int64)
+    size = int((~project.streams.reserved_N).sum())
+    weights = lure_weights(np.array([q.q for q in drawn], np.float64), max(size, len(drawn)))
+    usable = np.array([i in label_of for i in at.tolist()], bool)
+    index_M, weights_M = at[usable], weights[usable]
+    labels_M = np.array([label_of[i] for i in index_M.tolist()], np.int64)
+    patients = [project.archive.patients[i] for i in index_M.tolist()]
+    answers_M = out_of_fold(project, index_M, labels_M, patients)
+    if answers_M is None:
+        return {}
+    return weighted_rates(answers_M.argmax(axis=1) == target, labels_M == target, weights_M, patients)
+
+
+def out_of_fold(
+    project: Project, index_M: np.ndarray, labels_M: np.ndarray, patients: Sequence[str]
+) -> np.ndarray | None:
+    """Probabilities (M, C) of labelled images, of heads that were trained without their patients; None for too few."""
+    chooser = project.chooser
+    whose, fold_of = np.unique(np.array(patients), return_inverse=True)
+    fold_M = rng(project.settings.seed, "folds").permutation(len(whose))[fold_of] % FOLDS if len(whose) else fold_of
+    probs_MC = np.zeros((len(index_M), len(project.settings.classes)))
+    for fold in range(FOLDS):
+        held_M = fold_M == fold
+        if not held_M.any():
+            continue
+        if len(np.unique(labels_M[~held_M])) < 2:
+            return None
+        features_NK, ready_N = chooser.features.features_NK, chooser.features.ready_N
+        model = chooser.learner.fit(features_NK, ready_N, index_M[~held_M], labels_M[~held_M])
+        probs_MC[held_M] = model.probs(features_NK[index_M[held_M]])
+    return probs_MC if len(index_M) else None
+
+
+def _against_random(project: Project, audit: Audit, model: HeadModel, probs_TC: np.ndarray) -> Figure:
+    """What labels asked at random would have given, as many as the model has."""
+    chooser, rows = project.chooser, []
+    for one in random_arm.random_sets([""] * len(audit), model.labelled):
+        labels = audit.labels_T[one.train]
+        if len(np.unique(labels)) < 2:
+            continue
+        features_NK, ready_N = chooser.features.features_NK, chooser.features.ready_N
+        made = chooser.learner.fit(features_NK, ready_N, audit.index_T[one.train], labels)
+        right_T = np.full(len(audit), np.nan)
+        said = made.probs(features_NK[audit.index_T[one.test]]).argmax(axis=1)
+        right_T[one.test] = said == audit.labels_T[one.test]
+        rows.append(right_T)
+    random_ST = np.array(rows).reshape(len(rows), len(audit))
+    return random_arm.gain(probs_TC.argmax(axis=1) == audit.labels_T, random_ST)
+
+
+def _readings(project: Project) -> dict[str, Any]:
+    """How far readers agree, on the images that were asked at random."""
+    state, s = project.journal.state, project.settings
+    target, patients = s.classes.index(s.target), project.archive.patients
+    by_reader: dict[str, dict[str, int]] = {}
+    first: dict[tuple[str, str], int] = {}
+    pairs: list[tuple[int, int, str]] = []
+    for q in state.questions.values():
+        at = project.archive.index_of[q.image]
+        if q.outcome is None or q.outcome.label is None or not project.streams.reserved_N[at]:
+            continue
+        label = s.classes.index(q.outcome.label)
+        if q.stream == "repeat":
+            if (q.reader, q.image) in first:
+                pairs.append((first[q.reader, q.image], label, patients[at]))
+        elif q.stream in ("audit", "second"):
+            first.setdefault((q.reader, q.image), label)
+            by_reader.setdefault(q.reader, {})[q.image] = label
+    whose = {image: patients[project.archive.index_of[image]] for of in by_reader.values() for image in of}
+    between = all_pairs(by_reader, len(s.classes), target, whose)
+    earlier, later, of = zip(*pairs, strict=True) if pairs else ((), (), ())
+    own = agreement(np.array(earlier, np.int64), np.array(later, np.int64), len(s.classes), target, of)
+    return {"agreement": between, "repeats": own, "ceiling": ceiling(between["observed"], len(s.classes))}
+
+
+def _ahead(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any]:
+    """What is certified, and what it would take."""
+    s, state, features_NK = project.settings, project.journal.state, project.chooser.features.features_NK
+    target, goal, plan = s.classes.index(s.target), s.goal, plan_of(s.goal)
+    passed = [event for event in state.exams if event.detail["passed"]]
+    sat = max((int(event.detail["size"]) for event in state.exams), default=0)
+    now = values_of(goal, target, audit.labels_T, model.probs(features_NK[audit.index_T]))
+    sizes = {int(event.detail["labelled"]): str(event.model) for event in state.models}
+    chosen = sorted(sizes)[:: max(1, -(-len(sizes) // CURVE))]
+    curve = [(n, kept) for n in chosen if (kept := heads.kept(project.folder, sizes[n])) is not None]
+    needed = None
+    if goal.figure != "auc" and curve:
+        rows = [values_of(goal, target, audit.labels_T, one.probs(features_NK[audit.index_T])) for _, one in curve]
+        needed = labels_needed(np.array([n for n, _ in curve]), np.array(rows, np.float64), goal.at_least)
+    share = 1 - s.streams.audit - s.streams.second - s.streams.repeat
+    ends = (needed.value, needed.low, needed.high) if needed else (np.nan,) * 3
+    value, low, high = (max(end - model.labelled, 0.0) / share for end in ends)
+    times = [q.outcome.milliseconds for q in state.questions.values() if q.outcome]
+    seconds = np.array([each / 1000 for each in times if each is not None])
+    return {
+        "certified": dict(passed[-1].detail, model=passed[-1].model) if passed else None,
+        "exams": tuple(size for size in plan.sizes if size > sat),
+        "until_certified": images_until_passed(plan, float(now.mean())) if len(now) else None,
+        "needed": needed,
+        "hours": reading_hours(value, low, high, seconds),
+        "stable": _stable(project),
+    }
+
+
+def _stable(project: Project) -> bool | None:
+    """Whether the last three trainings changed next to no prediction (Bloodgood and Vijay-Shanker 2009)."""
+    from sklearn.metrics import cohen_kappa_score
+
+    last = [heads.kept(project.folder, str(event.model)) for event in project.journal.state.models[-4:]]
+    ready = np.flatnonzero(project.chooser.features.ready_N)
+    if len(last) < 4 or not len(ready):
+        return None
+    some = rng(project.settings.seed, "stop").permutation(ready)[:COMPARED]
+    said = [one.probs(project.chooser.features.features_NK[some]).argmax(axis=1) for one in last if one is not None]
+    kappas = [cohen_kappa_score(a, b) if (a != b).any() else 1.0 for a, b in pairwise(said)]
+    return len(kappas) == 3 and min(kappas) >= STABLE
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(of) for key, of in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(of) for of in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
