@@ -200,10 +200,10 @@ class State:
     def _trained(self, event: Event) -> None:
         self.models.append(event)
 
-    # ------------------------------------------------------------------------------------------ what must be there
     def _examined(self, event: Event) -> None:
         self.exams.append(event)
 
+    # ------------------------------------------------------------------------------------------ what must be there
     def _image(self, image: str | None) -> Image:
         if image not in self.images:
             raise UserError(f"image {image} was never in the archive of this project")
