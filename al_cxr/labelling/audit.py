@@ -56,7 +56,7 @@ def values_of(goal: GoalSettings, target: int, labels_T: np.ndarray, probs_TC: n
     if goal.figure == "accuracy":
         return np.asarray(said_T == labels_T)
     flagged_T = np.asarray(said_T == target)
-    return flagged_T[ill_T] if goal.figure == "sensitivity" else ~flagged_T[~ill_T]
+    return np.asarray(flagged_T[ill_T] if goal.figure == "sensitivity" else ~flagged_T[~ill_T])
 
 
 def with_exams(settings: ProjectSettings, patients: int) -> ProjectSettings:
