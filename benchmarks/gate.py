@@ -2,7 +2,7 @@
 
 Phantoms of 64 pixels, each seen with a little noise of its own so that none is a copy; seconds of this process's cores,
 not of the clock, so that what else the machine does has no part in it. The search for near copies, once a run, is
-another matter: 2.6 seconds for 5,856 radiographs, and not done beyond `duplicates.MOST`.
+another matter: benchmarks/audit.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from pydantic import ValidationError
 
 from al_cxr.comparison.images import FILE, SOMETIMES, read_images
@@ -19,6 +18,9 @@ from al_cxr.core.records import ExperimentRecord
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.load import load_first
 from al_cxr.data.quality import duplicates
+from al_cxr.data.quality.candidates import EVERY
+from al_cxr.data.quality.odd import framed
+from al_cxr.data.quality.sketches import BATCH, sketch
 from al_cxr.data.store import PixelStore
 
 
@@ -64,8 +66,8 @@ def known_images(run: Path, record: ExperimentRecord) -> pd.DataFrame:
 def duplicate_groups(store: PixelStore) -> list[int | None]:
     """Number of each image's set of copies, counted from 0 in the order of their first images; None: no copy.
 
-    Near copies are looked for at 64 pixels, so in a smaller store only identical files and identical pixels are found;
-    and so it is with more than `duplicates.MOST` images, of which every two would be compared.
+    Near copies are looked for where images have 64 pixels or more; of smaller ones only identical files and identical
+    pixels are found.
     """
     group_N: list[int | None] = [None] * len(store)
     for number, members in enumerate(duplicates.groups(_links(store))):
@@ -74,21 +76,18 @@ def duplicate_groups(store: PixelStore) -> list[int | None]:
     return group_N
 
 
-def _links(store: PixelStore) -> list[duplicates.Link]:
-    if store.size >= duplicates.SIZE and len(store) <= duplicates.MOST:
-        pixels_NSS = np.stack([_small(image) for image in store.pixels])
-        return duplicates.find(pixels_NSS, store.digests)
-    # Enlarged images have no fine detail to compare (all would look like copies), and many take too long.
-    links, first = [], dict[str | bytes, int]()
-    for i, (file, image) in enumerate(zip(store.digests, store.pixels, strict=True)):
-        for kind, key in (("file", file), ("pixels", image.tobytes())):
-            if (a := first.setdefault(key, i)) != i:
-                links.append(duplicates.Link(a, i, kind, 1.0))  # type: ignore[arg-type]  # the literals of Kind
-    return links
-
-
-def _small(image_SS: np.ndarray) -> np.ndarray:
-    side = duplicates.SIZE
-    if image_SS.shape == (side, side):
-        return np.asarray(image_SS)
-    return np.asarray(Image.fromarray(np.asarray(image_SS)).resize((side, side), Image.Resampling.BOX))
+def _links(store: PixelStore) -> Sequence[duplicates.Link]:
+    if store.size < duplicates.SIZE:
+        return duplicates.identical(store.digests, [duplicates.key(image_SS) for image_SS in store.pixels])
+    keys_N, parts = list[str](), [sketch(framed(store.pixels[:0]))]
+    for start in range(0, len(store), BATCH):
+        small_BSS = framed(store.pixels[start : start + BATCH])
+        keys_N += [duplicates.key(image_SS) for image_SS in small_BSS]
+        parts.append(sketch(small_BSS))
+    return duplicates.find(
+        store.digests,
+        keys_N,
+        np.concatenate(parts),
+        lambda index: np.asarray(store.pixels[index]),
+        progress=len(store) > EVERY,
+    ).links

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.quality.audit import Audit, Copies
+from al_cxr.data.quality.duplicates import FINE_SIZE, SIZE
 from al_cxr.report.audit_tables import (
     WORDS,
     copies_table,
@@ -20,6 +21,7 @@ from al_cxr.report.audit_tables import (
     seriousness,
     shared_patients_table,
     shortcuts_table,
+    similar_table,
 )
 from al_cxr.report.contact import Pixels, contact_sheet, copies_sheet
 from al_cxr.report.kit.figures import save
@@ -54,7 +56,8 @@ def write_audit(audit: Audit, dataset: Dataset, pixels: Pixels, folder: Path, ga
     page.table(leaks_table(audit))
     for table in (shared_patients_table(audit), copies_table(audit, dataset)):
         _long(page, table)
-    page.add(paragraph("audit", "covered"))
+    page.table_files(similar_table(audit, dataset))
+    page.add(paragraph("audit", "covered", similar=len(audit.similar), coarse=SIZE, fine=FINE_SIZE))
     page.add("## Unreadable and odd images")
     _long(page, odd_table(audit))
     if not audit.files_looked_at:

@@ -81,6 +81,18 @@ def copies_table(audit: Audit, dataset: Dataset) -> Table:
     return Table("duplicates", "Copies", pd.DataFrame(rows, columns=names), columns, notes("audit", "copies"))
 
 
+def similar_table(audit: Audit, dataset: Dataset) -> Table:
+    """A row a pair that is not called a copy, the most alike first."""
+    name, patient_N = dataset.images.name, dataset.table["patient_id"]
+    rows = [
+        (pair.likeness, *(what(i) for i in (pair.a, pair.b) for what in (name, patient_N.iloc.__getitem__)))
+        for pair in audit.similar
+    ]
+    names = ["likeness", "image", "patient_id", "other", "other_patient_id"]
+    columns = (Column("likeness", "likeness", "area"), *(Column(name, name) for name in names[1:]))
+    return Table("similar", "Similar images, not called copies", pd.DataFrame(rows, columns=names), columns)
+
+
 def seriousness(group: Copies) -> tuple[bool, bool, bool, int]:
     """Across splits first, then different labels, then different patients."""
     return len(set(group.splits)) == 1, len(set(group.labels)) == 1, len(group.patients) < 2, group.members[0]

@@ -10,6 +10,7 @@ import pandas as pd
 from made_images import encoded, made, picture, planted
 
 from al_cxr.data.quality.audit import audit
+from al_cxr.data.quality.duplicates import Similar
 from al_cxr.report.audit import write_audit
 from al_cxr.report.contact import reader
 
@@ -26,6 +27,7 @@ def test_report_says_the_warnings_first_and_keeps_images_in_the_gallery(tmp_path
     copies = pd.read_csv(tmp_path / "page" / "tables" / "duplicates.csv")
     assert copies["image"].tolist() == ["image-3.png", "image-30.png", "image-5.png", "image-31.png"]
     assert copies["set"].tolist() == [1, 1, 2, 2]
+    assert "No pair passed the first alone" in text
     odd = json.loads((tmp_path / "page" / "tables" / "odd.json").read_text())
     assert [row["kind"] for row in odd["rows"]] == ["unreadable", "odd"]
     shared = pd.read_csv(tmp_path / "page" / "tables" / "shared_patients.csv")
@@ -72,3 +74,12 @@ def test_names_from_outside_cannot_break_the_page(tmp_path: Path) -> None:
     found = audit(dataset, progress=False)
     text = write_audit(found, dataset, reader(dataset.images, 64), tmp_path, tmp_path / "g").read_text()
     assert "<script>|x" not in text.replace("\\<script>\\|x", "")
+
+
+def test_similar_images_are_counted_and_named_in_a_file(tmp_path: Path) -> None:
+    dataset = planted()
+    found = dataclasses.replace(audit(dataset, progress=False), similar=(Similar(4, 9, 0.8), Similar(6, 7, 0.7)))
+    text = write_audit(found, dataset, reader(dataset.images, 64), tmp_path / "page", tmp_path / "gallery").read_text()
+    assert "2 pairs passed the first alone: similar, not called copies" in text
+    similar = pd.read_csv(tmp_path / "page" / "tables" / "similar.csv")
+    assert similar.iloc[0].tolist()[:5] == [0.8, "image-4.png", "p4", "image-9.png", "p9"]

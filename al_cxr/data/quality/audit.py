@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from al_cxr.core.errors import UserError
-from al_cxr.core.progress import Progress
-from al_cxr.data.dataset import SPLITS, Dataset, Images
+from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.dicom import said as dicom_said
-from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.quality import checks, duplicates
-from al_cxr.data.quality.odd import Odd, check_images, odd_files
+from al_cxr.data.quality.look import Looked, look
+from al_cxr.data.quality.odd import Odd, compare, odd_files
 from al_cxr.data.quality.shortcuts import Shortcut, by_brightness, by_source, cramers_v
-from al_cxr.data.quality.usual import features, fit
+from al_cxr.data.quality.usual import fit
 from al_cxr.data.store import cores
 
 NOTABLE = 0.10
@@ -60,6 +57,8 @@ class Audit:
     """split, images, patients, unknown (images without a patient), per_patient, most (images of one patient)."""
     shared: tuple[SharedPatients, ...]
     copies: tuple[Copies, ...]
+    similar: tuple[duplicates.Similar, ...]
+    """Pairs that the first test for copies took for such and the second did not: not called copies."""
     unreadable: tuple[Odd, ...]
     odd: tuple[Odd, ...]
     files_looked_at: bool
@@ -80,26 +79,27 @@ def audit(dataset: Dataset, workers: int = 0, progress: bool = True) -> Audit:
 
     Images that cannot be read are findings and not errors. 5,856 radiographs take about ten seconds on two cores.
     """
-    index_M, pixels_MSS, digests_M, unreadable, doubts = _read(dataset.images, workers or cores(), progress)
-    shared = shared_patients(dataset)
-    copies = _copies(dataset, index_M, pixels_MSS, digests_M)
-    files = odd_files(dataset.images, index_M)
-    features_MK = features(pixels_MSS)
-    checks = check_images(pixels_MSS, fit(features_MK, features_MK))
-    seen = [(i, check.what) for i, check in zip(index_M.tolist(), checks, strict=True) if check.what]
-    odd = [Odd(i, dataset.images.name(i), what) for i, what in sorted([*seen, *(files or [])])]
-    shortcuts = [s for s in (by_source(dataset), by_brightness(dataset, index_M, pixels_MSS)) if s is not None]
+    seen = look(dataset.images, workers or cores(), progress)
+    found = duplicates.find(
+        seen.digests_M, seen.keys_M, seen.sketches_MK, lambda m: seen.read(m, duplicates.FINE_SIZE), progress
+    )
+    files = odd_files(dataset.images, seen.index_M)
+    odd = [Odd(i, dataset.images.name(i), what) for i, what in sorted([*_odd(seen), *(files or [])])]
+    shortcuts = (by_source(dataset), by_brightness(dataset, seen.index_M, seen.brightness_MF))
     result = Audit(
         counts=_counts(dataset),
         patients=_patients(dataset),
-        shared=shared,
-        copies=copies,
-        unreadable=tuple(unreadable),
+        shared=shared_patients(dataset),
+        copies=_copies(dataset, seen.index_M, found.links),
+        similar=tuple(
+            replace(pair, a=int(seen.index_M[pair.a]), b=int(seen.index_M[pair.b])) for pair in found.similar
+        ),
+        unreadable=seen.unreadable,
         odd=tuple(odd),
         files_looked_at=files is not None,
         source_label_v=cramers_v(pd.crosstab(dataset.table["source"].to_numpy(), dataset.labels_N).to_numpy()),
-        shortcuts=tuple(shortcuts),
-        warnings=tuple(doubts),
+        shortcuts=tuple(s for s in shortcuts if s is not None),
+        warnings=seen.doubts,
     )
     return _with_warnings(result, dataset)
 
@@ -116,38 +116,17 @@ def shared_patients(dataset: Dataset) -> tuple[SharedPatients, ...]:
     return tuple(found)
 
 
-def _read(
-    images: Images, workers: int, progress: bool
-) -> tuple[np.ndarray, np.ndarray, list[str], list[Odd], list[str]]:
-    """Indices of the M readable images, their pixels and digests, what is wrong with the others, what was guessed."""
-    size, n = duplicates.SIZE, len(images)
-    pixels_NSS = np.zeros((n, size, size), np.uint8)
-    doubts_of: list[tuple[str, ...]] = [()] * n
-
-    def one(index: int) -> str | UserError:
-        try:
-            pixels_NSS[index], digest, _, doubts_of[index] = images.read(index, size)
-            return digest
-        except UserError as error:
-            return error
-
-    read_N: list[str | UserError] = []
-    with ThreadPoolExecutor(workers) as pool, Progress(n, "reading", shown=progress) as bar:
-        for result in pool.map(one, range(n)):
-            read_N.append(result)
-            bar.update()
-    bad = [Odd(i, images.name(i), str(r)) for i, r in enumerate(read_N) if isinstance(r, UserError)]
-    index_M = np.array([i for i, r in enumerate(read_N) if isinstance(r, str)], dtype=np.int64)
-    whole = pixels_NSS if not bad else pixels_NSS[index_M]
-    doubts = doubt_lines(((images.name(i), doubt) for i, those in enumerate(doubts_of) for doubt in those), n)
-    return index_M, whole, [r for r in read_N if isinstance(r, str)], bad, doubts
+def _odd(seen: Looked) -> list[tuple[int, str]]:
+    """Images on which there is nothing to see, or that are unlike the others."""
+    usual = fit(seen.features_MK, seen.features_MK)
+    if usual is None:
+        return [(i, what) for i, what in zip(seen.index_M.tolist(), seen.empty_M, strict=True) if what]
+    checks = compare(seen.empty_M, seen.features_MK, usual, lambda m: seen.read(m, duplicates.SIZE))
+    return [(i, check.what) for i, check in zip(seen.index_M.tolist(), checks, strict=True) if check.what]
 
 
-def _copies(dataset: Dataset, index_M: np.ndarray, pixels_MSS: np.ndarray, digests_M: list[str]) -> tuple[Copies, ...]:
-    links = [
-        duplicates.Link(int(index_M[link.a]), int(index_M[link.b]), link.kind, link.likeness)
-        for link in duplicates.find(pixels_MSS, digests_M)
-    ]
+def _copies(dataset: Dataset, index_M: np.ndarray, links_of_M: Sequence[duplicates.Link]) -> tuple[Copies, ...]:
+    links = [replace(link, a=int(index_M[link.a]), b=int(index_M[link.b])) for link in links_of_M]
     patient_N = dataset.table["patient_id"].to_numpy(dtype=object)
     links_of: dict[int, list[duplicates.Link]] = {}
     groups = duplicates.groups(links)
@@ -224,7 +203,7 @@ def _with_warnings(found: Audit, dataset: Dataset) -> Audit:
         said.append(f"{_times(n, 'image is a copy', 'images are copies')} within a split: they count more than once")
     if n := len(found.odd):
         said.append(f"{_times(n, 'image is', 'images are')} odd: look at them")
-    return dataclasses.replace(found, warnings=tuple(said))
+    return replace(found, warnings=tuple(said))
 
 
 def _times(n: int, one: str, many: str) -> str:

@@ -4,12 +4,11 @@ Is there anything to see? Each image is looked at (`odd.py`): *unusable* are tho
 those that look like a negative, lie on their side or show no frontal chest. Of a set it is told how many images are
 copies of others, how many different ones are left, and whether it is as a whole unlike what a model was trained on.
 Nothing is dropped here: `run` and `evaluate` say it and go on, `predict` abstains, `adapt` leaves out. 10,000 images of
-64 pixels take about seven seconds of one core (benchmarks/gate.py); no image is compared with every other.
+64 pixels take about seven seconds of one core (benchmarks/gate.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from al_cxr.core.enough import FEW
 from al_cxr.data.dataset import SPLITS, Dataset
 from al_cxr.data.quality import duplicates
 from al_cxr.data.quality.odd import ImageCheck, check_images, chestless, framed
+from al_cxr.data.quality.sketches import sketch
 from al_cxr.data.quality.usual import Usual, features, fit
 from al_cxr.data.store import PixelStore
 
@@ -58,7 +58,7 @@ class Gate:
         if files:
             both = zip(files, found, strict=True)
             found = [replace(file, unlike=seen.unlike) if _graver(file, seen) else seen for file, seen in both]
-        self.note(names, found, [key(image_SS) for image_SS in pixels_NSS])
+        self.note(names, found, [duplicates.key(image_SS) for image_SS in pixels_NSS])
         return found
 
     def note(self, names: Sequence[str], checks: Sequence[ImageCheck], keys: Sequence[str]) -> None:
@@ -213,17 +213,13 @@ def leaks(dataset: Dataset, store: PixelStore, gate: Gate, group_N: Sequence[obj
     return found
 
 
-def key(image_SS: np.ndarray) -> str:
-    """Equal for images with equal pixels alone."""
-    return hashlib.blake2b(np.ascontiguousarray(image_SS).tobytes(), digest_size=16).hexdigest()
-
-
 def near_copies(pixels_NSS: np.ndarray) -> int:
     """How many of N different images, as `framed` gives them, are nearly copies of others; 0 where that cannot be told,
-    because they are smaller, and where there are too many to compare every two."""
-    if pixels_NSS.shape[1] < duplicates.SIZE or len(pixels_NSS) > duplicates.MOST:
+    because they are smaller."""
+    if pixels_NSS.shape[1] < duplicates.SIZE:
         return 0
-    return len(duplicates.find(pixels_NSS, [key(image_SS) for image_SS in pixels_NSS]))
+    keys_N = [duplicates.key(image_SS) for image_SS in pixels_NSS]
+    return len(duplicates.find(keys_N, keys_N, sketch(pixels_NSS), pixels_NSS.__getitem__).links)
 
 
 def repeats(keys: Sequence[str]) -> np.ndarray:

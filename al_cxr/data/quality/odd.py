@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,16 +72,27 @@ def check_images(pixels_NSS: np.ndarray, usual: Usual | None) -> list[ImageCheck
     beside other images alone.
     """
     pixels_NSS = framed(pixels_NSS)
-    low_N, high_N = np.percentile(pixels_NSS.reshape(len(pixels_NSS), pixels_NSS.shape[1] ** 2), [1, 99], axis=1)
-    spans = (high_N - low_N).tolist()
-    empty = [_nothing(image_SS, span) for image_SS, span in zip(pixels_NSS, spans, strict=True)]
+    empty_N = nothing_to_see(pixels_NSS)
     if usual is None:
-        return [ImageCheck(what, bool(what)) for what in empty]
-    features_NK = features(pixels_NSS)
+        return [ImageCheck(what, bool(what)) for what in empty_N]
+    return compare(empty_N, features(pixels_NSS), usual, pixels_NSS.__getitem__)
+
+
+def nothing_to_see(pixels_NSS: np.ndarray) -> list[str]:
+    """Why there is nothing to see on each of N images, uint8 (N, S, S), S <= FRAME; "" where there is something."""
+    low_N, high_N = np.percentile(pixels_NSS.reshape(len(pixels_NSS), pixels_NSS.shape[1] ** 2), [1, 99], axis=1)
+    return [_nothing(image_SS, span) for image_SS, span in zip(pixels_NSS, (high_N - low_N).tolist(), strict=True)]
+
+
+def compare(
+    empty_N: Sequence[str], features_NK: np.ndarray, usual: Usual, read: Callable[[int], np.ndarray]
+) -> list[ImageCheck]:
+    """What is odd about N images beside the usual ones, from what `nothing_to_see` and `features` said of them; `read`
+    gives the pixels of the few again that are unlike hardly any other."""
     unlike_N, likeness_N4 = usual.unlike(features_NK), usual.likeness(features_NK)
     return [
-        ImageCheck(what or _doubt(image_SS, float(unlike), likeness_4), bool(what), float(unlike))
-        for what, image_SS, unlike, likeness_4 in zip(empty, pixels_NSS, unlike_N, likeness_N4, strict=True)
+        ImageCheck(what or _doubt(i, read, float(unlike_N[i]), likeness_N4[i]), bool(what), float(unlike_N[i]))
+        for i, what in enumerate(empty_N)
     ]
 
 
@@ -172,12 +183,12 @@ def _two_greys(share_G: np.ndarray) -> float:
     return float(around_G[first] + np.convolve(others_G, np.ones(5), "same").max())
 
 
-def _doubt(image_SS: np.ndarray, unlike: float, likeness_4: np.ndarray) -> str:
+def _doubt(index: int, read: Callable[[int], np.ndarray], unlike: float, likeness_4: np.ndarray) -> str:
     """Why an image with something on it may be no upright frontal radiograph; "" where it may well be one."""
     if likeness_4[0] < NEGATIVE:
         return f"a negative, or no frontal chest? Bright where the others are dark (correlation {likeness_4[0]:.2f})"
     if likeness_4[1:].max() - likeness_4[0] > TURNED:
         return f"turned by {90 * int(likeness_4.argmax())} degrees, or no frontal chest?"
-    if unlike > UNUSUAL and chestless(image_SS[None]):
+    if unlike > UNUSUAL and chestless(read(index)[None]):
         return "no frontal chest? No chest is found on it, and hardly any of the others is as unusual"
     return ""

@@ -13,7 +13,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from al_cxr.core.metrics import Metrics, measure
 from al_cxr.data.dataset import Dataset
-from al_cxr.data.quality.usual import brightness
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,12 @@ def by_source(dataset: Dataset) -> Shortcut | None:
     return _measured("source alone", "from the source alone", probs_MC, dataset, prior_C, test)
 
 
-def by_brightness(dataset: Dataset, index_M: np.ndarray, pixels_MSS: np.ndarray) -> Shortcut | None:
-    """Gradient-boosted trees on 12 numbers an image, of the M readable ones; None without two classes in train."""
+def by_brightness(dataset: Dataset, index_M: np.ndarray, numbers_MF: np.ndarray) -> Shortcut | None:
+    """Gradient-boosted trees on the `brightness` of the M readable images; None without two classes in train."""
     split_M, labels_M = dataset.split_N[index_M], dataset.labels_N[index_M]
     train, test = split_M == "train", split_M == "test"
     if len(np.unique(labels_M[train])) < 2 or not test.any():
         return None
-    numbers_MF = brightness(pixels_MSS)
     model = HistGradientBoostingClassifier(max_iter=100, early_stopping=False, random_state=0)
     model.fit(numbers_MF[train], labels_M[train])
     probs_MC = np.zeros((int(test.sum()), len(dataset.classes)))

@@ -49,8 +49,8 @@ def test_brightness_alone_tells_bright_from_dark_and_not_noise_from_noise() -> N
     labels = rng.integers(0, 2, 200)
     noise = rng.integers(0, 200, (200, 16, 16))
     dataset = made([b""] * 200, labels=labels.tolist(), splits=splits)
-    bright = by_brightness(dataset, np.arange(200), (noise + 40 * labels[:, None, None]).astype(np.uint8))
-    blind = by_brightness(dataset, np.arange(200), noise.astype(np.uint8))
+    bright = by_brightness(dataset, np.arange(200), brightness((noise + 40 * labels[:, None, None]).astype(np.uint8)))
+    blind = by_brightness(dataset, np.arange(200), brightness(noise.astype(np.uint8)))
     assert bright is not None and blind is not None
     assert bright.test.accuracy > 0.95 and blind.test.accuracy < 0.7
 
