@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from al_cxr.bundles.folder import must_be_new, write_bundle
+from al_cxr.labelling.model import bundle_of
 from al_cxr.labelling.project import Project
 from al_cxr.labelling.status import Status, status_of
 
@@ -44,3 +48,24 @@ class LabellingProject(Project):
             and what it would take; ``as_json()`` gives it as plain data.
         """
         return status_of(self)
+
+    def bundle(self, out: str | Path) -> Path:
+        """Save the model of what is labelled now, with a card that says how it was tested: on the audit.
+
+        Parameters
+        ----------
+        out : path
+            The new folder; `al_cxr.open_bundle` opens it.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        UserError
+            Where it is there already, there is no model yet, or the audit is too small to test one.
+        """
+        must_be_new(Path(out))
+        return write_bundle(bundle_of(self), Path(out))

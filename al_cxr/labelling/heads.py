@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from al_cxr.core.checkpoint import load_tensors, save_tensors
+from al_cxr.core.checkpoint import load_tensors, save_tensors, weights_hash
 from al_cxr.core.errors import UserError
 from al_cxr.core.invalid import EDITED
 from al_cxr.models.backbone import Head
@@ -52,7 +52,17 @@ def keep(project: Path, model: HeadModel) -> None:
     """Write a head into the project, unless it is there."""
     file = project / FOLDER / f"{model.key}.safetensors"
     if not file.exists():
-        save_tensors(file, _tensors(model), {"labelled": model.labelled})
+        write_head(file, model)
+
+
+def write_head(file: Path, model: HeadModel) -> None:
+    """The weights of a head, as a network of torch names them."""
+    save_tensors(file, _tensors(model), {"labelled": model.labelled})
+
+
+def weights_of(model: HeadModel) -> str:
+    """Hex SHA-256 of the weights of a head."""
+    return weights_hash(torch_head(model, 0.0))
 
 
 def kept(project: Path, key: str) -> HeadModel | None:

@@ -189,7 +189,7 @@ class Project:
         name = self._desk.reader(reader)
         if self.worker is None:
             self.learn()
-        proposal = self.chooser.proposal(self._known(), n)
+        proposal = self.chooser.proposal(self.known(), n)
         readable_N = self.archive.present_N
         readable_N[list(self.chooser.features.unreadable)] = False
         minutes = self.settings.readers.lease_minutes if minutes is None else minutes
@@ -337,7 +337,7 @@ class Project:
     def learn(self) -> bool:
         """Train the head where there are labels enough that it has not seen; whether it was."""
         self._take_images()
-        known = self._known()
+        known = self.known()
         if not self.chooser.due(known):
             return False
         model = self.chooser.train(known)
@@ -371,7 +371,8 @@ class Project:
             detail = {"size": result.size, "value": result.value, "low": result.low, "passed": result.passed}
             self.journal.record(Event(kind="examined", time=self._clock(), model=model.key, detail=detail))
 
-    def _known(self) -> Known:
+    def known(self) -> Known:
+        """What the answers say by now, whatever process took them."""
         with self.journal.log.lock:
             state = self.journal.refresh()
             self.chooser.recall(state)

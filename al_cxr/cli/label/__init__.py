@@ -10,6 +10,7 @@ from al_cxr.cli.label import (
     ask,
     export,
     import_,
+    model,
     scan,
     simulate,
     start,
@@ -19,7 +20,7 @@ from al_cxr.cli.label import (
     verify,
 )
 
-ACTIONS = (start, scan, ask, tell, undo, adjudicate, status, export, import_, simulate, verify)
+ACTIONS = (start, scan, ask, tell, undo, adjudicate, status, export, import_, model, simulate, verify)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
