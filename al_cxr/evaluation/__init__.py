@@ -1,1 +1,2 @@
-"""Trained models measured: calibration, operating points, subgroups, ensembles, intervals."""
+"""Trained models measured: calibration, operating points, subgroups, ensembles, intervals; and a model of a labelling
+project, of which nobody knows the truth: its audit, certificates, readers."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, norm
 
+from al_cxr.evaluation.audit import block_areas
 from al_cxr.evaluation.certificate import chance, due, elusion_bound, exams, images_until_passed, sit
 
 
@@ -80,6 +81,17 @@ def test_the_plan_says_how_likely_a_good_model_has_passed_and_at_what_size() -> 
     at = plan.sizes.index(size)
     assert likely[at] >= 0.8 > likely[at - 1] and images_until_passed(plan, 0.81) is None
     assert chance(plan, 0.8)[-1] <= 0.05
+
+
+def test_an_area_is_certified_on_blocks_if_it_is_large_enough_and_hardly_ever_if_not() -> None:
+    plan, good, bad = exams(0.85, most=150), [], []
+    for run in range(40):
+        draw = np.random.default_rng([9, run])
+        ill = draw.random(800) < 0.3
+        for found, area in ((good, 0.95), (bad, 0.849)):
+            blocks = block_areas(draw.normal(np.sqrt(2) * norm.ppf(area) * ill), ill)
+            found.append(any(sit(plan, size, blocks).passed for size in plan.sizes))
+    assert np.mean(good) > 0.9 and np.mean(bad) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 40)
 
 
 def test_of_no_ill_in_n_it_is_near_3_in_n() -> None:
