@@ -7,7 +7,7 @@ What makes these figures true is how the audit was drawn, and no formula repairs
 - No label of the audit trains a model, sets its temperature or threshold, stops its training or picks among models.
 - One image a patient counts: images of one person are no independent evidence. Which one is fixed by chance; the
   first that was asked is taken here.
-- Images that the reader could not answer are outside these figures: say how many there were.
+- Images that readers could not answer, or disagree on, are outside these figures, and hard: say how many there are.
 
 Performance is that on patients like those of the archive, and not on the archive, of which the model has seen a part.
 The prevalence is the archive's own.

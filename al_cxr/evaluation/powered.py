@@ -1,4 +1,4 @@
-"""The prevalence from few labels and many predictions: what a model says of all images, corrected by what it got wrong.
+"""The prevalence from few labels and many predictions: what a model says of many images, corrected by its errors.
 
 The correction makes it right however bad the model is; a good model makes it narrow. Intervals are for one look that
 was planned, and rest on large samples. `al_cxr.evaluation.audit` has the one that holds at every look.
@@ -22,7 +22,7 @@ def prediction_powered(
     weights_M: np.ndarray | None = None,
     level: float = LEVEL,
 ) -> Figure:
-    """Estimate a prevalence from M labels and the predictions for all N images.
+    """Estimate a prevalence from M labels and the predictions for N images.
 
     With M images asked at random it is prediction-powered inference, with chosen ones and their weights active
     inference. How much is laid on the predictions is tuned by the labels, so that with bad ones it is the plain share.
@@ -30,7 +30,10 @@ def prediction_powered(
     Parameters
     ----------
     predicted_N : array, shape (N,)
-        P(target) of all images, one a patient, 0..1, of a model that has learned from none of the M labels.
+        P(target), 0..1, of images that the model has not learned from, one a patient, with those of the M labels among
+        them: of a model of elsewhere all; of a project's own those of the patients who are set aside for the audit. On
+        images that it learned from a model is surer, and what its chooser left over is easier: with them the prevalence
+        is wrong.
     predicted_M : array, shape (M,)
         Those of the labelled images.
     ill_M : array of bool, shape (M,)
