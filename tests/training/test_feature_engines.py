@@ -63,8 +63,8 @@ def test_openvino_tells_nobody_that_it_is_used(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
     code = """if True:
         import sys
-        from al_cxr.training.feature_engines.openvino import _imported
-        _imported()
+        from al_cxr.training.feature_engines.openvino import imported
+        imported()
         print([name for name in sys.modules if name.startswith("openvino_telemetry.")])
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -30,8 +30,9 @@ THIS_THREAD = {
 }
 
 
-def _imported() -> Any:
-    # It tells its maker of every import and conversion, unless this package of it is missing: nobody is told anything.
+def imported() -> Any:
+    """The module openvino, which tells its maker of every import and conversion unless one package of it is missing:
+    nobody is told anything."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
@@ -40,7 +41,9 @@ def _imported() -> Any:
     return openvino
 
 
-class _CropFeatures(nn.Module):
+class CropFeatures(nn.Module):
+    """What OpenVINO is given of a backbone."""
+
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
@@ -53,13 +56,13 @@ def engine(backbone: Backbone, runtime: Runtime) -> Engine:
     """The backbone compiled by OpenVINO, for the size of the first batch. Chests are cut out by PyTorch as ever."""
     if runtime.device != "cpu":
         raise UserError(f"model.feature_engine: openvino computes on the CPU, not on {runtime.device}; use torch there")
-    openvino = _imported()
+    openvino = imported()
     request = None
 
     def compiled(crops: Tensor) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its use of torch.jit, which is deprecated
-            converted = openvino.convert_model(_CropFeatures(backbone).eval(), example_input=crops)
+            converted = openvino.convert_model(CropFeatures(backbone).eval(), example_input=crops)
         converted.reshape(list(crops.shape))
         return openvino.Core().compile_model(converted, "CPU", THIS_THREAD).create_infer_request()
 
