@@ -5,10 +5,10 @@ r"""Whether a faster engine sees the same: features, the accuracy of a head on t
 
 For each backbone and engine: the smallest cosine between an image's features and those by PyTorch in float32; the AUC
 of heads on five folds, against that of heads on PyTorch's features; and of the tenth of a pool with the highest
-entropy, by a head that has seen a fifth of the training images, the share that PyTorch's features ask for too. Heads are
-trained as by experiments/shenzhen_features.yaml, three seeds a fold. An engine is faithful to a backbone where the AUC
-changes by less than 0.002 and 98 % of the query are the same images. Those with a comma in their name are no engines of
-al-cxr; int8 needs `pip install nncf`.
+entropy, by a head that has seen a fifth of the training images, the share that PyTorch's features ask for too. Heads
+are trained as by experiments/shenzhen_features.yaml, three seeds a fold. An engine is faithful to a backbone where the
+AUC changes by less than 0.002 and 98 % of the query are the same images. Those with a comma in their name are no
+engines of al-cxr; int8 needs `pip install nncf`.
 
 Features are kept in --work, so that a stopped benchmark goes on.
 """
@@ -158,10 +158,10 @@ def main() -> None:
             "",
             f"    python {shlex.join(['benchmarks/faithful.py', *sys.argv[1:]])}",
             "",
-            f"{dataset.stamp}, {len(store)} images at {store.size} px. Cosine: the smallest of an image's features with "
-            f"PyTorch's in float32. AUC: of heads on {FOLDS} folds, {len(SEEDS)} seeds each, and how it differs from "
-            "that on PyTorch's features. Same query: of the tenth of the pool with the highest entropy, the share that "
-            f"PyTorch's features ask for too. Faithful: the AUC changes by less than {MOST_AUC}, and at least "
+            f"{dataset.stamp}, {len(store)} images at {store.size} px. Cosine: the smallest of an image's features "
+            f"with PyTorch's in float32. AUC: of heads on {FOLDS} folds, {len(SEEDS)} seeds each, and how it differs "
+            "from that on PyTorch's features. Same query: of the tenth of the pool with the highest entropy, the share "
+            f"that PyTorch's features ask for too. Faithful: the AUC changes by less than {MOST_AUC}, and at least "
             f"{LEAST_SHARED:.0%} of the query are the same. Engines with a comma in their name are not in al-cxr.",
             "",
             "| backbone | engine | cosine | AUC | change | same query | faithful |",

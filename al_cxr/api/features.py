@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from al_cxr.data.sources.files import FileImages, Root
 from al_cxr.data.sources.named import named_source
 from al_cxr.data.sources.source import kinds
 from al_cxr.models.backbone import Backbone
-from al_cxr.training.archive import FeaturePass
+from al_cxr.training.archive import ArchiveFeatures, FeaturePass
 from al_cxr.training.runtime import plain
 
 
@@ -137,7 +138,7 @@ def features(
     """
     found = open_archive(archive, root, follow_links)
     given = feature_pass(arch, options or {}, image_size, engine, workers, device, cache)
-    return features_of(found, given)
+    return features_of(found, given.run(found.images))
 
 
 def open_archive(archive: str | Path, root: str | Path | None = None, follow_links: bool = False) -> Archive:
@@ -190,9 +191,33 @@ def feature_pass(
     return FeaturePass(backbone, image_size, Path(cache or default_cache()), runtime, engine, workers)
 
 
-def features_of(archive: Archive, given: FeaturePass) -> Features:
-    """The features of an archive, and which images have none."""
-    made = given.run(archive.images)
+@dataclass(frozen=True)
+class Opened:
+    """How an archive and a backbone are opened, on this machine or another."""
+
+    archive: str
+    root: str | None
+    follow_links: bool
+    arch: str
+    options: str
+    """As JSON, so that equal ones are equal."""
+    image_size: int
+    engine: str
+    device: str
+    cache: str
+
+    def __call__(self) -> tuple[Images, FeaturePass]:
+        """With one core of a task."""
+        options = json.loads(self.options)
+        given = feature_pass(self.arch, options, self.image_size, self.engine, 1, self.device, self.cache)
+        return open_archive(self.archive, self.root, self.follow_links).images, given
+
+
+def features_of(archive: Archive, made: ArchiveFeatures) -> Features:
+    """The features of an archive with names, and which images have none; UserError where none has any."""
+    if not len(made.index_M):
+        reason = made.unusable[min(made.unusable)]
+        raise UserError(f"none of {len(archive.images):,} images can be used: {reason}")
     names = [archive.images.name(int(i)) for i in made.index_M]
     unusable = [(archive.images.name(i), reason) for i, reason in sorted(made.unusable.items())]
     left_out = [*archive.left_out, *((name, reason.removeprefix(f"{name}: ")) for name, reason in unusable)]

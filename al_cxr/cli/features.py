@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from al_cxr.core.errors import UserError
+
+if TYPE_CHECKING:
+    from al_cxr.training.archive import ArchiveFeatures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="cores that decode and compute (default: all)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--cache", type=Path, help="folder that pixels and features are kept in (default: the user's)")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="compute on Ray: on the cluster at this address (or auto), else on a Ray of this machine alone",
+    )
     parser.add_argument("--out", type=Path, help="a CSV to write: path, row of each image's features, why it has none")
     parser.add_argument("--plan", action="store_true", help="print what is there and how long the rest takes, and stop")
     from al_cxr.cli.options import add_files_options
@@ -83,7 +93,7 @@ def call(options: argparse.Namespace) -> None:
         room = f"{_size(plan.pixels_bytes + plan.features_bytes)} in {plan.folder}"
         print(f"to do     about {duration(plan.seconds)}, from a trial on some of them; {room}")
         return
-    made = features_of(archive, network)
+    made = features_of(archive, network.run(archive.images) if options.ray is None else _on_ray(options, given))
     for note in made.notes:
         print(f"warning   {note}")
     for line in doubt_lines(made.left_out, len(archive.images) + len(archive.left_out)):
@@ -98,6 +108,28 @@ def call(options: argparse.Namespace) -> None:
         print("computed  nothing: all features were there")
     rows, width = made.features_NK.shape
     print(f"features  {made.path}: {rows:,} × {width:,}, {_size(made.path.stat().st_size)}")
+
+
+def _on_ray(options: argparse.Namespace, given: dict[str, Any]) -> ArchiveFeatures:
+    import json
+
+    from al_cxr.api.features import Opened
+    from al_cxr.config import Ray
+    from al_cxr.core.cache import default_cache
+    from al_cxr.experiment.engines.ray_features import features_on_ray
+
+    opened = Opened(
+        options.archive,
+        None if options.root is None else str(options.root),
+        options.follow_links,
+        options.arch,
+        json.dumps(given, sort_keys=True),
+        options.size,
+        options.engine,
+        options.device,
+        str((options.cache or default_cache()).expanduser().absolute()),
+    )
+    return features_on_ray(opened, Ray(address=options.ray or None, cpus=1, gpus=float(options.device == "cuda")))
 
 
 def _table(names: list[str], left_out: list[tuple[str, str]]) -> str:

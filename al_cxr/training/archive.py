@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,10 @@ class ArchiveFeatures:
     """Images that were computed in this pass; the others were there."""
     seconds: float
 
+    def without_features(self) -> ArchiveFeatures:
+        """All else: the features are in the file."""
+        return replace(self, features_MK=np.empty((0, 0), np.float32))
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -85,6 +89,10 @@ class FeaturePass:
         self.folder = kind_folder(backbone, size, cache, engine)
 
     @property
+    def on_gpu(self) -> bool:
+        return self.runtime.device.startswith("cuda")
+
+    @property
     def width(self) -> int:
         """Features of an image."""
         return self.backbone.head.linear.in_features
@@ -92,7 +100,7 @@ class FeaturePass:
     def run(self, images: Images) -> ArchiveFeatures:
         """The features of all images that can be used, after decoding and computing what is not kept yet.
 
-        UserError where no image can be used, a process was killed or the cache cannot be written.
+        UserError where a process was killed or the cache cannot be written.
         """
         began, computed, ahead = time.monotonic(), 0, self.folder / f"{images.key[:40]}.npy"
         with Extractor(self.backbone, self.runtime, self.engine, self.workers) as extractor:
@@ -112,8 +120,6 @@ class FeaturePass:
 
             store = PixelStore.open(images, self.size, self.cache, self.workers, watch=watch, unusable=True)
             index_M = np.array([i for i in range(len(store)) if i not in store.unusable], np.int64)
-            if not len(index_M):
-                raise UserError(f"none of {len(images):,} images can be used: {next(iter(store.unusable.values()))}")
             store_keys = store.keys
             keys = [store_keys[i] for i in index_M]
 
@@ -128,6 +134,36 @@ class FeaturePass:
         remove_parts(ahead)
         seconds = time.monotonic() - began
         return ArchiveFeatures(features_MK, index_M, keys, store.unusable, store.notes, path, computed, seconds)
+
+    def joined(self, made: Sequence[ArchiveFeatures], shards: Sequence[np.ndarray]) -> ArchiveFeatures:
+        """The features of an archive of which each shard (indices) was looked at by itself, maybe elsewhere."""
+        keys = [key for one in made for key in one.keys]
+        path = self.folder / file_of(keys)
+
+        def elsewhere(rows: np.ndarray) -> Iterator[np.ndarray]:
+            raise UserError(
+                f"{self.folder}: the features that were computed elsewhere are not here; put the cache on a file "
+                "system that all nodes share"
+            )
+
+        whole = ArchiveFeatures(
+            features_MK=kept_features(path, keys, self.width, elsewhere),
+            index_M=np.concatenate([shard[one.index_M] for one, shard in zip(made, shards, strict=True)]),
+            keys=keys,
+            unusable={
+                int(shard[i]): reason
+                for one, shard in zip(made, shards, strict=True)
+                for i, reason in one.unusable.items()
+            },
+            notes=tuple(dict.fromkeys(note for one in made for note in one.notes)),
+            path=path,
+            computed=sum(one.computed for one in made),
+            seconds=max(one.seconds for one in made),
+        )
+        for one in made:
+            if one.path != path:
+                one.path.unlink(missing_ok=True)
+        return whole
 
     def estimate(self, images: Images) -> Estimate:
         """What `run` would take, from a trial on images from all over the archive; nothing is kept."""

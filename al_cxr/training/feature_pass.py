@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from al_cxr.config import AugmentSettings
 from al_cxr.core.errors import UserError
@@ -25,6 +26,10 @@ from al_cxr.training.runtime import Runtime
 
 BATCH = 8
 """Images a pass on a CPU: few, so that memory is used again and not fetched anew."""
+
+FAITHFUL = 0.99999
+"""Smallest cosine between features by another engine and PyTorch's, on the first batch, with which it is taken: every
+engine that asked for other images was below it (results/benchmarks/features-faithful.md)."""
 
 GPU_BATCH = 512
 """Images a pass on a GPU, halved as often as its memory asks for."""
@@ -79,7 +84,7 @@ class Pass:
         with _one_thread(), eval_mode(self.backbone):
             if self._features is None:
                 self.runtime.place(self.backbone)
-                self._features = feature_engines.build(self.engine, self.backbone, self.runtime)
+                self._features = self._engine(batch)
             try:
                 return [self._on_its_way(self._features, self._images(batch))]
             except torch.OutOfMemoryError:
@@ -91,6 +96,21 @@ class Pass:
         if self.on_gpu:
             torch.cuda.empty_cache()
         return [piece for part in parts(batch, half) for piece in self._begin(part)]
+
+    def _engine(self, batch: Batch) -> feature_engines.Engine:
+        """The engine, after a look whether it sees what PyTorch sees in some of the images."""
+        engine = feature_engines.build(self.engine, self.backbone, self.runtime)
+        if self.engine == feature_engines.DEFAULT:
+            return engine
+        images = self._images(next(parts(batch, BATCH)))
+        plain_BK, made_BK = self._filled(self.backbone.features, images), self._filled(engine, images)
+        cosine = float(functional.cosine_similarity(plain_BK.double(), made_BK.double()).min())
+        if cosine < FAITHFUL:
+            raise UserError(
+                f"model.feature_engine: {self.engine} does not see in these images what PyTorch sees (smallest cosine "
+                f"{cosine:.6f}, and {FAITHFUL} is asked for: results/benchmarks/features-faithful.md); use torch"
+            )
+        return engine
 
     def _images(self, batch: Batch) -> Tensor:
         """Floats in 0..1, (B, 1, S, S), on the device."""
@@ -107,6 +127,10 @@ class Pass:
         if self.on_gpu:
             made = engine(images)
             return torch.empty(made.shape, dtype=made.dtype, pin_memory=True).copy_(made, non_blocking=True)
+        return self._filled(engine, images)
+
+    def _filled(self, engine: feature_engines.Engine, images: Tensor) -> Tensor:
+        """The features of up to BATCH images, in a pass of so many."""
         short = BATCH - len(images)
         filled = torch.cat([images, images[-1:].expand(short, -1, -1, -1)]) if short > 0 else images
         return engine(filled)[: len(images)]

@@ -202,12 +202,12 @@ def test_a_ray_of_its_own_and_a_task_that_fits_nowhere(
     if ray.is_initialized():  # the last test of this file: the Ray of the others has done its work
         ray.shutdown()
     seen: list[str] = []
-    slots = ray_engine._slots
+    slots = ray_engine.slots_of
     patch = pytest.MonkeyPatch()
     request.addfinalizer(patch.undo)
     patch.setattr(
         ray_engine,
-        "_slots",
+        "slots_of",
         lambda ray, options: (seen.extend(node["NodeManagerAddress"] for node in ray.nodes()), slots(ray, options))[1],
     )
     assert play(tmp_path, "--set", "machine.engine=ray", "--set", "machine.ray.gpus=100") == 2

@@ -69,8 +69,9 @@ def test_a_process_that_is_killed_is_one_error_and_the_next_start_goes_on(
     def killed(self: Any, batches: Any) -> Any:
         for number, features in enumerate(streamed(self, batches)):
             yield features
-            if number == 2:
-                os.kill(self._processes[0].child.pid, signal.SIGKILL)
+            if number == 0:  # of six batches one at least was given to nobody yet
+                for process in self._processes:
+                    os.kill(process.child.pid, signal.SIGKILL)
 
     with monkeypatch.context() as patched:
         patched.setattr(extractor.FeatureProcesses, "stream", killed)

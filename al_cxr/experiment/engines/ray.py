@@ -56,8 +56,8 @@ def perform_all(
     options = workspace.settings.machine.ray
     if workspace.runtime.device.startswith("cuda") and options.gpus == 0:
         raise UserError("machine.ray.gpus: the device is a GPU, so a task needs a share of one; set it, e.g. to 1")
-    with _connected(options) as ray:
-        slots(_slots(ray, options))
+    with connected(options) as ray:
+        slots(slots_of(ray, options))
         work = ray.remote(_work).options(num_cpus=options.cpus, num_gpus=options.gpus, max_retries=RETRIES)
         for jobs in phases:
             pending = [work.remote(_place(workspace), perform, job) for job in jobs]
@@ -133,7 +133,7 @@ def _imported() -> Any:
 
 
 @contextmanager
-def _connected(options: Ray) -> Iterator[Any]:
+def connected(options: Ray) -> Iterator[Any]:
     """The module ray, connected: to what this process is connected to already, else to the cluster, else to its own."""
     # Both are read when ray is imported. Nothing is reported to anybody; and a Ray of this machine alone listens on the
     # loopback interface only (the switch has the name of the systems on which that is the default).
@@ -160,7 +160,7 @@ def _connected(options: Ray) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _slots(ray: Any, options: Ray) -> int:
+def slots_of(ray: Any, options: Ray) -> int:
     """Tasks that fit onto the nodes at once; UserError if none does, which Ray would wait for without end."""
     wanted = {"CPU": options.cpus, "GPU": options.gpus}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
