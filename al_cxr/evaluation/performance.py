@@ -26,15 +26,16 @@ def exact_shares(
 def auc(scores_N: np.ndarray, positive_N: np.ndarray, counts_BN: np.ndarray) -> np.ndarray:
     """Area under the ROC curve (B,) of images that count several times, ties as half (Mann & Whitney 1947); NaN where a
     sample lacks one of the two kinds. All samples at once, from one sorting."""
-    order = np.argsort(scores_N, kind="stable")
-    sorted_N, positive_N = scores_N[order], positive_N[order]
-    starts = np.flatnonzero(np.r_[True, sorted_N[1:] != sorted_N[:-1]])
-    counts_BN = counts_BN[:, order]
-    positive_BG, negative_BG = counts_BN * positive_N, counts_BN * ~positive_N
-    if len(starts) < len(scores_N):
-        positive_BG, negative_BG = (np.add.reduceat(c, starts, axis=1) for c in (positive_BG, negative_BG))
-    below_BG = negative_BG.cumsum(axis=1) - negative_BG / 2
-    return _share((positive_BG * below_BG).sum(axis=1), positive_BG.sum(axis=1) * negative_BG.sum(axis=1))
+    kinds = np.flatnonzero(~positive_N), np.flatnonzero(positive_N)
+    negative, positive = (kind[np.argsort(scores_N[kind], kind="stable")] for kind in kinds)
+    lower_P, upper_P = (np.searchsorted(scores_N[negative], scores_N[positive], side) for side in ("left", "right"))
+    below_BM = np.zeros((len(counts_BN), len(negative) + 1))
+    np.cumsum(counts_BN[:, negative], axis=1, out=below_BM[:, 1:])
+    positive_BP = counts_BN[:, positive]
+    right_B = np.einsum("bp,bp->b", positive_BP, below_BM[:, lower_P])
+    if (lower_P < upper_P).any():
+        right_B = (right_B + np.einsum("bp,bp->b", positive_BP, below_BM[:, upper_P])) / 2
+    return _share(right_B, positive_BP.sum(axis=1) * below_BM[:, -1])
 
 
 def performance(probs_NC: np.ndarray, labels_N: np.ndarray, target: int | None, threshold: float | None) -> Statistics:

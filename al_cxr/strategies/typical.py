@@ -52,8 +52,9 @@ def typiclust(
     assert statistics.features_NK is not None
     labelled_MK = statistics.labelled_features_MK
     features_NK = statistics.features_NK
-    every_NK = features_NK if labelled_MK is None else np.concatenate([features_NK, labelled_MK])
-    every_NK = every_NK / np.maximum(np.linalg.norm(every_NK, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    both = [features_NK] if labelled_MK is None else [features_NK, labelled_MK]
+    every_NK = np.concatenate(both, dtype=np.result_type(features_NK, np.float32))
+    every_NK /= np.maximum(np.linalg.norm(every_NK, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     pool = len(features_NK)
     cluster_of = _clusters(every_NK, min(len(every_NK) - pool + n, len(every_NK), clusters), rng)
     sizes_G = np.bincount(cluster_of)

@@ -31,6 +31,9 @@ FRAME = 64
 ENOUGH = 20
 """Images without which a mean says nothing; half of them for the distances of validation."""
 
+BATCH = 1024
+"""Images that are described at once."""
+
 BORDER = 16
 """The border is this part of the side: one 16th."""
 
@@ -83,7 +86,15 @@ def fit(train_NK: np.ndarray, val_MK: np.ndarray) -> Usual | None:
 
 
 def features(pixels_NSS: np.ndarray) -> np.ndarray:
-    """Numbers that describe N images, uint8 (N, S, S), S <= FRAME: float64 (N, FEATURES), grey levels as 0..1."""
+    """Numbers that describe N images, uint8 (N, S, S), S <= FRAME: float64 (N, FEATURES), grey levels as 0..1.
+
+    Some images at a time: as float64 an image takes eight times its pixels, several times over.
+    """
+    starts = range(0, max(len(pixels_NSS), 1), BATCH)
+    return np.concatenate([_features(pixels_NSS[start : start + BATCH]) for start in starts])
+
+
+def _features(pixels_NSS: np.ndarray) -> np.ndarray:
     n = len(pixels_NSS)
     values_NSS = pixels_NSS.astype(np.float64) / 255
     steps = [np.abs(np.diff(values_NSS, n=k, axis=axis)).mean(axis=(1, 2)) for k, axis in ((1, 1), (1, 2), (2, 2))]
