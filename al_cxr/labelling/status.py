@@ -127,7 +127,7 @@ def _measured(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any
     target, probs_TC = s.classes.index(s.target), model.probs(features_NK[audit.index_T])
     present = project.archive.present_N
     patients = len({p for p, there in zip(project.archive.patients, present, strict=True) if there})
-    ready = np.flatnonzero(project.chooser.features.ready_N)
+    ready = np.flatnonzero(project.chooser.features.ready_N & project.streams.reserved_N)
     _, first = np.unique(np.array(project.archive.patients)[ready], return_index=True)
     predicted_N = model.probs(features_NK[ready[np.sort(first)]])[:, target]
     return {
