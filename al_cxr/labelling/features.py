@@ -22,11 +22,11 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.invalid import EDITED
 from al_cxr.core.seeds import digest_text, rng, stream
 from al_cxr.data.decode import Reading
-from al_cxr.data.store import PixelStore, cores
+from al_cxr.data.store import cores, key_of
 from al_cxr.labelling.archive import Archive
 from al_cxr.labelling.settings import ProjectSettings
 from al_cxr.models.backbone import Backbone
-from al_cxr.training.feature_cache import feature_loader
+from al_cxr.training.archive import FeaturePass, Looking
 from al_cxr.training.runtime import plain
 
 FOLDER = "features"
@@ -40,6 +40,7 @@ class ArchiveFeatures:
     def __init__(self, project: Path, settings: ProjectSettings, archive: Archive) -> None:
         self._archive, self._settings = archive, settings
         self._backbone: Backbone | None = None
+        self._looking: Looking | None = None
         network = settings.network
         facts = [network.arch, network.options, network.image_size]
         self._folder = project / FOLDER / digest_text(json.dumps(facts, sort_keys=True))[:16]
@@ -76,6 +77,7 @@ class ArchiveFeatures:
         """Compute the next chunk, with the images `first` before others; how many images were dealt with."""
         left = self.missing()
         if not len(left):
+            self._close()
             return 0
         # In a random order, so that what is there early is like the whole archive.
         order = rng(self._settings.seed, "features").permutation(len(self._archive))
@@ -121,12 +123,19 @@ class ArchiveFeatures:
             yield from pool.map(one, chunk)
 
     def _compute(self, readings: Sequence[Reading]) -> np.ndarray:
-        pixels = np.stack([reading.pixels for reading in readings])
-        depths = {i: reading.depth for i, reading in enumerate(readings) if reading.depth}
-        store = PixelStore(pixels, [reading.digest for reading in readings], depths)
-        machine = self._settings.machine
-        cache = Path(machine.cache) if machine.cache else default_cache()
-        return np.array(feature_loader(self.backbone, store, cache, plain(machine)).features_NK, np.float32)
+        """On all cores, from the cache where another pass has computed them; processes wait for the next chunk."""
+        if self._looking is None:
+            machine, size = self._settings.machine, self._settings.network.image_size
+            cache = Path(machine.cache) if machine.cache else default_cache()
+            given = FeaturePass(self.backbone, size, cache, plain(machine), workers=machine.workers)
+            self._looking = given.looking(self._folder.name, len(self.missing()))
+        keys = [key_of(reading.digest, reading.depth) for reading in readings]
+        return self._looking(keys, np.stack([reading.pixels for reading in readings]))
+
+    def _close(self) -> None:
+        if self._looking is not None:
+            self._looking.close()
+            self._looking = None
 
     def _take(self, digests: Sequence[str], features_MK: np.ndarray) -> None:
         known = [(row, self._archive.index_of[d]) for row, d in enumerate(digests) if d in self._archive.index_of]

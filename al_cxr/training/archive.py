@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from al_cxr.models.backbone import Backbone
 from al_cxr.training import feature_engines
 from al_cxr.training.extractor import Extractor
 from al_cxr.training.feature_cache import file_of, kind_folder
-from al_cxr.training.feature_file import keep_part, kept_features, kept_images, remove_parts, row_bytes
+from al_cxr.training.feature_file import keep_part, kept_features, kept_images, read_rows, remove_parts, row_bytes
 from al_cxr.training.feature_pass import BATCH, Batch, Pass
 from al_cxr.training.runtime import Runtime
 
@@ -72,6 +73,55 @@ class Estimate:
     folder: Path
 
 
+class Looking:
+    """A backbone that looks at images as they come, and keeps what it saw; its processes live until it is closed."""
+
+    def __init__(self, given: FeaturePass, path: Path, expected: int) -> None:
+        self.extractor = Extractor(given.backbone, given.runtime, given.engine, given.workers)
+        self.computed = 0
+        self._path, self._expected = path, expected
+        self._width = given.width
+        kept = kept_images(given.folder, given.width)
+        self._places = {image: (file, row) for file, images in kept for row, image in enumerate(images)}
+
+    def __enter__(self) -> Looking:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its processes."""
+        self.extractor.close()
+
+    def keep(self, keys: list[str], pixels_MSS: np.ndarray) -> None:
+        """Compute and keep the features of those images that have none yet; `keys` as of `PixelStore.keys`."""
+        new = [i for i, key in enumerate(keys) if bytes.fromhex(key) not in self._places]
+        if not new:
+            return
+        left = max(self._expected - self.computed, len(new))
+        features_MK = np.concatenate(list(self.extractor.stream([Batch(pixels_MSS[new])], left)))
+        part = keep_part(self._path, [keys[i] for i in new], features_MK)
+        self._places |= {bytes.fromhex(keys[i]): (part, row) for row, i in enumerate(new)}
+        self.computed += len(new)
+
+    def __call__(self, keys: list[str], pixels_MSS: np.ndarray) -> np.ndarray:
+        """Features, float32 (M, K), of images, uint8 (M, S, S): computed now, or ever before."""
+        self.keep(keys, pixels_MSS)
+        features_MK = np.empty((len(keys), self._width), np.float32)
+        for at, key in enumerate(keys):
+            file, row = self._places[bytes.fromhex(key)]
+            rows_N = read_rows(file, self._width)
+            if rows_N is None:  # another process has put its rows into a file of its own
+                del self._places[bytes.fromhex(key)]
+                features_MK[at] = self([key], pixels_MSS[at : at + 1])[0]
+            else:
+                features_MK[at] = rows_N["features"][row]
+        return features_MK
+
+
 class FeaturePass:
     """A frozen backbone that looks at archives, at one size of image in pixels a side, with one engine."""
 
@@ -102,38 +152,30 @@ class FeaturePass:
 
         UserError where a process was killed or the cache cannot be written.
         """
-        began, computed, ahead = time.monotonic(), 0, self.folder / f"{images.key[:40]}.npy"
-        with Extractor(self.backbone, self.runtime, self.engine, self.workers) as extractor:
-            known = {image for _, kept in kept_images(self.folder, self.width) for image in kept}
-
-            def watch(keys: list[str], pixels_MSS: np.ndarray) -> None:
-                nonlocal computed
-                new = [i for i, key in enumerate(keys) if bytes.fromhex(key) not in known]
-                if not new:
-                    return
-                pieces = extractor.stream([Batch(pixels_MSS[new])], len(images) - computed)
-                features_MK = np.concatenate(list(pieces))
-                new_keys = [keys[i] for i in new]
-                keep_part(ahead, new_keys, features_MK)
-                known.update(bytes.fromhex(key) for key in new_keys)
-                computed += len(new)
-
-            store = PixelStore.open(images, self.size, self.cache, self.workers, watch=watch, unusable=True)
+        began, ahead = time.monotonic(), images.key[:40]
+        with self.looking(ahead, len(images)) as look:
+            store = PixelStore.open(images, self.size, self.cache, self.workers, watch=look.keep, unusable=True)
             index_M = np.array([i for i in range(len(store)) if i not in store.unusable], np.int64)
             store_keys = store.keys
             keys = [store_keys[i] for i in index_M]
 
             def rest(rows: np.ndarray) -> Iterator[np.ndarray]:
-                nonlocal computed
-                computed += len(rows)
+                look.computed += len(rows)
                 parts = (index_M[rows[start : start + READ]] for start in range(0, len(rows), READ))
-                return extractor.stream((Batch(store.pixels[part]) for part in parts), len(rows))
+                return look.extractor.stream((Batch(store.pixels[part]) for part in parts), len(rows))
 
             path = self.folder / file_of(keys)
             features_MK = kept_features(path, keys, self.width, rest)
-        remove_parts(ahead)
+        remove_parts(self.folder / ahead)
         seconds = time.monotonic() - began
-        return ArchiveFeatures(features_MK, index_M, keys, store.unusable, store.notes, path, computed, seconds)
+        return ArchiveFeatures(features_MK, index_M, keys, store.unusable, store.notes, path, look.computed, seconds)
+
+    def looking(self, name: str, expected: int = 0) -> Looking:
+        """The backbone, open for images that come a few at a time and about `expected` in all.
+
+        What it computes is kept in parts of this name until a file has it, so that it is there for everybody.
+        """
+        return Looking(self, self.folder / f"{name}.npy", expected)
 
     def joined(self, made: Sequence[ArchiveFeatures], shards: Sequence[np.ndarray]) -> ArchiveFeatures:
         """The features of an archive of which each shard (indices) was looked at by itself, maybe elsewhere."""

@@ -129,13 +129,13 @@ def _compute(path: Path, width: int, images: list[bytes], rows: np.ndarray, comp
             bar.update(len(features))
 
 
-def keep_part(path: Path, keys: list[str], features_MK: np.ndarray) -> None:
+def keep_part(path: Path, keys: list[str], features_MK: np.ndarray) -> Path:
     """Features of some images that a file will be made of, or several, in a part of their own."""
     rows_M = np.empty(len(keys), _row(features_MK.shape[1]))
     rows_M["image"] = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(-1, 32)
     rows_M["features"] = features_MK
     path.parent.mkdir(parents=True, exist_ok=True)
-    _keep(rows_M, path)
+    return _keep(rows_M, path)
 
 
 def remove_parts(path: Path) -> None:
@@ -144,12 +144,13 @@ def remove_parts(path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _keep(rows_M: np.ndarray, path: Path) -> None:
+def _keep(rows_M: np.ndarray, path: Path) -> Path:
     """A file of its own for some rows of one that is being made."""
     part = path.with_name(f"{path.stem}.part-{digest_text(rows_M['image'].tobytes().hex())[:16]}.npy")
     content = io.BytesIO()
     np.save(content, rows_M, allow_pickle=False)
     write_atomically(part, content.getvalue())
+    return part
 
 
 def _assemble(path: Path, width: int, places: list[tuple[Path, int]]) -> None:

@@ -75,11 +75,12 @@ def test_a_pass_that_was_stopped_decodes_and_computes_only_the_rest(
     monkeypatch.setattr("al_cxr.data.store_draft.WINDOW", 4)
     kept, keep = [0], feature_file.keep_part
 
-    def stopped(*given: object) -> None:
-        keep(*given)  # type: ignore[arg-type]
+    def stopped(*given: object) -> object:
+        part = keep(*given)  # type: ignore[arg-type]
         kept[0] += 1
         if kept[0] == 2:
             raise KeyboardInterrupt
+        return part
 
     command = ["features", str(folder), *TINY, "--cache", str(tmp_path / "c")]
     with monkeypatch.context() as patched:

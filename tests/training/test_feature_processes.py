@@ -19,6 +19,7 @@ from al_cxr.config import AugmentSettings
 from al_cxr.core.errors import UserError
 from al_cxr.data.store import PixelStore
 from al_cxr.training import extractor, feature_pass
+from al_cxr.training.archive import FeaturePass
 from al_cxr.training.extractor import Extractor
 from al_cxr.training.feature_cache import FOLDER, Views, feature_loader, missing
 from al_cxr.training.feature_pass import Batch, Pass
@@ -161,3 +162,20 @@ def test_where_memory_is_short_a_batch_is_halved(
     backbone.features = never
     with pytest.raises(UserError, match="its memory does not hold one image"):
         Pass(backbone, RUNTIME)(Batch(store.pixels[:2]))
+
+
+def test_images_that_come_a_few_at_a_time_have_the_features_of_the_whole(
+    weights: Path, store: PixelStore, tmp_path: Path, eager: None
+) -> None:
+    whole = feature_loader(network(weights), store, tmp_path / "other", RUNTIME, workers=1).features_NK
+    given = FeaturePass(network(weights), 32, tmp_path, RUNTIME, workers=2)
+    with given.looking("project", 60) as look:
+        for first in (0, 20, 10):  # the last ten of each were there, or come again
+            rows = np.arange(first, first + 20)
+            keys = [store.keys[i] for i in rows]
+            np.testing.assert_array_equal(look(keys, store.pixels[rows]), whole[rows])
+        assert look.computed == 40
+        for part in (tmp_path / FOLDER).rglob("*.npy"):
+            part.unlink()  # as where another process has put them into a file of its own, and that is gone
+        np.testing.assert_array_equal(look(keys, store.pixels[rows]), whole[rows])
+    assert missing(network(weights), store, tmp_path) == 60 - 20
