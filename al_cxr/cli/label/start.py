@@ -31,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow-links", action="store_true", help="also read symbolic links that lead out of it")
     parser.add_argument("--patient-folders", action="store_true", help="the folders of the archive are patients")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of project.yaml; may be repeated"
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting of project.yaml, e.g. head.every=10; may be repeated",
     )
     parser.add_argument(
         "--questions-only", action="store_true", help="do not look at the images yet; the first questions are random"
@@ -80,6 +85,6 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
         if not equals:
             raise UserError(f"--goal {options.goal}: write it as figure=value, e.g. sensitivity=0.9")
         given["goal"] = {"figure": figure, "at_least": value}
-    for text in options.set:
+    for text in options.changes:
         given = merge(given, parse_override(text))
     return given
