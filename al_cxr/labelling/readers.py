@@ -8,12 +8,11 @@ import re
 import secrets
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.names import plain
-from al_cxr.core.nearest import hint
 from al_cxr.labelling.events import OUTCOMES
 from al_cxr.labelling.state import State
 
@@ -36,15 +35,6 @@ def reader_name(text: str, known: Iterable[str] = ()) -> str:
             "digits, blanks and . _ @ ' -"
         )
     return {other.casefold(): other for other in known}.get(name.casefold(), name)
-
-
-def admitted(text: str, names: Sequence[str], state: State, where: str) -> str:
-    """The name of somebody who wants to read: one of `names`, or anybody where there are none. UserError, which says
-    `where` the names stand, for all others."""
-    name = reader_name(text, names or state.readers)
-    if names and name not in names:
-        raise UserError(f"reader {name!r} is none of {where}{hint(name, names)}")
-    return name
 
 
 def new_token() -> str:

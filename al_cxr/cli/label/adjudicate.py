@@ -27,17 +27,18 @@ def call(options: argparse.Namespace) -> None:
 
     from al_cxr.labelling.adjudication import hand_out, write_disagreements
     from al_cxr.labelling.archive import Archive
+    from al_cxr.labelling.desk import Desk
     from al_cxr.labelling.journal import Journal
     from al_cxr.labelling.project import LOG
     from al_cxr.labelling.queues import disagreements
-    from al_cxr.labelling.readers import admitted
-    from al_cxr.labelling.settings import FILE, read_settings
+    from al_cxr.labelling.settings import read_settings
 
     settings = read_settings(options.project)
-    archive, readers = Archive(settings.archive), settings.readers
+    archive = Archive(settings.archive)
     with Journal.open(options.project / LOG) as journal:
-        reader = admitted(options.reader, readers.names, journal.state, f"readers.names in {options.project / FILE}")
-        found = hand_out(journal, reader, options.n, datetime.now(UTC), readers.file_days * 86_400)
+        now = datetime.now(UTC)
+        reader = Desk(settings, journal, archive, lambda: now).reader(options.reader)
+        found = hand_out(journal, reader, options.n, now, settings.readers.file_days * 86_400)
         archive.update(journal.state.images)
         open_ones = len(disagreements(journal.state))
     if not found:
