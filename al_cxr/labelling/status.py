@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,25 +18,19 @@ from al_cxr.evaluation import random_arm
 from al_cxr.evaluation.agreement import agreement, all_pairs
 from al_cxr.evaluation.audit import Figure, audit_figures
 from al_cxr.evaluation.ceiling import ceiling
-from al_cxr.evaluation.certificate import images_until_passed
-from al_cxr.evaluation.effort import Hours, reading_hours
-from al_cxr.evaluation.learning_curve import LabelsNeeded, labels_needed
+from al_cxr.evaluation.effort import Hours
+from al_cxr.evaluation.learning_curve import LabelsNeeded
 from al_cxr.evaluation.powered import prediction_powered
 from al_cxr.evaluation.weighted import lure_weights, weighted_rates
-from al_cxr.labelling import heads, readers
-from al_cxr.labelling.audit import Audit, audit_of, plan_of, values_of
+from al_cxr.labelling import readers
+from al_cxr.labelling.ahead import what_next
+from al_cxr.labelling.audit import Audit, audit_of
 from al_cxr.labelling.heads import HeadModel
 from al_cxr.labelling.project import Project
 from al_cxr.labelling.queues import disagreements
 from al_cxr.labelling.streams import TO_LEARN
 
 FOLDS = 5
-STABLE = 0.99
-"""Kappa of the predictions of successive models from which they count as the same."""
-COMPARED = 1000
-"""Images whose predictions are compared."""
-CURVE = 12
-"""Models of the learning curve, at most."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,7 @@ def status_of(project: Project) -> Status:
     )
     if model is None or not len(audit):
         return told
-    return Status(**{**vars(told), **_measured(project, audit, model), **_ahead(project, audit, model)})
+    return Status(**{**vars(told), **_measured(project, audit, model), **what_next(project, audit, model)})
 
 
 def _measured(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any]:
@@ -216,49 +209,6 @@ def _readings(project: Project) -> dict[str, Any]:
     earlier, later, of = zip(*pairs, strict=True) if pairs else ((), (), ())
     own = agreement(np.array(earlier, np.int64), np.array(later, np.int64), len(s.classes), target, of)
     return {"agreement": between, "repeats": own, "ceiling": ceiling(between["observed"], len(s.classes))}
-
-
-def _ahead(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any]:
-    """What is certified, and what it would take."""
-    s, state, features_NK = project.settings, project.journal.state, project.chooser.features.features_NK
-    target, goal, plan = s.classes.index(s.target), s.goal, plan_of(s.goal)
-    passed = [event for event in state.exams if event.detail["passed"]]
-    sat = max((int(event.detail["size"]) for event in state.exams), default=0)
-    now = values_of(goal, target, audit.labels_T, model.probs(features_NK[audit.index_T]))
-    sizes = {int(event.detail["labelled"]): str(event.model) for event in state.models}
-    chosen = sorted(sizes)[:: max(1, -(-len(sizes) // CURVE))]
-    curve = [(n, kept) for n in chosen if (kept := heads.kept(project.folder, sizes[n])) is not None]
-    needed = None
-    if goal.figure != "auc" and curve:
-        rows = [values_of(goal, target, audit.labels_T, one.probs(features_NK[audit.index_T])) for _, one in curve]
-        needed = labels_needed(np.array([n for n, _ in curve]), np.array(rows, np.float64), goal.at_least)
-    share = 1 - s.streams.audit - s.streams.second - s.streams.repeat
-    ends = (needed.value, needed.low, needed.high) if needed else (np.nan,) * 3
-    value, low, high = (max(end - model.labelled, 0.0) / share for end in ends)
-    times = [q.outcome.milliseconds for q in state.questions.values() if q.outcome]
-    seconds = np.array([each / 1000 for each in times if each is not None])
-    return {
-        "certified": dict(passed[-1].detail, model=passed[-1].model) if passed else None,
-        "exams": tuple(size for size in plan.sizes if size > sat),
-        "until_certified": images_until_passed(plan, float(now.mean())) if len(now) else None,
-        "needed": needed,
-        "hours": reading_hours(value, low, high, seconds),
-        "stable": _stable(project),
-    }
-
-
-def _stable(project: Project) -> bool | None:
-    """Whether the last three trainings changed next to no prediction (Bloodgood and Vijay-Shanker 2009)."""
-    from sklearn.metrics import cohen_kappa_score
-
-    last = [heads.kept(project.folder, str(event.model)) for event in project.journal.state.models[-4:]]
-    ready = np.flatnonzero(project.chooser.features.ready_N)
-    if len(last) < 4 or not len(ready):
-        return None
-    some = rng(project.settings.seed, "stop").permutation(ready)[:COMPARED]
-    said = [one.probs(project.chooser.features.features_NK[some]).argmax(axis=1) for one in last if one is not None]
-    kappas = [cohen_kappa_score(a, b) if (a != b).any() else 1.0 for a, b in pairwise(said)]
-    return len(kappas) == 3 and min(kappas) >= STABLE
 
 
 def _plain(value: Any) -> Any:

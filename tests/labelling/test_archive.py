@@ -33,6 +33,8 @@ def test_images_join_leave_and_come_back_with_their_answers(tmp_path: Path) -> N
     assert (scan.images, scan.joined, len(scan.gone), scan.back) == (10, 0, 0, 1)
     assert project.archive.images[2].name == "new/other name.png"
     assert project.journal.state.labels() == labels and len(labels) == 8
+    files[0].rename(tmp_path / "a/renamed.png")
+    assert (project.scan().joined, project.archive.images[0].name) == (0, "renamed.png")
 
 
 def test_an_archive_that_moved_is_the_same(tmp_path: Path) -> None:

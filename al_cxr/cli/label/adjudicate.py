@@ -29,7 +29,7 @@ def call(options: argparse.Namespace) -> None:
     from al_cxr.labelling.archive import Archive
     from al_cxr.labelling.desk import Desk
     from al_cxr.labelling.journal import Journal
-    from al_cxr.labelling.project import LOG
+    from al_cxr.labelling.opening import LOG
     from al_cxr.labelling.queues import disagreements
     from al_cxr.labelling.settings import read_settings
 

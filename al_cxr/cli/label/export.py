@@ -22,7 +22,7 @@ def call(options: argparse.Namespace) -> None:
     from al_cxr.labelling.archive import Archive
     from al_cxr.labelling.export import export_imagefolder, export_tables
     from al_cxr.labelling.journal import Journal
-    from al_cxr.labelling.project import LOG
+    from al_cxr.labelling.opening import LOG
     from al_cxr.labelling.settings import read_settings
 
     settings = read_settings(options.project)

@@ -23,7 +23,7 @@ def call(options: argparse.Namespace) -> None:
 
     from al_cxr.labelling.importing import imported, read_labels
     from al_cxr.labelling.journal import Journal
-    from al_cxr.labelling.project import LOG
+    from al_cxr.labelling.opening import LOG
     from al_cxr.labelling.readers import reader_name
     from al_cxr.labelling.settings import read_settings
 

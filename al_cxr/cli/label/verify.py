@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     from al_cxr.labelling.log import EventLog
-    from al_cxr.labelling.project import LOG
+    from al_cxr.labelling.opening import LOG
     from al_cxr.labelling.settings import read_settings
     from al_cxr.labelling.verify import verify
 

@@ -1,0 +1,189 @@
+"""What readers do with a project: they ask, tell, take back, and look at the images of their questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from al_cxr.data.decode import Reading
+from al_cxr.labelling.answers import Answer, Asked
+from al_cxr.labelling.archive import Archive
+from al_cxr.labelling.chooser import Chooser, Known
+from al_cxr.labelling.desk import Desk
+from al_cxr.labelling.journal import Journal
+from al_cxr.labelling.questions import Question
+from al_cxr.labelling.settings import ProjectSettings
+from al_cxr.labelling.streams import Streams
+from al_cxr.labelling.worker import Worker
+
+
+class Exchange:
+    """The part of a project that readers meet. Whether a page or a file is between makes no difference here."""
+
+    settings: ProjectSettings
+    journal: Journal
+    archive: Archive
+    streams: Streams
+    chooser: Chooser
+    worker: Worker | None
+    _desk: Desk
+
+    def learn(self) -> bool:
+        raise NotImplementedError
+
+    def known(self) -> Known:
+        raise NotImplementedError
+
+    def ask(self, n: int = 1, reader: str = "reader", minutes: float | None = None) -> list[Asked]:
+        """The reader's next questions: first those that were handed out before and are not answered, in their order.
+
+        Parameters
+        ----------
+        n : int
+            How many; fewer come where fewer are left.
+        reader : str
+            Who will answer.
+        minutes : float, optional
+            For how long the images are kept for this reader; by default as the settings say.
+
+        Returns
+        -------
+        list of Asked
+            An id each, and the image. Why an image is asked for is not said.
+
+        Raises
+        ------
+        UserError
+            Where the project does not know the reader, or a file cannot be written.
+        """
+        name = self._desk.reader(reader)
+        if self.worker is None:
+            self.learn()
+        proposal = self.chooser.proposal(self.known(), n)
+        readable_N = self.archive.present_N
+        readable_N[list(self.chooser.features.unreadable)] = False
+        minutes = self.settings.readers.lease_minutes if minutes is None else minutes
+        return [self._asked(q) for q in self._desk.hand_out(n, name, self.streams, proposal, readable_N, minutes)]
+
+    def tell(
+        self, question: str, answer: str, reader: str = "reader", milliseconds: int | None = None, comment: str = ""
+    ) -> None:
+        """Take an answer; it is on the disk on return. The same answer again changes nothing, another one corrects it.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+        answer : str
+            A class, or one of "unsure", "skip", "unreadable", "not-frontal".
+        reader : str
+            Who answers: the one who was asked.
+        milliseconds : int, optional
+            Active time on the image.
+        comment : str, optional
+            Whatever the reader wants to say of the image.
+
+        Raises
+        ------
+        UserError
+            Where nobody asked this, another reader was asked, or the answer is none.
+        """
+        self.tell_all([Answer(question, answer, milliseconds, comment)], reader)
+
+    def tell_all(self, answers: Sequence[Answer], reader: str = "reader") -> int:
+        """Take many answers, all or none.
+
+        Parameters
+        ----------
+        answers : sequence of Answer
+            To questions of one reader.
+        reader : str
+            Who answers.
+
+        Returns
+        -------
+        int
+            How many of them were new.
+        """
+        new = self._desk.take(answers, self._desk.reader(reader))
+        if self.worker is not None:
+            self.worker.wake()
+        return new
+
+    def undo(self, reader: str = "reader") -> Asked:
+        """Take a reader's last answer back, and ask again.
+
+        Parameters
+        ----------
+        reader : str
+            Whose.
+
+        Returns
+        -------
+        Asked
+            The question that is open again.
+
+        Raises
+        ------
+        UserError
+            Where there is no answer to take back.
+        """
+        return self._asked(self._desk.take_back(self._desk.reader(reader)))
+
+    def shown(self, question: str) -> None:
+        """Note that a reader has the image before the eyes: it is kept for the reader from now on.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+        """
+        self._desk.show(question)
+
+    def path(self, question: str) -> Path:
+        """Where the image of a question lies.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        UserError
+            Where it lies in no file, or is gone.
+        """
+        return self.archive.path(self._index(question))
+
+    def read(self, question: str, size: int) -> Reading:
+        """Read the image of a question as a model sees it.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+        size : int
+            Side in pixels.
+
+        Returns
+        -------
+        Reading
+            ``pixels`` are uint8 (size, size), 0 = black.
+
+        Raises
+        ------
+        UserError
+            Where it cannot be read, or has another content than when the archive was scanned.
+        """
+        return self.archive.read(self._index(question), size)
+
+    def _index(self, question: str) -> int:
+        return self.archive.index_of[self.journal.state.question(question).image]
+
+    def _asked(self, question: Question) -> Asked:
+        return Asked(question.id, question.reader, self.archive.images[self.archive.index_of[question.image]].name)
