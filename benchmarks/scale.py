@@ -3,8 +3,9 @@
     python benchmarks/scale.py                                          # writes results/benchmarks/scale.md
     python benchmarks/scale.py --images 1000 --only "select b,report"   # cases whose name begins so
 
-Every case has a process of its own: the seconds of its calls, and the memory that each needed at its peak beyond the
-inputs. A case that takes longer than --limit is stopped, and not begun with more images.
+Every case has a process of its own: the seconds of its calls, of the processor and not of the clock, so that what else
+the machine does has little part in them; and the memory that each needed at its peak beyond the inputs. A case that
+takes longer than --limit is stopped, and not begun with more images.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--only", default="", help="beginnings of the names of cases, with commas between")
-    parser.add_argument("--limit", type=float, default=240, help="seconds a case, with the making of its inputs")
+    parser.add_argument("--limit", type=float, default=240, help="seconds of the clock a case, with its inputs")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/scale.md"))
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -97,9 +98,9 @@ def timed(call: Call) -> Measured:
     told: list[tuple[float, object]] = []
 
     def run() -> None:
-        started = time.perf_counter()
+        started = time.process_time()
         number = call()
-        told.append((time.perf_counter() - started, number))
+        told.append((time.process_time() - started, number))
 
     peak = extra_bytes(run)
     (seconds, number), *_ = told
@@ -119,7 +120,8 @@ def table(rows: dict[str, dict[int, str]], images: Sequence[int]) -> list[str]:
 
 
 NOTES = """\
-One thread, measured once: seconds of the call, and the memory that its process needed at its peak beyond its inputs.
+One thread, measured once: seconds of the processor for a call, and the memory that its process needed at its peak
+beyond its inputs.
 
 Selection: 100 images, and 10 %, of N unlabelled ones with 1,280 features, 3 classes and 20 passes, beside a tenth as
 many labelled ones, at most 1,000. Scoring: 20 passes; the CNN, a quarter as wide as the report's, scores at most 2,000
