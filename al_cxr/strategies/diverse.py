@@ -17,7 +17,8 @@ def coreset(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Cho
     """k-centre greedy: always the image whose features are farthest from all labelled and chosen ones.
 
     The score is that Euclidean distance. Without labelled images it starts anywhere, and the first score is the
-    distance of the image farthest from there.
+    distance of the image farthest from there. In a pool of more than 20,000 images distances are computed only where
+    they can still matter, which chooses the same images but for rounding.
 
     References
     ----------
@@ -48,7 +49,8 @@ def badge(statistics: PoolStatistics, n: int, rng: np.random.Generator) -> Choic
     """Seeds of k-means++ among gradient embeddings.
 
     An embedding is the gradient of the last layer's weights if the predicted class were true: long where the network
-    is uncertain. The first is the longest, as in the authors' code.
+    is uncertain. The first is the longest, as in the authors' code. In a pool of more than 20,000 images the draws are
+    by rejection: from the same distribution, by other random numbers.
 
     References
     ----------

@@ -10,6 +10,7 @@ from pools import from_passes, pick, positions, some
 
 from al_cxr.strategies import PoolStatistics, batch, lazy_spread, select, spread
 from al_cxr.strategies.points import Points, centred, nearest
+from al_cxr.strategies.statistics import sum_of_few
 
 
 def clustered(n: int, features: int, seed: int = 0) -> np.ndarray:
@@ -155,3 +156,10 @@ def test_a_sorted_pool_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     statistics = some(30)
     monkeypatch.setattr(PoolStatistics, "take", None)
     assert len(pick("entropy", statistics, 3).indices) == 3
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 7, 8, 14])
+def test_sums_over_few_classes_are_those_of_numpy_to_the_last_bit(classes: int) -> None:
+    values = np.random.default_rng(0).random((50, 20, classes))
+    assert np.array_equal(sum_of_few(values), values.sum(axis=-1))
+    assert np.array_equal(sum_of_few(values.transpose(1, 0, 2)), values.transpose(1, 0, 2).sum(axis=-1))

@@ -10,6 +10,7 @@ import torch
 
 from al_cxr.core.checkpoint import load_tensors, save_tensors
 from al_cxr.core.errors import UserError
+from al_cxr.data.quality import usual as usual_module
 from al_cxr.data.quality.usual import FEATURES, Usual, brightness, features, fit, read_usual, write_usual
 
 
@@ -92,3 +93,10 @@ def test_a_summary_is_read_as_it_was_written_and_what_is_none_is_refused(usual: 
         save_tensors(path, {**whole, name: wrong})
         with pytest.raises(UserError, match="refused"):
             read_usual(path)
+
+
+def test_images_described_some_at_a_time_have_the_numbers_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = images(50)
+    at_once = features(some)
+    monkeypatch.setattr(usual_module, "BATCH", 7)
+    assert np.array_equal(features(some), at_once) and features(some[:0]).shape == (0, FEATURES)
