@@ -146,7 +146,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", default="torch,openvino", help="of al-cxr, by commas (%(default)s)")
     parser.add_argument("--turns", type=int, default=3, help="with 1,000 images or fewer; with more there is one")
     parser.add_argument(
-        "--work", type=Path, default=Path("archive-work"), help="folder for files and what was measured"
+        "--work", type=Path, default=Path("runs/archive"), help="folder for files and what was measured"
     )
     parser.add_argument("--out", type=Path, help="write the tables there, as markdown")
     parser.add_argument("--tiny", action="store_true", help="few small images and a small network")
