@@ -151,8 +151,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="write the tables there, as markdown")
     parser.add_argument("--tiny", action="store_true", help="few small images and a small network")
     options = parser.parse_args(arguments)
-    workers = dict.fromkeys([(0, cores()), (1, cores()), (cores(), 1), (cores(), cores())])
-    options.settings = [(*those, batch) for those in workers for batch in (8, 32)]
+    many = cores()
+    options.settings = list(dict.fromkeys([(0, many, 32), (many, 1, 8), (many, many, 8), (many, many, 32)]))
     if options.tiny:
         options.images, options.size, options.turns = (16,), 32, 1
         options.phantoms, options.backbone, options.settings = (), "test_resnet", [(0, 1, 8)]

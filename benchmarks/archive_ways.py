@@ -30,7 +30,7 @@ from al_cxr.core.progress import mute
 from al_cxr.data import decode
 from al_cxr.data.store import PixelStore, cores
 from al_cxr.models.backbone import Backbone
-from al_cxr.training.feature_cache import feature_loader
+from al_cxr.training.archive import FeaturePass
 from al_cxr.training.feature_pass import Batch, Pass
 from al_cxr.training.runtime import Runtime
 
@@ -79,7 +79,8 @@ class Files:
     """Image files as al-cxr reads a data set's."""
 
     def __init__(self, paths: list[Path]) -> None:
-        self.paths, self.key = paths, f"{paths[0].parent} {len(paths)}"
+        self.paths = paths
+        self.key = hashlib.sha256(f"{paths[0].parent} {len(paths)}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -122,8 +123,7 @@ def now(job: Job) -> Callable[[], np.ndarray | None]:
     network, runtime = job.network(), Runtime("cpu", "fp32", True, 1, 256, 1e9).activate()
 
     def call() -> np.ndarray:
-        store = PixelStore.open(Files(job.paths), job.size, Path(job.folder))
-        return feature_loader(network, store, Path(job.folder), runtime, engine=job.way).features_NK
+        return FeaturePass(network, job.size, Path(job.folder), runtime, job.way).run(Files(job.paths)).features_MK
 
     return call
 
