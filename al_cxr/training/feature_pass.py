@@ -71,13 +71,17 @@ class Pass:
 
         A GPU is given the next batch before the features of the last are fetched, so that it never waits.
         """
-        begun: deque[list[Tensor]] = deque()
+        begun: deque[tuple[list[Tensor], torch.cuda.Event | None]] = deque()
         for batch in batches:
-            begun.append(self._begin(batch))
+            begun.append((self._begin(batch), self._mark()))
             if len(begun) > self.on_gpu:
-                yield self._finished(begun.popleft())
+                yield self._finished(*begun.popleft())
         while begun:
-            yield self._finished(begun.popleft())
+            yield self._finished(*begun.popleft())
+
+    def _mark(self) -> torch.cuda.Event | None:
+        """When a GPU has done all that it was given until now."""
+        return torch.cuda.current_stream(self.runtime.device).record_event() if self.on_gpu else None
 
     def _begin(self, batch: Batch) -> list[Tensor]:
         """Features on their way to the machine's own memory: in one piece, or in several where memory was short."""
@@ -135,9 +139,9 @@ class Pass:
         filled = torch.cat([images, images[-1:].expand(short, -1, -1, -1)]) if short > 0 else images
         return engine(filled)[: len(images)]
 
-    def _finished(self, pieces: list[Tensor]) -> np.ndarray:
-        if self.on_gpu:
-            torch.cuda.synchronize(self.runtime.device)
+    def _finished(self, pieces: list[Tensor], done: torch.cuda.Event | None) -> np.ndarray:
+        if done is not None:
+            done.synchronize()  # and no longer: the next batch is being computed
         features_BK = torch.cat(pieces)
         if not torch.isfinite(features_BK).all():
             raise UserError(f"{self.backbone.name}: some features are not finite numbers; are these the right weights?")
