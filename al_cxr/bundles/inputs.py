@@ -75,7 +75,7 @@ class _Finder:
     def found(self, others: int) -> Inputs:
         """All that was added, without DICOM files whose headers say that they are no frontal chest radiographs."""
         dicoms = [name for name in self.infos if self.is_dicom(name)]
-        seen = look(dicoms, self.root.file)
+        seen = look(self.root.path, dicoms, self.root.file)
         for name, reason in seen.left_out:
             del self.infos[name]
             self.skip(name, reason)

@@ -16,6 +16,7 @@ from al_cxr.report.audit_tables import (
     copies_table,
     counts_table,
     leaks_table,
+    left_out_table,
     odd_table,
     patients_table,
     seriousness,
@@ -58,6 +59,9 @@ def write_audit(audit: Audit, dataset: Dataset, pixels: Pixels, folder: Path, ga
         _long(page, table)
     page.table_files(similar_table(audit, dataset))
     page.add(paragraph("audit", "covered", similar=len(audit.similar), coarse=SIZE, fine=FINE_SIZE))
+    if dataset.left_out:
+        page.add("## Left out")
+        _long(page, left_out_table(dataset))
     page.add("## Unreadable and odd images")
     _long(page, odd_table(audit))
     if not audit.files_looked_at:

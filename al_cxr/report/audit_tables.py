@@ -105,6 +105,11 @@ def odd_table(audit: Audit) -> Table:
     return Table("odd", "Unreadable and odd images", frame, columns)
 
 
+def left_out_table(dataset: Dataset) -> Table:
+    frame = pd.DataFrame(list(dataset.left_out), columns=["image", "reason"])
+    return Table("left_out", "Files left out", frame, (Column("image", "image"), Column("reason", "reason")))
+
+
 def shortcuts_table(audit: Audit, dataset: Dataset) -> Table:
     always = audit.shortcuts[0].always
     answers = [("always one answer", always)] + [(s.name, s.test) for s in audit.shortcuts]

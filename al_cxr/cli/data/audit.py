@@ -36,4 +36,8 @@ def call(options: argparse.Namespace) -> None:
         print("nothing was found to warn of")
     read = reader(dataset.images, SHOWN_SIZE)
     page = write_audit(found, dataset, read, folder, folder / "gallery", provenance.command())
+    if dataset.left_out:
+        print(
+            f"left out  {len(dataset.left_out):,} files, each with its reason in {folder / 'tables' / 'left_out.csv'}"
+        )
     print(f"report    {page}")

@@ -53,6 +53,8 @@ def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
         return {"bad": str(error)}, b""
     except InvalidDicomError:
         return {"bad": NO_DICOM}, b""
+    except OSError as error:
+        return {"bad": f"cannot be read ({error.strerror or type(error).__name__})", "passing": True}, b""
     except MemoryError:
         return {"bad": f"needs more than {MEMORY[question['what']] >> 30} GiB of memory"}, b""
     except Exception as error:  # on hostile bytes the parser and the decoders raise almost any type

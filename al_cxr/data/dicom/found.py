@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,16 +12,15 @@ from pathlib import Path
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import Progress
 from al_cxr.data.dicom import reader, said
+from al_cxr.data.dicom.facts import COLUMNS, NOTES, Facts, facts_of
 from al_cxr.data.dicom.identity import Pseudonyms, pseudonyms
-from al_cxr.data.dicom.usable import view, why_not
-from al_cxr.data.unknown import is_unknown
+from al_cxr.data.dicom.known import Known
 
-COLUMNS = ("patient_id", "study_id", "image_id", "age", "sex", "view", "manufacturer", "model", "station")
-"""What a row of the table gets from a header; "" where it says nothing."""
+MOST_OF_ALL, FEW = 0.5, 20
+"""Share of at least so many files that one patient has only where its number stands for several."""
 
 _NAMED = 3
 _READERS = 4
-_AGE = re.compile(r"\d{1,3}[DWMY]")
 
 
 @dataclass
@@ -29,51 +28,33 @@ class Found:
     """Of some files, by name."""
 
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Name of each that is used, in the order that was given -> its `COLUMNS`."""
+    """Name of each that is used, in the order that was given -> its `facts.COLUMNS`."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """(name, reason) of the others."""
     notes: list[str] = field(default_factory=list)
     """What a person has to know of those that are used."""
 
 
-def look(names: Sequence[str], path: Callable[[str], Path]) -> Found:
-    """Look at the headers of DICOM files; `path(name)` is where one lies."""
+def look(folder: Path, names: Sequence[str], path: Callable[[str], Path]) -> Found:
+    """Look at the headers of DICOM files below a folder; `path(name)` is where one lies."""
     found = Found()
     if not names:
         return found
     if not reader.available():
         found.left_out = [(name, said.NEEDS) for name in names]
         return found
-
-    def one(name: str) -> dict[str, str] | str:
-        try:
-            return reader.header(path(name))
-        except FileNotFoundError:
-            return f"{said.PREFIX}was taken away"
-        except UserError as error:
-            return str(error).removeprefix(f"{name}: ")
-
-    headers: dict[str, dict[str, str]] = {}
     first_of: dict[str, str] = {}
-    with (
-        Progress(len(names), "reading DICOM headers") as bar,
-        ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as pool,
-    ):
-        for name, header in zip(names, pool.map(one, names), strict=True):
-            reason = header if isinstance(header, str) else why_not(header)
-            if isinstance(header, dict) and reason is None:
-                uid = header.get("SOPInstanceUID", "") or f"\0{name}"
-                if uid in first_of:
-                    reason = f"a second file of one image (the same SOPInstanceUID as {first_of[uid]})"
-                else:
-                    first_of[uid], headers[name] = name, header
-            if reason is not None:
-                found.left_out.append((name, f"{said.PREFIX}{reason.removeprefix(said.PREFIX)}"))
-            bar.update()
-    if headers:
-        names_by = pseudonyms()
-        found.rows = {name: _row(header, names_by) for name, header in headers.items()}
-        found.notes = _notes(headers, found.rows)
+    used: dict[str, Facts] = {}
+    for name, facts in zip(names, _facts(folder, names, path), strict=True):
+        reason, image = facts.reason, facts["image_id"] or name
+        if not reason and first_of.setdefault(image, name) != name:
+            reason = f"a second file of one image (the same SOPInstanceUID as {first_of[image]})"
+        if reason:
+            found.left_out.append((name, f"{said.PREFIX}{reason.removeprefix(said.PREFIX)}"))
+        else:
+            used[name] = facts
+    found.rows = {name: dict(zip(COLUMNS, facts.row, strict=True)) for name, facts in used.items()}
+    found.notes = _notes(used)
     return found
 
 
@@ -89,50 +70,72 @@ def described(names: Sequence[str], found: Found, columns: dict[str, list[str]])
     }
 
 
-def _row(header: dict[str, str], names_by: Pseudonyms) -> dict[str, str]:
-    age = header.get("PatientAge", "").upper()
-    return {
-        "patient_id": names_by.patient(header),
-        "study_id": names_by.study(header),
-        "image_id": names_by.image(header),
-        "age": age if _AGE.fullmatch(age) else "",
-        "sex": header.get("PatientSex", ""),
-        "view": view(header),
-        "manufacturer": header.get("Manufacturer", ""),
-        "model": header.get("ManufacturerModelName", ""),
-        "station": header.get("StationName", ""),
-    }
+def _facts(folder: Path, names: Sequence[str], path: Callable[[str], Path]) -> list[Facts]:
+    """Of each file what is known of it, or what its header says."""
+    names_by = pseudonyms()
+    known = Known(folder, names_by)
+    facts: dict[str, Facts] = {}
+    asked: list[tuple[str, Path, os.stat_result]] = []
+    for name in names:
+        try:
+            place = path(name)
+            info = os.stat(place)
+        except OSError as error:
+            facts[name] = Facts(f"cannot be read ({error.strerror or 'was taken away'})")
+            continue
+        if (before := known.get(name, info)) is not None:
+            facts[name] = before
+        else:
+            asked.append((name, place, info))
+    with (
+        Progress(len(asked), "reading DICOM headers", shown=bool(asked)) as bar,
+        ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as pool,
+    ):
+        try:
+            answers = pool.map(lambda one: _of_header(one[1], names_by), asked)
+            for (name, _, info), (found, lasts) in zip(asked, answers, strict=True):
+                facts[name] = found
+                if lasts:
+                    known.put(name, info, found)
+                bar.update()
+        finally:
+            known.save()
+    return [facts[name] for name in names]
 
 
-def _notes(headers: dict[str, dict[str, str]], rows: dict[str, dict[str, str]]) -> list[str]:
+def _of_header(path: Path, names_by: Pseudonyms) -> tuple[Facts, bool]:
+    """What a header says, and whether it would say it again."""
+    try:
+        return facts_of(reader.header(path), names_by), True
+    except reader.Passing as error:
+        return Facts(str(error)), False
+    except UserError as error:
+        return Facts(str(error)), True
+
+
+def _notes(used: dict[str, Facts]) -> list[str]:
     def some(what: str, names: list[str]) -> list[str]:
         more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-        where = f"{len(names):,} of {len(headers):,} DICOM files ({', '.join(names[:_NAMED])}{more})"
+        where = f"{len(names):,} of {len(used):,} DICOM files ({', '.join(names[:_NAMED])}{more})"
         return [f"{what}: {where}"] if names else []
 
-    def that(attribute: str, *values: str) -> list[str]:
-        return [name for name, header in headers.items() if header.get(attribute, "").upper() in values]
-
     sexes: dict[str, set[str]] = {}
-    for name, row in rows.items():
-        if row["patient_id"] and headers[name].get("PatientSex") in ("F", "M"):
-            sexes.setdefault(row["patient_id"], set()).add(headers[name]["PatientSex"])
-    shared = [name for name, row in rows.items() if len(sexes.get(row["patient_id"], ())) > 1]
-    nobody = [name for name, header in headers.items() if is_unknown(header.get("PatientID", ""))]
-    placeless = [name for name, row in rows.items() if not row["view"]]
-    partless = [n for n, h in headers.items() if is_unknown(h.get("BodyPartExamined", ""))]
-    return [
-        *some(
-            "no PatientID, or one word for everybody such as ANONYMOUS: each counts as a patient of its own, so one "
-            "patient may be in two splits",
-            nobody,
-        ),
-        *some("one PatientID with both sexes, so it may stand for several patients", shared),
-        *some(
-            "the header says that writing is burnt into the pixels (BurnedInAnnotation YES)",
-            that("BurnedInAnnotation", "YES"),
-        ),
-        *some("compressed with loss (LossyImageCompression 01)", that("LossyImageCompression", "01")),
-        *some("the header does not say the body part, so it is taken for a chest", partless),
-        *some("the header does not say whether it is PA, AP or lateral, so it is taken for frontal", placeless),
-    ]
+    for facts in used.values():
+        if facts["patient_id"] and facts["sex"] in ("F", "M"):
+            sexes.setdefault(facts["patient_id"], set()).add(facts["sex"])
+    counts = Counter(facts["patient_id"] for facts in used.values())
+    del counts[""]
+    notes = {
+        key: some(what, [name for name, facts in used.items() if key in facts.says]) for key, what in NOTES.items()
+    }
+    shared = some(
+        "one PatientID with both sexes, so it may stand for several patients",
+        [name for name, facts in used.items() if len(sexes.get(facts["patient_id"], ())) > 1],
+    )
+    for patient, count in counts.most_common(1):
+        if len(used) >= FEW and count > MOST_OF_ALL * len(used):
+            shared += some(
+                "one PatientID for most files, so it may stand for several patients",
+                [name for name, facts in used.items() if facts["patient_id"] == patient],
+            )
+    return [*notes.pop("nobody"), *shared, *(line for lines in notes.values() for line in lines)]

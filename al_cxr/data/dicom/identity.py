@@ -45,15 +45,16 @@ class Pseudonyms:
         number = header.get("PatientID", "")
         if is_unknown(number):
             return ""
-        return self._of("patient", header.get("IssuerOfPatientID", ""), number)
+        return self.of("patient", header.get("IssuerOfPatientID", ""), number)
 
     def study(self, header: dict[str, str]) -> str:
-        return self._of("study", header["StudyInstanceUID"]) if "StudyInstanceUID" in header else ""
+        return self.of("study", header["StudyInstanceUID"]) if "StudyInstanceUID" in header else ""
 
     def image(self, header: dict[str, str]) -> str:
-        return self._of("image", header["SOPInstanceUID"]) if "SOPInstanceUID" in header else ""
+        return self.of("image", header["SOPInstanceUID"]) if "SOPInstanceUID" in header else ""
 
-    def _of(self, *what: str) -> str:
+    def of(self, *what: str) -> str:
+        """The pseudonym of a thing of a kind: of(kind, ...)."""
         digest = hmac.new(self._secret, "\0".join(what).encode(), hashlib.sha256).digest()
         # Letters and 2 to 7: no spreadsheet makes it a number.
         return base64.b32encode(digest[:_BYTES]).decode().lower()

@@ -41,6 +41,10 @@ class Pixels:
     doubts: tuple[str, ...]
 
 
+class Passing(UserError):
+    """A file could not be read, and may be at another time: nothing is wrong with it, or nothing that is known."""
+
+
 def available() -> bool:
     """Whether the extra `dicom` is installed."""
     return importlib.util.find_spec("pydicom") is not None
@@ -77,7 +81,7 @@ def _ask(question: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], b
     with _children.one() as child:
         found, content = child.ask(question, data)
     if "bad" in found:
-        raise UserError(f"{said.PREFIX}{found['bad']}")
+        raise (Passing if found.get("passing") else UserError)(f"{said.PREFIX}{found['bad']}")
     return found, content
 
 
@@ -119,7 +123,7 @@ class _Child:
                 if late.is_set()
                 else f"{time}, more than {MEMORY[question['what']] >> 30} GiB of memory, or a damaged file"
             )
-            return {"bad": f"decoding was ended: {why}"}, b""
+            return {"bad": f"decoding was ended: {why}", "passing": True}, b""
         except BaseException:  # stopped in the middle of an answer
             self.close()
             raise

@@ -15,13 +15,12 @@ from al_cxr.core.errors import UserError
 from al_cxr.data.dataset import Dataset
 from al_cxr.data.dicom.identity import pseudonyms
 from al_cxr.data.dicom.sniff import DIRECTORY
-from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.sources.cells import read_cells
 from al_cxr.data.sources.files import Root
 from al_cxr.data.sources.folder import below, listing, split_folders
 from al_cxr.data.sources.medium import images_of
 from al_cxr.data.sources.source import KIND, Source, register
-from al_cxr.data.sources.with_headers import Used, dataset_of, is_dicom_named, use
+from al_cxr.data.sources.with_headers import Used, dataset_of, is_dicom_named, left_out_lines, use
 
 UIDS = {"sop_instance_uid": ("SOPInstanceUID", "image_id"), "study_instance_uid": ("StudyInstanceUID", "study_id")}
 """Column of a table of labels -> the attribute that it names, and the column of the data set that holds its pseudonym.
@@ -113,7 +112,7 @@ def _read(source: DicomSource) -> Dataset:
     else:
         used = use(str(path), names_N, root, {"split": split_N, "patient_id": [""] * len(files)})
         used = _labelled(used, Path(source.labels).expanduser(), names_N, notes)
-    notes += [f"left out, {line}" for line in doubt_lines(missing, len(files) + len(missing))]
+    notes += left_out_lines(missing, len(files) + len(missing))
     used = dataclasses.replace(used, left_out=(*used.left_out, *missing))
     return dataset_of(folder.resolve().name, root, names_N, used, notes, source.attribution)
 
@@ -171,7 +170,7 @@ def _labelled(used: Used, path: Path, names_N: list[str], notes: list[str]) -> U
     without = [(names_N[int(used.rows[i])], f"no label in {path}") for i, one in enumerate(ids) if one not in label_of]
     if not chosen:
         raise UserError(f"{path}: no {column} in it is one of the {len(ids):,} images'")
-    notes += [f"left out, {line}" for line in doubt_lines(without, len(names_N))]
+    notes += left_out_lines(without, len(names_N))
     columns = {name: [cells[i] for i in chosen] for name, cells in used.columns.items()}
     return dataclasses.replace(
         used,

@@ -48,7 +48,7 @@ def use(where: str, names_N: Sequence[str], root: Root, columns: dict[str, list[
     No file is opened before it is known to lie below the root. UserError where one does not, or not one image is left.
     """
     infos_N = [_stat(root, name) for name in names_N]
-    found = look([name for name in names_N if is_dicom_named(name, root.file(name))], root.file)
+    found = look(root.path, [name for name in names_N if is_dicom_named(name, root.file(name))], root.file)
     out = {name for name, _ in found.left_out}
     rows_M = np.array([i for i, name in enumerate(names_N) if name not in out], dtype=np.int64)
     if not len(rows_M):
@@ -57,11 +57,19 @@ def use(where: str, names_N: Sequence[str], root: Root, columns: dict[str, list[
     return Used(
         rows=rows_M,
         columns=described([names_N[i] for i in rows_M.tolist()], found, kept),
-        notes=(*(f"left out, {line}" for line in doubt_lines(found.left_out, len(names_N))), *found.notes),
+        notes=(*left_out_lines(found.left_out, len(names_N)), *found.notes),
         infos=[infos_N[i] for i in rows_M.tolist()],
         left_out=tuple(found.left_out),
         any_dicom=bool(found.rows),
     )
+
+
+def left_out_lines(left_out: Sequence[tuple[str, str]], total: int) -> list[str]:
+    """(name, reason) of files among so many -> lines for a person, and where the whole list is if they name not all."""
+    lines = [f"left out, {line}" for line in doubt_lines(left_out, total)]
+    if len(left_out) > len(lines):
+        lines.append(f"`al-cxr data audit` lists all {len(left_out):,} files that are left out, each with its reason")
+    return lines
 
 
 def dataset_of(

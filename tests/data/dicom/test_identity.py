@@ -81,7 +81,7 @@ def test_what_headers_say_of_all_files_together_is_warned_of(tmp_path: Path) -> 
     write(tmp_path / "c", PatientID="7", PatientSex="M", BodyPartExamined=None)
     write(tmp_path / "d", PatientID="7", PatientSex="F", ViewPosition=None)
     write(tmp_path / "e", dataset=radiograph(chest(), PatientID="8", PatientAge="old"))
-    found = look(list("abcde"), lambda name: tmp_path / name)
+    found = look(tmp_path, list("abcde"), lambda name: tmp_path / name)
     assert [row["patient_id"] == "" for row in found.rows.values()] == [True, True, False, False, False]
     assert found.rows["c"]["patient_id"] == found.rows["d"]["patient_id"] != found.rows["e"]["patient_id"]
     assert found.rows["e"]["age"] == ""

@@ -94,7 +94,7 @@ def test_an_archive_is_sorted_into_what_is_used_and_why_the_rest_is_not(tmp_path
     (tmp_path / "8").write_bytes(whole[: len(whole) // 2])
     names = sorted(path.name for path in tmp_path.iterdir())
     assert all(is_dicom_file(tmp_path / name) for name in names)
-    found = look(names, lambda name: tmp_path / name)
+    found = look(tmp_path, names, lambda name: tmp_path / name)
     reasons = dict(found.left_out)
     assert list(found.rows) == ["1", "7"] and reasons.keys() == {"2", "3.dcm", "4", "5", "6.dcm", "8"}
     assert all(reason.startswith(said.PREFIX) and "\n" not in reason for reason in reasons.values())
@@ -120,7 +120,7 @@ def test_files_of_pydicom_itself_are_told_apart() -> None:
     for name, reason in names.items():
         path = Path(str(get_testdata_file(name, download=False)))
         assert is_dicom_file(path)
-        (left_out,) = look([name], lambda _, path=path: path).left_out
+        (left_out,) = look(path.parent, [name], lambda _, path=path: path).left_out
         assert reason in left_out[1]
 
 
