@@ -83,3 +83,16 @@ def test_similar_images_are_counted_and_named_in_a_file(tmp_path: Path) -> None:
     assert "2 pairs passed the first alone: similar, not called copies" in text
     similar = pd.read_csv(tmp_path / "page" / "tables" / "similar.csv")
     assert similar.iloc[0].tolist()[:5] == [0.8, "image-4.png", "p4", "image-9.png", "p9"]
+
+
+def test_the_page_states_the_false_alarms_that_were_measured(tmp_path: Path) -> None:
+    dataset = planted()
+    text = write_audit(
+        audit(dataset, progress=False), dataset, reader(dataset.images, 64), tmp_path / "page", tmp_path / "gallery"
+    ).read_text()
+    measured = Path(__file__).parents[2] / "results" / "benchmarks" / "copies.md"
+    (row,) = (line for line in measured.read_text().splitlines() if "radiographs, all, two patients" in line)
+    _, _, pairs, _, similar, called, rate, *_ = (cell.strip() for cell in row.split("|"))
+    share, interval = rate.rstrip(")").split(" (")
+    assert f"of {pairs} pairs of radiographs of different patients {called} were called copies ({interval} in a" in text
+    assert f"{similar.split(' ')[0]} in a million were similar" in text and share == "0"

@@ -34,6 +34,8 @@ def call(options: argparse.Namespace) -> None:
         print(f"warning   {warning}")
     if not warnings:
         print("nothing was found to warn of")
+    sets, pairs = len(found.copies), len(found.similar)
+    print(f"copies    {sets:,} sets; {pairs:,} pairs that are similar and not called copies")
     read = reader(dataset.images, SHOWN_SIZE)
     page = write_audit(found, dataset, read, folder, folder / "gallery", provenance.command())
     if dataset.left_out:

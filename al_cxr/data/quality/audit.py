@@ -83,7 +83,7 @@ def audit(dataset: Dataset, workers: int = 0, progress: bool = True) -> Audit:
     found = duplicates.find(
         seen.digests_M, seen.keys_M, seen.sketches_MK, lambda m: seen.read(m, duplicates.FINE_SIZE), progress
     )
-    files = odd_files(dataset.images, seen.index_M)
+    files = odd_files(dataset.images, seen.index_M, progress)
     odd = [Odd(i, dataset.images.name(i), what) for i, what in sorted([*_odd(seen), *(files or [])])]
     shortcuts = (by_source(dataset), by_brightness(dataset, seen.index_M, seen.brightness_MF))
     result = Audit(

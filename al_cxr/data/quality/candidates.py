@@ -9,9 +9,8 @@ it finds that the comparison of every two finds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -28,6 +27,9 @@ DISTANCE = 215
 
 NEIGHBOURS = 8
 """On each side, with which an image is compared in each list."""
+
+WAYS = ((False, False), (False, True), (True, False), (True, True))
+"""In which one image may be a copy of another: whether it is mirrored, and whether it is a negative."""
 
 SEED = 0
 """Of the random planes."""
@@ -48,19 +50,22 @@ class Pairs:
     """Share of the search that is done with them."""
 
 
-def candidates(sketches_NK: np.ndarray, common_K: np.ndarray) -> Iterator[Pairs]:
-    """Pairs of N sketches that may be copies; one may come several times. Of empty sketches there are none."""
+def candidates(
+    sketches_NK: np.ndarray, common_K: np.ndarray, ways: Sequence[tuple[bool, bool]] = WAYS
+) -> Iterator[Pairs]:
+    """Pairs of N sketches that may be copies in these ways, (mirrored, negative); one may come several times. Of empty
+    sketches there are none."""
     index_M = np.flatnonzero(sketches_NK.any(axis=1))
     search = _every_two if len(index_M) <= EVERY else _neighbours
     words_MW = _words(sketches_NK[index_M], common_K)
-    for number, (mirrored, negative) in enumerate(product((False, True), repeat=2)):
+    for number, (mirrored, negative) in enumerate(ways):
         other_MW = words_MW
         if mirrored or negative:
             other_MW = _words(changed(sketches_NK[index_M], mirrored, negative), common_K)
         for i_P, j_P, done in search(words_MW, other_MW):
             later_P = i_P < j_P
             i_P, j_P = index_M[i_P[later_P]], index_M[j_P[later_P]]
-            yield Pairs(i_P, j_P, mirrored, negative, (number + done) / 4)
+            yield Pairs(i_P, j_P, mirrored, negative, (number + done) / len(ways))
 
 
 def _words(sketches_NK: np.ndarray, common_K: np.ndarray) -> np.ndarray:

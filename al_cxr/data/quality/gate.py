@@ -197,7 +197,8 @@ def leaks(dataset: Dataset, store: PixelStore, gate: Gate, group_N: Sequence[obj
         known = {store.digests[i] for i in there} | {gate.keys[i] for i in there}
         groups = {near_N[i] for i in there} - {None}
         same = [i for i in here if (store.digests[i] in known or gate.keys[i] in known) and not gate.checks[i].unusable]
-        near = [i for i in here if near_N[i] in groups and i not in set(same) and not gate.checks[i].unusable]
+        told = set(same)
+        near = [i for i in here if near_N[i] in groups and i not in told and not gate.checks[i].unusable]
         if same or near:
             kinds = []
             if same:

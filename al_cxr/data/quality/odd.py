@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageFile
 from scipy.fft import dctn
 
+from al_cxr.core.progress import Progress
 from al_cxr.data import chest
 from al_cxr.data.decode import FORMATS, SUFFIXES
 from al_cxr.data.dicom.sniff import is_dicom_file
@@ -109,7 +110,7 @@ def chestless(pixels_NSS: np.ndarray) -> int:
     return sum(chest.find(image_SS) == chest.WHOLE for image_SS in pixels_NSS)
 
 
-def odd_files(images: object, index_M: np.ndarray) -> list[tuple[int, str]] | None:
+def odd_files(images: object, index_M: np.ndarray, progress: bool = False) -> list[tuple[int, str]] | None:
     """What is odd about originals, with their indices; None where the images do not come from files.
 
     Images that do have a method `path(index) -> Path`.
@@ -117,8 +118,13 @@ def odd_files(images: object, index_M: np.ndarray) -> list[tuple[int, str]] | No
     path: Callable[[int], Path] | None = getattr(images, "path", None)
     if path is None:
         return None
-    found = [(int(i), original(path(int(i)))) for i in index_M]
-    return [(i, what) for i, what in found if what]
+    found = []
+    with Progress(len(index_M), "looking at the files", shown=progress) as bar:
+        for i in index_M.tolist():
+            if what := original(path(i)):
+                found.append((i, what))
+            bar.update()
+    return found
 
 
 def original(file: Path) -> str:
