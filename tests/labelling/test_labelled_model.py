@@ -67,3 +67,19 @@ def test_without_an_audit_there_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no model yet"):
         project.bundle(tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_a_bundle_asks_the_first_questions_of_another_archive(folder: Path, tmp_path: Path) -> None:
+    bundle = al_cxr.LabellingProject.open(folder / "project").bundle(tmp_path / "bundle")
+    project = prepared(begun(tmp_path, {"start": str(bundle), "acquisition": {"explore": 0.01}}, "phantom:90"))
+    project.ask(20, "ann")
+    chosen = [q for q in project.journal.state.questions.values() if q.model == "start"]
+    assert len(chosen) > 10 and {(q.stream, q.strategy) for q in chosen} == {("acquisition", "entropy")}
+    index = [project.archive.index_of[q.image] for q in chosen]
+    everything = np.flatnonzero(~project.streams.reserved_N)
+    pixels = np.stack([project.archive.read(int(i), 32).pixels for i in everything])
+    nats = al_cxr.open_bundle(bundle).answerer()(pixels).entropy_N
+    surest = set(everything[np.argsort(-nats)[: len(chosen)]].tolist())
+    assert len(surest & set(index)) >= len(chosen) - 1, "but for what is drawn at random"
+    with pytest.raises(UserError, match="the project normal, tb; give a bundle of the same classes"):
+        al_cxr.LabellingProject.create(tmp_path / "q", "phantom:90", ["normal", "tb"], settings={"start": str(bundle)})
