@@ -9,7 +9,7 @@ from al_cxr.evaluation.audit import Figure
 from al_cxr.labelling.settings import ProjectSettings
 from al_cxr.labelling.status import Status
 
-RULE = "each interval is right in 95 of 100 projects, whenever and however often one looks"
+RULE = "each interval holds for this model in 95 of 100 projects, whenever and however often one looks"
 
 
 def lines_of(status: Status, settings: ProjectSettings) -> list[str]:
