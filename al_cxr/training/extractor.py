@@ -20,8 +20,8 @@ from al_cxr.training.runtime import Runtime
 TRIAL = 4
 """Batches after which it is known how long the rest takes in this process; the first, which warms up, is not timed."""
 
-START_SECONDS = 6.0
-"""Until a process has imported PyTorch and computes, on a busy machine."""
+START_SECONDS = 8.0
+"""Until processes have imported PyTorch and computed their first batch; 6 (PyTorch) to 11 (OpenVINO) were measured."""
 
 
 class Extractor:
