@@ -86,8 +86,9 @@ class PixelStore:
         shown on a terminal, and a warning printed where something was found changed.
 
         With `verify` the files are hashed and compared with what was decoded, because one can be replaced by another of
-        equal size and time: less than a second for the same radiographs. Only who knows the fingerprint from a process
-        that has just verified it does without, such as the workers of a run.
+        equal size and time: less than a second for the same radiographs. What was decoded just now is not compared.
+        Only who knows the fingerprint from a process that has just verified it does without, such as the workers of a
+        run.
 
         `watch` is told the keys and pixels of images as they are decoded, a window at a time, while the next window is
         decoded; not of those that were decoded before. With `unusable`, images that cannot be decoded are listed in the
@@ -102,17 +103,18 @@ class PixelStore:
         folder = _folder(images, size, cache)
         workers = workers or cores()
         try:
+            fresh = False
             for _ in range(ATTEMPTS):
                 store = cls._read(folder, images, size)
                 if store is None:
-                    cls._build(folder, images, size, workers, progress, watch)
+                    fresh = cls._build(folder, images, size, workers, progress, watch)
                     continue
                 if any(_is_usable(images, index, size) for index in store.unusable):  # by now
                     remove(folder)
                     continue
                 if store.unusable and not unusable:
                     raise _unusable(list(store.unusable.values()), len(images))
-                found = changed(images, store.digests, workers, progress) if verify else ""
+                found = changed(images, store.digests, workers, progress) if verify and not fresh else ""
                 if not found:
                     return store
                 if progress:
@@ -149,13 +151,16 @@ class PixelStore:
         return cls(pixels, digests, depths, tuple(notes), bad)
 
     @staticmethod
-    def _build(folder: Path, images: Images, size: int, workers: int, progress: bool, watch: Watch | None) -> None:
+    def _build(folder: Path, images: Images, size: int, workers: int, progress: bool, watch: Watch | None) -> bool:
+        """Whether all images were decoded now, none by an earlier start."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         what = f"decoding to {size} px" + ("" if watch is None else ", computing features")
         with draft_of(folder) as draft, Progress(len(images), what, shown=progress) as bar:
             found: list[Decoded] = []
+            fresh = True
             for window, pixels_WSS in decode_into(draft, images, size, workers, bar):
                 found += window
+                fresh = fresh and len(window) == len(pixels_WSS)
                 good_M = np.flatnonzero([not one.unusable for one in window])
                 if watch is not None and len(pixels_WSS) and len(good_M):
                     watch([key_of(window[i].digest, window[i].depth) for i in good_M], pixels_WSS[good_M])
@@ -170,6 +175,7 @@ class PixelStore:
             (draft / LINES).unlink()
             write_atomically(draft / INDEX, json.dumps(index).encode())
             publish(draft, folder, lambda: PixelStore._read(folder, images, size) is not None)
+            return fresh
 
 
 def _folder(images: Images, size: int, cache: Path) -> Path:
