@@ -89,3 +89,16 @@ def test_a_value_that_is_no_number_is_refused_in_any_engine(weights: Path, store
     for engine in ("torch", "torch_float16"):
         with pytest.raises(UserError, match="test_resnet: some features are not finite"):
             Extractor(broken, RUNTIME, engine, workers=1)(store.pixels[:3])
+
+
+def test_an_engine_that_sees_other_things_than_pytorch_is_refused(
+    weights: Path, store: PixelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = network(weights)
+
+    def coarse(images: torch.Tensor) -> torch.Tensor:
+        return backbone.features(images).round(decimals=1)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(feature_engines, "build", lambda name, backbone, runtime: coarse)
+    with pytest.raises(UserError, match=r"torch_float16 does not see .* what PyTorch sees .*; use torch"):
+        Extractor(backbone, RUNTIME, "torch_float16", workers=1)(store.pixels[:3])

@@ -1,6 +1,7 @@
 """PyTorch with autocast to float16: for a GPU, whose matrix units it feeds. On a CPU it is right, and slower.
 
-Float16 and not bfloat16, whose 8 bits of a fraction ask for other images (results/benchmarks/features-faithful.md).
+Float16 and not bfloat16, whose few bits ask for other images. ResNet-50 bears float16, EfficientNet-Lite does not
+(results/benchmarks/features-faithful.md): a network that does not is refused on its first batch.
 A network whose values leave the range of float16 is refused where its features are no finite numbers.
 """
 
