@@ -105,7 +105,7 @@ def _shape(header: Header) -> str | None:
             ("SamplesPerPixel", "1"),
         )
     )
-    if frames > 1:
+    if frames not in (0, 1):  # also what is no number
         return "multi-frame"
     if samples != 1 or header.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
         return f"not grey (PhotometricInterpretation {header.get('PhotometricInterpretation', 'not stated')})"
