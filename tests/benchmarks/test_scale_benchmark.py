@@ -1,4 +1,5 @@
-"""benchmarks/scale.py at a tiny size: every case runs, and the table says what was measured."""
+"""benchmarks/scale.py at a tiny size: the cases run (the report, which draws for a minute, aside), and the table says
+what was measured."""
 
 from __future__ import annotations
 
@@ -59,11 +60,9 @@ def test_every_strategy_is_measured(scale: ModuleType, strategy: str) -> None:
         "gate",
         "audit",
         "compare",
-        "report",
     ],
 )
 def test_everything_else_is_measured(scale: ModuleType, case: str) -> None:
     (name,) = [name for name in scale.others() if name.startswith(case)]
     (of,) = scale.measure(name, 300).values()
-    assert of.seconds > 0
-    assert (of.number is not None and of.number > 10_000) == (case == "report"), "the page's bytes"
+    assert of.seconds > 0 and of.number is None
