@@ -7,8 +7,8 @@ project never sees them.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from al_cxr.labelling.listing import list_archive
 from al_cxr.labelling.places import content_hash
 from al_cxr.labelling.project import Project
 from al_cxr.labelling.settings import ProjectSettings
+from al_cxr.labelling.start import StartModel
+from al_cxr.labelling.status import status_of
 
 HELD_OUT = 0.5
 SECONDS = 15
@@ -44,6 +46,19 @@ class Look:
     certified: bool
     said: dict[str, Figure]
     truth: dict[str, float]
+    """The prevalence is that of the archive's patients; all else is measured on the patients who are held out."""
+    model: str
+    """Key of the model that all this is about."""
+    once: dict[str, Figure] = field(default_factory=dict)
+    """Figures of the status whose intervals are for one look, where they were asked for."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What networks said of an archive, for the next seed."""
+
+    features: ArchiveFeatures
+    start: StartModel | None
 
 
 @dataclass(frozen=True)
@@ -71,13 +86,15 @@ def simulate(
     answers: int,
     error: float = 0.0,
     every: int = 10,
-    features: ArchiveFeatures | None = None,
+    seen: Seen | None = None,
     told: Callable[[int], object] | None = None,
-) -> tuple[Simulated, ArchiveFeatures]:
+    once: Collection[int] = (),
+) -> tuple[Simulated, Seen]:
     """Let an oracle answer one project of this seed.
 
-    A share `error` of the answers is another class, drawn at random. It is looked at after `every` so many answers.
-    `features` are those of an earlier seed of the same archive; `told(n)` hears how many more answers were given.
+    A share `error` of the answers is another class, drawn at random. It is looked at after `every` so many answers, and
+    after those in `once` also at what the status says for one look. `seen` is of an earlier seed of the same archive;
+    `told(n)` hears how many more answers were given.
     """
     clock, chance = _Clock(), rng(seed, "oracle")
     listed = list_archive(settings.archive).found
@@ -89,12 +106,15 @@ def simulate(
         place = Path(folder) / "project"
         project = Project.create(place, settings.archive.source, settings.classes, settings.target, given, clock)
         try:
-            if features is not None:
-                project.chooser.features = features
+            chooser = project.chooser
+            if seen is not None:
+                chooser.features, chooser.start = seen.features, seen.start or chooser.start
             while project.prepare():
                 pass
-            held_out = _keep_out(project, oracle, clock)
-            looks = []
+            if chooser.start is not None:
+                chooser.start.look(np.flatnonzero(chooser.features.ready_N).tolist())
+            population = _Population(project, oracle, clock)
+            looks: list[Look] = []
             for number in range(1, answers + 1):
                 asked = project.ask(1, "oracle")
                 if not asked:
@@ -105,11 +125,12 @@ def simulate(
                 project.tell(asked[0].question, truth, "oracle", 1000 * SECONDS)
                 if told is not None:
                     told(1)
-                if number % every == 0:
+                if number % every == 0 or number in once:
                     project.learn()
-                    if (look := _look(project, held_out, oracle, number)) is not None:
-                        looks.append(look)
-            return Simulated(settings.acquisition.strategy, seed, tuple(looks)), project.chooser.features
+                    look = population.look(number, looks[-1] if looks else None)
+                    if look is not None:
+                        looks.append(replace(look, once=_once(project)) if number in once else look)
+            return Simulated(settings.acquisition.strategy, seed, tuple(looks)), Seen(chooser.features, chooser.start)
         finally:
             project.close()
 
@@ -123,29 +144,58 @@ class _Clock:
         return self._now
 
 
-def _keep_out(project: Project, oracle: Mapping[str, str], clock: Callable[[], datetime]) -> np.ndarray:
-    """Take the held-out patients, and images whose label nobody knows, out of the archive; the former's indices."""
-    seed, archive = project.settings.seed, project.archive
-    out_of = {p: stream(seed, "held out", p) / 2**63 < HELD_OUT for p in set(archive.patients)}
-    known_N = np.array([image.digest in oracle for image in archive.images])
-    out_N = np.array([out_of[patient] for patient in archive.patients])
-    gone = np.flatnonzero((out_N | ~known_N) & archive.present_N).tolist()
-    project.journal.record(*(Event(kind="image_lost", time=clock(), image=archive.images[i].digest) for i in gone))
-    project.learn()  # takes in what the log says
-    return np.flatnonzero(out_N & known_N & project.chooser.features.ready_N)
+class _Population:
+    """The patients of a project's archive, and those who were kept out of it."""
+
+    def __init__(self, project: Project, oracle: Mapping[str, str], clock: Callable[[], datetime]) -> None:
+        """Takes the held-out patients, and images whose label nobody knows, out of the archive."""
+        self._project, archive, seed = project, project.archive, project.settings.seed
+        out_of = {p: stream(seed, "held out", p) / 2**63 < HELD_OUT for p in set(archive.patients)}
+        known_N = np.array([image.digest in oracle for image in archive.images])
+        out_N = np.array([out_of[patient] for patient in archive.patients])
+        gone = np.flatnonzero((out_N | ~known_N) & archive.present_N).tolist()
+        project.journal.record(*(Event(kind="image_lost", time=clock(), image=archive.images[i].digest) for i in gone))
+        project.learn()  # takes in what the log says
+        target = project.settings.target
+        ill = {p: list[bool]() for i, p in enumerate(archive.patients) if archive.present_N[i]}
+        for i in np.flatnonzero(archive.present_N).tolist():
+            ill[archive.patients[i]].append(oracle[archive.images[i].digest] == target)
+        self.patients = len(ill)
+        self._prevalence = float(np.mean([np.mean(of) for of in ill.values()]))
+        self._held_M = np.flatnonzero(out_N & known_N & project.chooser.features.ready_N)
+        classes = project.settings.classes
+        self._labels_M = np.array([classes.index(oracle[archive.images[i].digest]) for i in self._held_M.tolist()])
+
+    def look(self, answers: int, last: Look | None) -> Look | None:
+        """None before there is a model."""
+        project, s = self._project, self._project.settings
+        model, features = project.chooser.model, project.chooser.features
+        audit = audit_of(project.journal.state, s, project.archive, project.streams, features)
+        if model is None:
+            return None
+        certified = any(event.detail["passed"] for event in project.journal.state.exams)
+        if last is not None and (last.model, last.audited) == (model.key, len(audit)):
+            return replace(last, answers=answers, certified=certified, once={})
+        target = s.classes.index(s.target)
+        probs_TC = model.probs(features.features_NK[audit.index_T])
+        said = audit_figures(audit.labels_T, probs_TC, target, archive=max(self.patients, len(audit)))
+        if last is not None and last.model == model.key:
+            truth = last.truth
+        else:
+            probs_MC = model.probs(features.features_NK[self._held_M])
+            truth = true_figures(self._labels_M, probs_MC, target) | {"prevalence": self._prevalence}
+        return Look(answers, model.labelled, len(audit), certified, said, truth, model.key)
 
 
-def _look(project: Project, held_out: np.ndarray, oracle: Mapping[str, str], answers: int) -> Look | None:
-    model, features, s = project.chooser.model, project.chooser.features, project.settings
-    audit = audit_of(project.journal.state, s, project.archive, project.streams, features)
-    if model is None or not len(audit):
-        return None
-    target = s.classes.index(s.target)
-    said = audit_figures(audit.labels_T, model.probs(features.features_NK[audit.index_T]), target)
-    labels_N = np.array([s.classes.index(oracle[project.archive.images[i].digest]) for i in held_out.tolist()])
-    truth = true_figures(labels_N, model.probs(features.features_NK[held_out]), target)
-    certified = any(event.detail["passed"] for event in project.journal.state.exams)
-    return Look(answers, model.labelled, len(audit), certified, said, truth)
+def _once(project: Project) -> dict[str, Figure]:
+    """What the status says beside the audit's figures."""
+    status = status_of(project)
+    found = {f"{name}, weighted": figure for name, figure in status.weighted.items()}
+    if status.prevalence is not None:
+        found["prevalence, by predictions"] = status.prevalence
+    if status.chosen_less_random is not None:
+        found["accuracy less random"] = status.chosen_less_random
+    return found
 
 
 def true_figures(labels_N: np.ndarray, probs_NC: np.ndarray, target: int) -> dict[str, float]:

@@ -13,11 +13,11 @@ from al_cxr.labelling.simulate import SECONDS, Simulated
 
 
 def look_table(runs: Sequence[Simulated]) -> pd.DataFrame:
-    """A row for each look at each figure: what was said, and what is true."""
+    """A row for each look at each figure: what was said, and what is true, as far as that is known."""
     rows = []
     for run in runs:
         for look in run.looks:
-            for name, figure in look.said.items():
+            for name, figure in {**look.said, **look.once}.items():
                 rows.append(
                     {
                         "strategy": run.arm,
@@ -29,7 +29,7 @@ def look_table(runs: Sequence[Simulated]) -> pd.DataFrame:
                         "value": figure.value,
                         "low": figure.low,
                         "high": figure.high,
-                        "truth": look.truth[name],
+                        "truth": look.truth.get(name.partition(",")[0], np.nan),
                         "certified": int(look.certified),
                     }
                 )

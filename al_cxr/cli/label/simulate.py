@@ -42,7 +42,7 @@ def call(options: argparse.Namespace) -> None:
         settings = read_settings(options.project)
     oracle = oracle_of(named_source(options.oracle).read(), settings.classes)
     named = options.strategies.split(",") if options.strategies else [settings.acquisition.strategy, "random"]
-    runs, features = [], None
+    runs, seen = [], None
     total = len(dict.fromkeys(named)) * options.seeds * options.n
     with Progress(total, "simulating", "answers") as bar:
         for strategy in dict.fromkeys(named):
@@ -50,9 +50,7 @@ def call(options: argparse.Namespace) -> None:
             acquisition = settings.acquisition.model_copy(update={"strategy": strategy, "options": own})
             arm = settings.model_copy(update={"acquisition": acquisition})
             for seed in range(options.seeds):
-                run, features = simulate(
-                    arm, oracle, seed, options.n, options.error, options.every, features, bar.update
-                )
+                run, seen = simulate(arm, oracle, seed, options.n, options.error, options.every, seen, bar.update)
                 runs.append(run)
     print("\n".join(summary_lines(runs, settings.goal)))
     if options.out is not None:
