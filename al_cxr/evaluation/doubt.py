@@ -46,6 +46,43 @@ def self_confidence(probs_MC: np.ndarray, labels_M: np.ndarray) -> np.ndarray:
     return scores_M
 
 
+def confident_errors(probs_MC: np.ndarray, labels_M: np.ndarray) -> np.ndarray:
+    """Which answers confident learning takes for wrong: another class is held as probable as it is of its own answers.
+
+    Parameters
+    ----------
+    probs_MC : array, shape (M, C)
+        Out-of-fold probabilities.
+    labels_M : array of int, shape (M,)
+        The classes that were answered.
+
+    Returns
+    -------
+    array of bool, shape (M,)
+        Where, of the classes whose probability reaches the mean that it has over answers of that class, the most
+        probable is not the answered one.
+
+    References
+    ----------
+    Northcutt, Jiang, Chuang (2021): Confident learning: estimating uncertainty in dataset labels. JAIR 70.
+    arXiv 1911.00068.
+
+    Examples
+    --------
+    >>> probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.1, 0.9]])
+    >>> confident_errors(probs, np.array([0, 0, 1, 1, 0])).tolist()
+    [False, False, False, False, True]
+    """
+    probs_MC, labels_M = np.asarray(probs_MC, np.float64), np.asarray(labels_M)
+    own_M, classes = probs_MC[np.arange(len(labels_M)), labels_M], probs_MC.shape[1]
+    counts_C = np.bincount(labels_M, minlength=classes)
+    mean_C = np.bincount(labels_M, own_M, minlength=classes) / np.maximum(counts_C, 1)
+    mean_C[counts_C == 0] = np.inf  # nothing says how probable a class is that nobody answered
+    likely_MC = np.where(probs_MC >= mean_C, probs_MC, -1.0)
+    wrong_M: np.ndarray = (likely_MC.max(axis=1) > 0) & (likely_MC.argmax(axis=1) != labels_M)
+    return wrong_M
+
+
 def active_lab(probs_MC: np.ndarray, answers_MR: np.ndarray) -> np.ndarray:
     """ActiveLab's score: how far each image is settled, by the model and its answers; one queue for first and second
     reads.

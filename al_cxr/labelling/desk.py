@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-import numpy as np
-
 from al_cxr.core.errors import UserError
 from al_cxr.core.nearest import hint
-from al_cxr.labelling.acquisition import Proposal
 from al_cxr.labelling.answers import Answer, outcome_of
 from al_cxr.labelling.archive import Archive
 from al_cxr.labelling.events import Event, new_question
@@ -18,9 +15,11 @@ from al_cxr.labelling.questions import Question
 from al_cxr.labelling.readers import reader_name
 from al_cxr.labelling.settings import ProjectSettings
 from al_cxr.labelling.state import State
-from al_cxr.labelling.streams import DEALT, Deal, Streams
+from al_cxr.labelling.streams import Deal
 
 Clock = Callable[[], datetime]
+Dealing = Callable[[State, datetime, int], Sequence[Deal]]
+"""The next n questions of a reader, as things are at a time."""
 
 
 class Desk:
@@ -38,21 +37,21 @@ class Desk:
         return name
 
     def hand_out(
-        self, n: int, reader: str, streams: Streams, proposal: Proposal, readable_N: np.ndarray, minutes: float
+        self, n: int, reader: str, streams: Sequence[str], deal: Dealing, minutes: float | None
     ) -> list[Question]:
-        """The next n questions of a reader, those first that are open; fewer where fewer are left."""
+        """The next n questions of a reader, those first of some streams that are open; fewer where fewer are left."""
+        lease = 60 * (self._settings.readers.lease_minutes if minutes is None else minutes)
 
         def decide(state: State) -> Iterator[Event]:
             now = self._clock()
             if reader not in state.readers:
                 yield Event(kind="reader_added", time=now, reader=reader)
-            mine = self._in_hand(state, reader, now)
+            mine = self._in_hand(state, reader, now, streams)
             yield from (q.event("shown", now) for q in mine if not q.held(now))
-            for deal in streams.deal(state, reader, now, n - len(mine), proposal, readable_N):
-                yield self._served(deal, reader, now, minutes)
+            yield from (self._served(dealt, reader, now, lease) for dealt in deal(state, now, n - len(mine)))
 
         self._journal.turn(lambda state: list(decide(state)))
-        return self._in_hand(self._journal.state, reader, self._clock())[:n]
+        return self._in_hand(self._journal.state, reader, self._clock(), streams)[:n]
 
     def take(self, answers: Sequence[Answer], reader: str) -> int:
         """Take answers, all or none; how many of them were new."""
@@ -74,13 +73,13 @@ class Desk:
         """The reader has the image before the eyes."""
         self._journal.turn(lambda state: [state.question(question).event("shown", self._clock())])
 
-    def _in_hand(self, state: State, reader: str, now: datetime) -> list[Question]:
+    def _in_hand(self, state: State, reader: str, now: datetime, streams: Sequence[str]) -> list[Question]:
         """What the reader was asked and has not answered, as long as nobody else has taken the image over."""
-        mine = [q for q in state.open.values() if q.reader == reader and q.stream in DEALT]
+        mine = [q for q in state.open.values() if q.reader == reader and q.stream in streams]
         free = [q for q in mine if state.images[q.image].present and (q.held(now) or _free(state, q, now))]
         return sorted(free, key=lambda question: question.number)
 
-    def _served(self, deal: Deal, reader: str, now: datetime, minutes: float) -> Event:
+    def _served(self, deal: Deal, reader: str, now: datetime, lease_s: float) -> Event:
         return Event(
             kind="served",
             time=now,
@@ -91,7 +90,7 @@ class Desk:
             strategy=deal.strategy,
             model=deal.model or None,
             q=deal.q,
-            detail={"lease_s": 60 * minutes},
+            detail={"lease_s": lease_s},
         )
 
     def _told(self, state: State, answer: Answer, reader: str) -> Iterator[Event]:

@@ -26,7 +26,7 @@ STREAMS = MappingProxyType(
         "audit": "drawn uniformly at random, to test on; never trained on",
         "second": "read by another reader before; that answer is not shown",
         "repeat": "read by the same reader before; it measures the reader and does not count towards the label",
-        "doubt": "read before; the model doubts the answer most",
+        "doubt": "read before; models that have not learned from the answer take it for wrong",
         "adjudication": "two readers disagree; a third sees both answers and decides",
         "imported": "labelled elsewhere; how the image was chosen is not known",
     }

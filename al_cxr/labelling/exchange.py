@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from al_cxr.data.decode import Reading
@@ -10,10 +11,13 @@ from al_cxr.labelling.answers import Answer, Asked
 from al_cxr.labelling.archive import Archive
 from al_cxr.labelling.chooser import Chooser, Known
 from al_cxr.labelling.desk import Desk
+from al_cxr.labelling.doubts import STREAM as DOUBT
+from al_cxr.labelling.doubts import doubts_of
 from al_cxr.labelling.journal import Journal
 from al_cxr.labelling.questions import Question
 from al_cxr.labelling.settings import ProjectSettings
-from al_cxr.labelling.streams import Streams
+from al_cxr.labelling.state import State
+from al_cxr.labelling.streams import DEALT, Deal, Streams
 from al_cxr.labelling.worker import Worker
 
 
@@ -62,8 +66,47 @@ class Exchange:
         proposal = self.chooser.proposal(self.known(), n)
         readable_N = self.archive.present_N
         readable_N[list(self.chooser.features.unreadable)] = False
-        minutes = self.settings.readers.lease_minutes if minutes is None else minutes
-        return [self._asked(q) for q in self._desk.hand_out(n, name, self.streams, proposal, readable_N, minutes)]
+
+        def deal(state: State, now: datetime, count: int) -> Sequence[Deal]:
+            return self.streams.deal(state, name, now, count, proposal, readable_N)
+
+        return [self._asked(q) for q in self._desk.hand_out(n, name, DEALT, deal, minutes)]
+
+    def ask_doubtful(self, n: int = 1, reader: str = "reader", minutes: float | None = None) -> list[Asked]:
+        """Images to read again: models that have not learned from their labels take these for wrong.
+
+        Each comes once, to one reader, who sees neither the label nor that it is doubted. `tell` takes the answer: of
+        the same reader it corrects the first; another reader's agrees, or goes to who decides. Images of the audit are
+        never among them.
+
+        Parameters
+        ----------
+        n : int
+            How many; fewer come where fewer are left, and none where labels are too few to doubt any.
+        reader : str
+            Who will answer.
+        minutes : float, optional
+            For how long the images are kept for this reader; by default as the settings say.
+
+        Returns
+        -------
+        list of Asked
+            Those that are doubted most first.
+
+        Raises
+        ------
+        UserError
+            Where the project does not know the reader, or a file cannot be written.
+        """
+        name = self._desk.reader(reader)
+        known = self.known()
+        with self.journal.log.lock:
+            doubts = doubts_of(self.journal.state, known, self.chooser, self.archive)
+
+        def deal(state: State, now: datetime, count: int) -> Sequence[Deal]:
+            return doubts.deal(state, self.archive, name, now, count)
+
+        return [self._asked(q) for q in self._desk.hand_out(n, name, (DOUBT,), deal, minutes)]
 
     def tell(
         self, question: str, answer: str, reader: str = "reader", milliseconds: int | None = None, comment: str = ""

@@ -28,10 +28,10 @@ from al_cxr.evaluation.operating import Goal, choose_threshold
 from al_cxr.experiment.fits import Fit, ModelCard
 from al_cxr.labelling import heads
 from al_cxr.labelling.audit import Audit, audit_of
+from al_cxr.labelling.folds import out_of_fold
 from al_cxr.labelling.heads import HeadModel
 from al_cxr.labelling.listing import is_made
 from al_cxr.labelling.project import Project
-from al_cxr.labelling.status import out_of_fold
 
 LEAST = 10
 """Audited images below which a card would say nothing of a model."""
@@ -54,7 +54,7 @@ def bundle_of(project: Project, goal: Goal = GOAL, coverage: float = COVERAGE) -
         )
     model = chooser.train(known)
     patients = [archive.patients[i] for i in known.index_M.tolist()]
-    oof_MC = out_of_fold(project, known.index_M, known.labels_M, patients)
+    oof_MC = out_of_fold(chooser, known.index_M, known.labels_M, patients)
     if oof_MC is None:
         raise UserError(f"{project.folder}: too few labels to choose a threshold by cross-validation; go on labelling")
     tested_TC = model.probs(chooser.features.features_NK[audit.index_T])

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from al_cxr.core.seeds import rng
 from al_cxr.evaluation import random_arm
 from al_cxr.evaluation.agreement import agreement, all_pairs
 from al_cxr.evaluation.audit import Figure, audit_figures
@@ -25,12 +23,12 @@ from al_cxr.evaluation.weighted import lure_weights, weighted_rates
 from al_cxr.labelling import readers
 from al_cxr.labelling.ahead import what_next
 from al_cxr.labelling.audit import Audit, audit_of
+from al_cxr.labelling.doubts import ranked
+from al_cxr.labelling.folds import out_of_fold
 from al_cxr.labelling.heads import HeadModel
 from al_cxr.labelling.project import Project
 from al_cxr.labelling.queues import disagreements
 from al_cxr.labelling.streams import TO_LEARN
-
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,8 @@ class Status:
     """Images of the figure's kind a certificate takes, if the model is as good as it looks."""
     needed: LabelsNeeded | None = None
     hours: Hours | None = None
+    doubtful: int | None = None
+    """Hint: labels that models which have not learned from them take for wrong, and that were not read again."""
     stable: bool | None = None
     """Hint: whether the last three trainings changed next to no prediction."""
 
@@ -126,47 +126,32 @@ def _measured(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any
     return {
         "figures": audit_figures(audit.labels_T, probs_TC, target, archive=max(patients, len(audit))),
         "prevalence": prediction_powered(predicted_N, probs_TC[:, target], audit.labels_T == target),
-        "weighted": _weighted(project, target),
+        **_out_of_fold(project, target),
         "chosen_less_random": _against_random(project, audit, model, probs_TC),
     }
 
 
-def _weighted(project: Project, target: int) -> dict[str, Figure]:
-    """By the labels that were chosen, each predicted by models that were trained without its patient."""
-    known = project.chooser.known(project.journal.state, project.streams)
-    label_of = dict(zip(known.index_M.tolist(), known.labels_M.tolist(), strict=True))
-    drawn = [q for q in project.journal.state.questions.values() if q.stream in TO_LEARN and q.closed and q.q]
-    at = np.array([project.archive.index_of[q.image] for q in drawn], np.int64)
-    size = int((~project.streams.reserved_N).sum())
-    weights = lure_weights(np.array([q.q for q in drawn], np.float64), max(size, len(drawn)))
-    usable = np.array([i in label_of for i in at.tolist()], bool)
-    index_M, weights_M = at[usable], weights[usable]
-    labels_M = np.array([label_of[i] for i in index_M.tolist()], np.int64)
-    patients = [project.archive.patients[i] for i in index_M.tolist()]
-    answers_M = out_of_fold(project, index_M, labels_M, patients)
-    if answers_M is None:
+def _out_of_fold(project: Project, target: int) -> dict[str, Any]:
+    """What the labels that are learned from say, each predicted by models that were trained without its patient."""
+    state, archive, chooser = project.journal.state, project.archive, project.chooser
+    known = chooser.known(state, project.streams)
+    patients = [archive.patients[i] for i in known.index_M.tolist()]
+    probs_MC = out_of_fold(chooser, known.index_M, known.labels_M, patients)
+    if probs_MC is None:
         return {}
-    return weighted_rates(answers_M.argmax(axis=1) == target, labels_M == target, weights_M, patients)
-
-
-def out_of_fold(
-    project: Project, index_M: np.ndarray, labels_M: np.ndarray, patients: Sequence[str]
-) -> np.ndarray | None:
-    """Probabilities (M, C) of labelled images, of heads that were trained without their patients; None for too few."""
-    chooser = project.chooser
-    whose, fold_of = np.unique(np.array(patients), return_inverse=True)
-    fold_M = rng(project.settings.seed, "folds").permutation(len(whose))[fold_of] % FOLDS if len(whose) else fold_of
-    probs_MC = np.zeros((len(index_M), len(project.settings.classes)))
-    for fold in range(FOLDS):
-        held_M = fold_M == fold
-        if not held_M.any():
-            continue
-        if len(np.unique(labels_M[~held_M])) < 2:
-            return None
-        features_NK, ready_N = chooser.features.features_NK, chooser.features.ready_N
-        model = chooser.learner.fit(features_NK, ready_N, index_M[~held_M], labels_M[~held_M])
-        probs_MC[held_M] = model.probs(features_NK[index_M[held_M]])
-    return probs_MC if len(index_M) else None
+    # Those that were drawn, in the order of asking: imported labels have no q.
+    drawn = [q for q in state.questions.values() if q.stream in TO_LEARN and q.closed and q.q]
+    size = max(int((~project.streams.reserved_N).sum()), len(drawn))
+    weights = lure_weights(np.array([q.q for q in drawn], np.float64), size)
+    row_of = {index: row for row, index in enumerate(known.index_M.tolist())}
+    rows = [row_of.get(archive.index_of[q.image], -1) for q in drawn]
+    kept = np.array([row >= 0 for row in rows], bool)
+    row_M = np.array(rows, np.int64)[kept]
+    flagged_M, ill_M = probs_MC[row_M].argmax(axis=1) == target, known.labels_M[row_M] == target
+    return {
+        "weighted": weighted_rates(flagged_M, ill_M, weights[kept], [patients[row] for row in row_M.tolist()]),
+        "doubtful": ranked(state, known, archive, probs_MC).left(state, archive),
+    }
 
 
 def _against_random(project: Project, audit: Audit, model: HeadModel, probs_TC: np.ndarray) -> Figure:

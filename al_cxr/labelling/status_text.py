@@ -86,6 +86,11 @@ def _stop(s: Status, settings: ProjectSettings) -> Iterator[str]:
     if s.hours is not None and s.hours.value > 0 and math.isfinite(s.hours.value):
         high = f"{s.hours.high:.1f}" if math.isfinite(s.hours.high) else "many more"
         yield f"hint      that is about {s.hours.value:.1f} hours of reading ({s.hours.low:.1f} to {high})"
+    if s.doubtful:
+        yield (
+            f"hint      {s.doubtful:,} labels look wrong to models that have not learned from them; "
+            "`al-cxr label ask --doubtful` has them read again"
+        )
     if s.stable is not None:
         yield f"hint      the last three trainings changed {'next to no' if s.stable else 'some'} predictions"
 

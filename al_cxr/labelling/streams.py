@@ -41,8 +41,9 @@ class Deal:
 
     index: int
     stream: str
-    q: float
-    """Probability with which it was chosen, given its stream and all that happened before."""
+    q: float | None
+    """Probability with which it was chosen, given its stream and all that happened before; None where that is not
+    known, as no chance was in it."""
     strategy: str
     model: str = ""
 

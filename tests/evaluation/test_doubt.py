@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from al_cxr.evaluation.doubt import active_lab, self_confidence
+from al_cxr.evaluation.doubt import active_lab, confident_errors, self_confidence
 
 
 def world(images: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
@@ -24,6 +24,15 @@ def test_wrong_answers_are_doubted_most_and_a_rare_class_is_not_doubted_as_a_who
     assert roc_auc_score(answers != truth, -scores) > 0.9
     assert scores[answers == 1].mean() == pytest.approx(0.5) and scores[answers == 0].mean() == pytest.approx(0.5)
     assert scores.min() >= 0 and scores.max() <= 1
+
+
+def test_most_of_what_is_taken_for_wrong_is_wrong_and_a_class_that_nobody_answered_is_never_expected() -> None:
+    truth, probs, draw = world(4000, 3)
+    answers = np.where(draw.random(4000) < 0.1, 1 - truth, truth)
+    found = confident_errors(probs, answers)
+    assert (answers != truth)[found].mean() > 0.6 and found[answers != truth].mean() > 0.7
+    with_third = np.concatenate([probs * 0.4, np.full((4000, 1), 0.6)], axis=1)
+    assert np.array_equal(confident_errors(with_third, answers), found)
 
 
 def test_with_one_answer_each_it_is_the_formula_of_the_paper() -> None:

@@ -1,7 +1,8 @@
 """Write the next questions of a reader into a CSV file.
 
 The reader fills the column `label` with a class, or with unsure, skip, unreadable or not-frontal; `al-cxr label tell`
-takes the file back. Questions that are not answered yet come again.
+takes the file back. Questions that are not answered yet come again. With --doubtful it writes images that have a label
+already, which models that have not learned from it take for wrong: the reader reads them again without seeing it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("next.csv"), help="the CSV to write (default: %(default)s)")
     add_reader(parser)
     parser.add_argument(
+        "--doubtful", action="store_true", help="ask again for labelled images whose labels the models doubt most"
+    )
+    parser.add_argument(
         "--copies", type=Path, help="copy the images into this folder, under names that say nothing of them"
     )
 
@@ -31,9 +35,11 @@ def call(options: argparse.Namespace) -> None:
         raise UserError(f"-n {options.n}: ask for one image or more")
     project = al_cxr.LabellingProject.open(options.project)
     minutes = project.settings.readers.file_days * 24 * 60
-    asked = project.ask(options.n, options.reader, minutes)
+    ask = project.ask_doubtful if options.doubtful else project.ask
+    asked = ask(options.n, options.reader, minutes)
     if not asked:
-        print(f"done      there is nothing left to ask {options.reader}; see `al-cxr label status {options.project}`")
+        nothing = "no doubtful label is left to ask" if options.doubtful else "there is nothing left to ask"
+        print(f"done      {nothing} {options.reader}; see `al-cxr label status {options.project}`")
         return
     write_questions(project, asked, options.out, options.copies)
     answers = ", ".join([*project.settings.classes, "unsure", "skip", "unreadable", "not-frontal"])
