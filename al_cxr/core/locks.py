@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from al_cxr.core.drafts import writing
+from al_cxr.core.errors import UserError
 
 
 @contextmanager
@@ -22,6 +23,25 @@ def alone(path: Path) -> Iterator[None]:
     try:
         with writing(path):
             lock.acquire()
+    except NotImplementedError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def sole(path: Path, taken: str) -> Iterator[None]:
+    """The same, but whoever comes later gets the UserError `taken` and does not wait."""
+    lock = FileLock(path, timeout=0)
+    try:
+        with writing(path):
+            try:
+                lock.acquire()
+            except Timeout:  # an OSError too
+                raise UserError(taken) from None
     except NotImplementedError:
         yield
         return

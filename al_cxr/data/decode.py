@@ -97,6 +97,34 @@ class Reading(NamedTuple):
         return self.depth.startswith(DICOM)
 
 
+class Opened(NamedTuple):
+    """An image file that was decoded."""
+
+    image: ImageFile.ImageFile
+    box: tuple[float, float, float, float] | None
+    """The part of it that is the image; None for all."""
+    pages: int
+    orientation: int
+    """As EXIF has it."""
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it is one channel of more than 8 bits, or of floating point."""
+        return self.image.mode == "F" or self.image.mode.startswith("I")
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether the file says that 0 is white; Pillow inverts such an image at 8 bits only."""
+        tags = self.image.tag_v2 if isinstance(self.image, TiffImagePlugin.TiffImageFile) else {}
+        return bool(tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0)
+
+    def turned(self, pixels_HW: np.ndarray) -> np.ndarray:
+        """Its pixels upright, as EXIF says."""
+        if self.orientation not in _ORIENTATIONS:
+            return pixels_HW
+        return np.asarray(Image.fromarray(pixels_HW).transpose(_ORIENTATIONS[self.orientation]))
+
+
 def decode(path: str | os.PathLike[str], size: int) -> np.ndarray:
     """One image file as uint8 (size, size), 0 = black; UserError with the path if that is not possible."""
     return decode_bytes(read_file(Path(path), str(path)), size, str(path))
@@ -127,14 +155,23 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
         raise UserError(f"{name}: the file is empty")
     if not name.lower().endswith(SUFFIXES) and is_dicom(data, name):
         return _read_dicom(data, size, name)
+    found = opened(data, name, int(REDUCING_GAP * size))
+    grey, bits, doubts = one_channel(found, data, name, usual)
+    if found.pages > 1:
+        doubts = (*doubts, "several pages or frames, of which only the first was read")
+    pixels = found.turned(to_square(grey, size, found.box))
+    return Reading(pixels, hashlib.sha256(data).hexdigest(), bits, doubts)
+
+
+def opened(data: bytes, name: str, least: int | None = None) -> Opened:
+    """The bytes of an image file that is no DICOM, decoded; a JPEG at `least` pixels or more, where that is quicker."""
     box = None
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(name, f"{image.width} x {image.height}")
-            if isinstance(image, JpegImagePlugin.JpegImageFile):
-                gap = int(REDUCING_GAP * size)
-                draft = image.draft("L", (gap, gap))
+            if least is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+                draft = image.draft("L", (least, least))
                 box = draft and draft[1]
             pages = getattr(image, "n_frames", 1)
             image.load()
@@ -149,14 +186,7 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
         raise UserError(f"{name}: not an image in one of the formats {', '.join(FORMATS)}") from None
     except Exception as error:  # on damaged files Pillow's decoders raise almost any type
         raise UserError(f"{name}: damaged or truncated ({str(error) or type(error).__name__})") from error
-
-    grey, bits, doubts = _grey(image, data, name, usual)
-    if pages > 1:
-        doubts = (*doubts, "several pages or frames, of which only the first was read")
-    pixels = to_square(grey, size, box)
-    if orientation in _ORIENTATIONS:
-        pixels = np.asarray(Image.fromarray(pixels).transpose(_ORIENTATIONS[orientation]))
-    return Reading(pixels, hashlib.sha256(data).hexdigest(), bits, doubts)
+    return Opened(image, box, pages, orientation)
 
 
 def _read_dicom(data: bytes, size: int, name: str) -> Reading:
@@ -174,15 +204,15 @@ def _too_large(name: str, shape: str) -> UserError:
     )
 
 
-def _grey(
-    image: ImageFile.ImageFile, data: bytes, name: str, usual: Callable[[], int | None]
+def one_channel(
+    found: Opened, data: bytes, name: str, usual: Callable[[], int | None]
 ) -> tuple[Image.Image, str, tuple[str, ...]]:
     """One channel: mode L, or mode F in 0..255 where there were more than 8 bits; its depth, and what is doubtful."""
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    if image.mode == "F" or image.mode.startswith("I"):
+    image = found.image
+    if found.is_deep:
         made = depth.grey(np.asarray(image), name, depth.stated(image, data), usual)
-        inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0  # Pillow inverts these at 8 bits only
-        return Image.fromarray(255 - made.pixels_HW if inverted else made.pixels_HW), made.depth, made.doubts
+        return Image.fromarray(255 - made.pixels_HW if found.is_negative else made.pixels_HW), made.depth, made.doubts
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     try:
         colours = tags.get(TiffImagePlugin.COLORMAP, (256,))
         if image.mode in ("P", "PA") and max(colours) < 256:

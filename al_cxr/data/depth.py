@@ -51,6 +51,10 @@ class Grey:
     """The bits, or "stretched"."""
     doubts: tuple[str, ...] = ()
     """What had to be guessed against what the file holds, each as a clause; none where nothing had to be."""
+    black: float = 0.0
+    """Value of the file that became 0."""
+    white: float = 255.0
+    """Value of the file that became 255."""
 
 
 def stated(image: Image.Image, data: bytes) -> int | None:
@@ -107,7 +111,7 @@ def grey(pixels_HW: np.ndarray, name: str, stated: int | None, usual: Callable[[
         if bits == 16 and _torn(sample):
             doubts.append("very dark and very bright values and none between (negative values saved without sign?)")
     scaled_HW = pixels_HW.astype(np.float64) * (255 / _white(bits))
-    return Grey(scaled_HW.clip(0, 255).astype(np.float32), str(bits), tuple(doubts))
+    return Grey(scaled_HW.clip(0, 255).astype(np.float32), str(bits), tuple(doubts), 0.0, float(_white(bits)))
 
 
 def empty(upper_HW: np.ndarray) -> bool:
@@ -149,9 +153,9 @@ def _torn(values: np.ndarray) -> bool:
 def _stretched(pixels_HW: np.ndarray, low: float, high: float, why: str) -> Grey:
     doubt = f"{why}: stretched over its own range, so exposures cannot be compared"
     if high == low:
-        return Grey(np.zeros(pixels_HW.shape, np.float32), "stretched", (doubt,))
+        return Grey(np.zeros(pixels_HW.shape, np.float32), "stretched", (doubt,), low, low)
     scaled_HW = (pixels_HW.astype(np.float64) - low) * (255 / (high - low))
-    return Grey(scaled_HW.clip(0, 255).astype(np.float32), "stretched", (doubt,))
+    return Grey(scaled_HW.clip(0, 255).astype(np.float32), "stretched", (doubt,), low, high)
 
 
 def _whole(value: object) -> int | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from al_cxr.core.errors import UserError
 from al_cxr.core.names import class_name
@@ -26,6 +27,8 @@ class Asked:
     reader: str
     name: str
     """Path of the image below the root of the archive."""
+    earlier: str = field(default="", compare=False)
+    """What the reader had answered, where that was taken back just now."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Answer:
     milliseconds: int | None = None
     """Active time on the image, where it was measured."""
     comment: str = ""
+    view: Mapping[str, Any] = field(default_factory=dict)
+    """How the image was looked at, such as the window; it is kept with the answer."""
 
 
 def outcome_of(word: str, classes: Sequence[str]) -> tuple[str, str | None]:

@@ -17,6 +17,7 @@ import numpy as np
 from al_cxr.core.errors import UserError
 from al_cxr.core.progress import Progress
 from al_cxr.data.decode import Reading
+from al_cxr.data.picture import Picture
 from al_cxr.data.store import cores
 from al_cxr.labelling.events import Event
 from al_cxr.labelling.listing import Listed, Listing, list_archive
@@ -119,6 +120,11 @@ class Archive:
         """An image at size x size pixels; UserError where it cannot be read or has another content now."""
         image = self.images[index]
         return self.place.read(image.name, image.digest, size)
+
+    def picture(self, index: int) -> Picture:
+        """All bits of an image; UserError as `read`."""
+        image = self.images[index]
+        return self.place.picture(image.name, image.digest)
 
     def path(self, index: int) -> Path:
         """The file of an image; UserError where it has none, or it is not there any more."""

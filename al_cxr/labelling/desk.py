@@ -11,7 +11,7 @@ from al_cxr.labelling.answers import Answer, outcome_of
 from al_cxr.labelling.archive import Archive
 from al_cxr.labelling.events import Event, new_question
 from al_cxr.labelling.journal import Journal
-from al_cxr.labelling.questions import Question
+from al_cxr.labelling.questions import Outcome, Question
 from al_cxr.labelling.readers import reader_name
 from al_cxr.labelling.settings import ProjectSettings
 from al_cxr.labelling.state import State
@@ -36,6 +36,11 @@ class Desk:
             raise UserError(f"reader {name!r} is none of readers.names in project.yaml{hint(name, names)}")
         return name
 
+    def add_reader(self, reader: str, token: str) -> None:
+        """Let a reader in, or give a known one another token; `token` is its hash."""
+        event = Event(kind="reader_added", time=self._clock(), reader=reader, detail={"token": token})
+        self._journal.record(event)
+
     def hand_out(
         self, n: int, reader: str, streams: Sequence[str], deal: Dealing, minutes: float | None
     ) -> list[Question]:
@@ -58,16 +63,28 @@ class Desk:
         written = self._journal.turn(lambda state: [e for one in answers for e in self._told(state, one, reader)])
         return sum(event.kind != "commented" for event in written)
 
-    def take_back(self, reader: str) -> Question:
-        """Undo the reader's last answer; the question is the reader's again."""
+    def comment(self, question: str, text: str, reader: str) -> None:
+        """Keep what a reader says of an image, answered or not."""
+
+        def decide(state: State) -> list[Event]:
+            return list(self._said(state, self._own(state, question, reader), text))
+
+        self._journal.turn(decide)
+
+    def take_back(self, reader: str) -> tuple[Question, Outcome]:
+        """Undo the reader's last answer; the question is the reader's again, and what the answer was."""
+        before: list[Outcome | None] = []
 
         def decide(state: State) -> list[Event]:
             if reader not in state.readers or not state.readers[reader].undo:
                 raise UserError(f"reader {reader} has no answer to take back")
             question, now = state.question(state.readers[reader].undo[-1][0]), self._clock()
+            before.append(question.outcome)
             return [question.event("undone", now), question.event("shown", now)]
 
-        return self._journal.state.question(str(self._journal.turn(decide)[0].question))
+        question = self._journal.state.question(str(self._journal.turn(decide)[0].question))
+        assert before[0] is not None
+        return question, before[0]
 
     def show(self, question: str) -> None:
         """The reader has the image before the eyes."""
@@ -93,25 +110,25 @@ class Desk:
             detail={"lease_s": lease_s},
         )
 
-    def _told(self, state: State, answer: Answer, reader: str) -> Iterator[Event]:
-        question, now = state.question(answer.question), self._clock()
+    def _own(self, state: State, id: str, reader: str) -> Question:
+        question = state.question(id)
         if question.reader != reader:
             raise UserError(f"question {question.id} was asked of another reader than {reader}")
+        return question
+
+    def _told(self, state: State, answer: Answer, reader: str) -> Iterator[Event]:
+        question, now = self._own(state, answer.question, reader), self._clock()
         kind, label = outcome_of(answer.answer, self._settings.classes)
         before = question.outcome
         if before is None or (before.kind, before.label) != (kind, label):
             given = {} if label is None else {"label": label}
-            yield question.event(kind, now, milliseconds=answer.milliseconds, **given)
-        said = {str(e.detail["text"]) for e in state.comments if e.question == question.id}
-        if answer.comment and answer.comment not in said:
-            yield Event(
-                kind="commented",
-                time=now,
-                reader=reader,
-                image=question.image,
-                question=question.id,
-                detail={"text": answer.comment},
-            )
+            detail = {"view": dict(answer.view)} if answer.view else {}
+            yield question.event(kind, now, milliseconds=answer.milliseconds, detail=detail, **given)
+        yield from self._said(state, question, answer.comment)
+
+    def _said(self, state: State, question: Question, text: str) -> Iterator[Event]:
+        if text and not any(e.question == question.id and e.detail["text"] == text for e in state.comments):
+            yield question.event("commented", self._clock(), detail={"text": text})
 
 
 def _free(state: State, question: Question, now: datetime) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from al_cxr.data.decode import Reading
-from al_cxr.labelling.answers import Answer, Asked
+from al_cxr.data.picture import Picture
+from al_cxr.labelling.answers import Answer, Asked, word_of
 from al_cxr.labelling.archive import Archive
 from al_cxr.labelling.chooser import Chooser, Known
 from al_cxr.labelling.desk import Desk
@@ -15,6 +17,7 @@ from al_cxr.labelling.doubts import STREAM as DOUBT
 from al_cxr.labelling.doubts import doubts_of
 from al_cxr.labelling.journal import Journal
 from al_cxr.labelling.questions import Question
+from al_cxr.labelling.readers import figures, hashed, new_token
 from al_cxr.labelling.settings import ProjectSettings
 from al_cxr.labelling.state import State
 from al_cxr.labelling.streams import DEALT, Deal, Streams
@@ -171,7 +174,105 @@ class Exchange:
         UserError
             Where there is no answer to take back.
         """
-        return self._asked(self._desk.take_back(self._desk.reader(reader)))
+        question, before = self._desk.take_back(self._desk.reader(reader))
+        return replace(self._asked(question), earlier=word_of(before.kind, before.label))
+
+    def comment(self, question: str, text: str, reader: str = "reader") -> None:
+        """Keep what a reader says of an image, whether it is answered or not.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+        text : str
+            What is said.
+        reader : str
+            Who says it: the one who was asked.
+
+        Raises
+        ------
+        UserError
+            Where nobody asked this, or another reader was asked.
+        """
+        self._desk.comment(question, text, self._desk.reader(reader))
+
+    def reader(self, name: str) -> str:
+        """A reader's name in the one spelling that the project uses.
+
+        Parameters
+        ----------
+        name : str
+            As somebody wrote it.
+
+        Returns
+        -------
+        str
+            The name.
+
+        Raises
+        ------
+        UserError
+            Where it is no name, or the project names its readers and this is none of them.
+        """
+        return self._desk.reader(name)
+
+    def new_token(self, reader: str) -> str:
+        """Give a reader a secret by which a page knows who reads; an earlier one ends.
+
+        Parameters
+        ----------
+        reader : str
+            Who gets it.
+
+        Returns
+        -------
+        str
+            The token; the project keeps a salted hash of it alone.
+
+        Raises
+        ------
+        UserError
+            Where the project does not know the reader.
+        """
+        token = new_token()
+        self._desk.add_reader(self._desk.reader(reader), hashed(token))
+        return token
+
+    def was_asked(self, question: str, reader: str) -> bool:
+        """Whether a question was asked, and of this reader.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+        reader : str
+            In the project's spelling.
+
+        Returns
+        -------
+        bool
+            False for a question that nobody was asked, too.
+        """
+        with self.journal.log.lock:
+            found = self.journal.state.questions.get(question)
+        return found is not None and found.reader == reader
+
+    def answered(self, reader: str) -> int:
+        """How many questions a reader has answered; what was skipped does not count.
+
+        Parameters
+        ----------
+        reader : str
+            In the project's spelling.
+
+        Returns
+        -------
+        int
+            0 also for a reader who has not begun.
+        """
+        with self.journal.log.lock:
+            state = self.journal.state
+            return figures(state, reader).answers if reader in state.readers else 0
 
     def shown(self, question: str) -> None:
         """Note that a reader has the image before the eyes: it is kept for the reader from now on.
@@ -224,6 +325,26 @@ class Exchange:
             Where it cannot be read, or has another content than when the archive was scanned.
         """
         return self.archive.read(self._index(question), size)
+
+    def picture(self, question: str) -> Picture:
+        """Read the image of a question with all its bits, for a person to look at.
+
+        Parameters
+        ----------
+        question : str
+            Id of the question.
+
+        Returns
+        -------
+        Picture
+            ``pixels_HW`` are uint16; ``windows`` say how to show them.
+
+        Raises
+        ------
+        UserError
+            Where it cannot be read, or has another content than when the archive was scanned.
+        """
+        return self.archive.picture(self._index(question))
 
     def _index(self, question: str) -> int:
         return self.archive.index_of[self.journal.state.question(question).image]

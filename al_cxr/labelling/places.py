@@ -12,12 +12,16 @@ from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.dataset import Images
 from al_cxr.data.decode import Reading
+from al_cxr.data.picture import Picture, Window, of_values, picture_of
 from al_cxr.data.series import Series
 from al_cxr.data.sources.cells import SUFFIXES as TABLES
 from al_cxr.data.sources.files import Root
 from al_cxr.data.sources.named import named_source
 from al_cxr.labelling.listing import is_made
 from al_cxr.labelling.settings import ArchiveSettings
+
+MADE_SIDE = 512
+"""Side in pixels of a picture of an image that is made, which has no size of its own."""
 
 
 class Place(Protocol):
@@ -28,6 +32,9 @@ class Place(Protocol):
 
     def read(self, name: str, digest: str, size: int) -> Reading:
         """Its pixels, of the content with this hash."""
+
+    def picture(self, name: str, digest: str) -> Picture:
+        """All of its bits, of the content with this hash."""
 
     def path(self, name: str) -> Path:
         """Its file."""
@@ -51,10 +58,10 @@ class Files:
         return hashlib.sha256(self._bytes(name)).hexdigest()
 
     def read(self, name: str, digest: str, size: int) -> Reading:
-        data = self._bytes(name)
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise UserError(f"{name}: has another content than when the archive was scanned")
-        return decode.read(data, size, name, self._series.bits)
+        return decode.read(self._content(name, digest), size, name, self._series.bits)
+
+    def picture(self, name: str, digest: str) -> Picture:
+        return picture_of(self._content(name, digest), name, self._series.bits)
 
     def path(self, name: str) -> Path:
         try:
@@ -62,6 +69,12 @@ class Files:
             return self._root.file(name)
         except FileNotFoundError:
             raise UserError(f"{name}: is not in the archive any more") from None
+
+    def _content(self, name: str, digest: str) -> bytes:
+        data = self._bytes(name)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise UserError(f"{name}: has another content than when the archive was scanned")
+        return data
 
     def _bytes(self, name: str) -> bytes:
         return decode.read_file(self.path(name), name)
@@ -88,6 +101,10 @@ class Made:
         if name not in self._index:
             raise UserError(f"{name}: is not in the archive any more")
         return self._images.read(self._index[name], size)
+
+    def picture(self, name: str, digest: str) -> Picture:
+        window = Window.between("stored range", 0, 255)
+        return of_values(self.read(name, digest, MADE_SIDE).pixels, 8, (window,))
 
     def path(self, name: str) -> Path:
         raise UserError(f"{name}: is made by {self._text} and lies in no file")

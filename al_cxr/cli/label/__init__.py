@@ -11,16 +11,35 @@ from al_cxr.cli.label import (
     export,
     import_,
     model,
+    open,
     scan,
+    serve,
     simulate,
     start,
     status,
     tell,
+    token,
     undo,
     verify,
 )
 
-ACTIONS = (start, scan, ask, tell, undo, adjudicate, status, export, import_, model, simulate, verify)
+ACTIONS = (
+    open,
+    start,
+    serve,
+    scan,
+    ask,
+    tell,
+    undo,
+    adjudicate,
+    status,
+    export,
+    import_,
+    model,
+    simulate,
+    token,
+    verify,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -44,6 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
+    project = begin(options)
+    print(f"next      al-cxr label ask {project.folder} -n 20 --out next.csv    (it can be asked right away)")
+    if not options.questions_only:
+        compute_features(project)
+    project.close()
+
+
+def begin(options: argparse.Namespace) -> al_cxr.LabellingProject:
+    """The new project, with a word on what is in its archive."""
     classes = [name for name in options.classes.split(",") if name.strip()]
     if len(classes) < 2:
         raise UserError(f"--classes {options.classes}: name two or more with commas, e.g. normal,tuberculosis")
@@ -58,10 +67,7 @@ def call(options: argparse.Namespace) -> None:
         f"audit     {int(aside_N.sum()):,} images of {patients:,} patients are set aside to be tested on; no model "
         "learns from them"
     )
-    print(f"next      al-cxr label ask {project.folder} -n 20 --out next.csv    (it can be asked right away)")
-    if not options.questions_only:
-        compute_features(project)
-    project.close()
+    return project
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,2 @@
+const response = await fetch("/api/lead/status");
+document.getElementById("status").textContent = JSON.stringify(await response.json(), null, 1);
