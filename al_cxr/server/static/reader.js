@@ -1,75 +1,175 @@
-// One image, one key, the next image.
+// The reader's page: one image, one key, the next image.
 
-const KEYS = { "?": "unsure", s: "skip", x: "unreadable", n: "not-frontal" };
-const image = document.getElementById("image");
-const said = document.getElementById("said");
-let session, current, since, queue = [];
+import { answers, pageActions, viewerActions } from "/static/actions.js";
+import { Clock } from "/static/clock.js";
+import { askComment, askUnfit, showHelp, writeHelp } from "/static/dialogs.js";
+import { Gestures } from "/static/gestures.js";
+import { button, listen } from "/static/keys.js";
+import { Notes } from "/static/notes.js";
+import { Outbox } from "/static/outbox.js";
+import { Pictures } from "/static/pictures.js";
+import { Queue } from "/static/queue.js";
+import { Viewer } from "/static/viewer.js";
+import { ask, Lost } from "/static/wire.js";
 
-async function ask(path, body) {
-  const sent = body === undefined ? {} : {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-  };
-  const response = await fetch(path, sent);
-  const found = await response.json();
-  if (!response.ok) throw new Error(found.error);
-  return found;
-}
+const AGAIN = 2_000; // milliseconds after which a server that is away is asked again
+const NOTHING = 10_000; // and one that has nothing to ask
+const element = (id) => document.getElementById(id);
 
-async function fill() {
-  const { questions } = await ask("/api/next", { n: session.prefetch + 1 });
-  queue = questions.map((one) => one.question);
-  for (const question of queue) new Image().src = `/api/images/${question}/preview`;
-}
-
-function show(question) {
-  current = question;
-  since = performance.now();
-  if (question === undefined) {
-    image.removeAttribute("src");
-    said.textContent = "There is nothing left to ask.";
-    return;
+class Reader {
+  constructor(session) {
+    this.session = session;
+    this.notes = new Notes(session);
+    this.clock = new Clock();
+    this.queue = new Queue(session.prefetch);
+    this.pictures = new Pictures((picture) => this.#loaded(picture));
+    this.viewer = new Viewer(element("image"), () => this.#painted());
+    this.outbox = new Outbox(session.reader, {
+      taken: (entry, reply) => this.#taken(entry, reply),
+      refused: (entry, error) => this.#refused(entry, error),
+      changed: () => this.notes.outbox(this.outbox),
+    });
+    new Gestures(this.viewer);
+    this.#controls();
   }
-  image.src = `/api/images/${question}/preview`;
-  ask("/api/shown", { question }).catch(tell);
-}
 
-async function answer(word) {
-  const question = current;
-  const milliseconds = Math.round(performance.now() - since);
-  queue = queue.filter((one) => one !== question);
-  show(queue[0]);
-  const { answered } = await ask("/api/answer", { question, answer: word, milliseconds, comment: "", view: {} });
-  said.textContent = `${answered} answered`;
-  await fill();
-  if (current === undefined) show(queue[0]);
-}
+  async start() {
+    this.queue.sent(this.outbox.questions);
+    this.outbox.send();
+    await this.#fill();
+  }
 
-async function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const number = Number(event.key);
-  if (event.key === "u") {
-    const { question, answer: earlier } = await ask("/api/undo", {});
-    queue.unshift(question);
-    show(question);
-    said.textContent = `taken back: ${earlier}`;
-  } else if (event.key === "h") {
-    said.textContent = "u takes the last answer back; c writes a comment";
-  } else if (event.key === "c" && current) {
-    const comment = prompt("Comment");
-    if (comment) await ask("/api/comment", { question: current, comment });
-  } else if (current && number >= 1 && number <= session.classes.length) {
-    await answer(session.classes[number - 1]);
-  } else if (current && event.key in KEYS) {
-    await answer(KEYS[event.key]);
+  /** The answer to what is seen now. */
+  answer(word) {
+    const question = this.queue.current;
+    if (question === undefined) return;
+    if (this.viewer.shown === "" && !this.pictures.get(question).error) {
+      this.notes.say("The image is not there yet.");
+      return;
+    }
+    const { milliseconds } = this.clock;
+    const body = { question, answer: word, milliseconds, comment: "", view: this.viewer.state };
+    this.queue.answer();
+    this.before = question;
+    this.#show();
+    this.notes.answered(word);
+    this.outbox.add("/api/answer", body);
+  }
+
+  async undo() {
+    let back = this.outbox.takeBack(); // an answer that never left
+    if (back === undefined) {
+      await this.outbox.settled();
+      if (this.outbox.length) {
+        this.notes.say("No connection: your last answer cannot be taken back before it returns.");
+        return;
+      }
+      try {
+        back = await ask("/api/undo", {});
+      } catch (error) {
+        this.notes.say(error instanceof Lost ? `Nothing was taken back: ${error.message}.` : `${error.message}.`);
+        return;
+      }
+      this.notes.less();
+    }
+    this.queue.reopen(back.question);
+    this.#show();
+    this.notes.say(`Taken back: ${back.answer}.`);
+  }
+
+  async comment() {
+    const question = this.queue.current;
+    if (question === undefined) return;
+    const comment = await askComment(element("comment"));
+    if (comment) this.outbox.add("/api/comment", { question, comment });
+  }
+
+  async unfit() {
+    if (this.queue.current === undefined) return;
+    const word = await askUnfit(element("unfit"));
+    if (word) this.answer(word);
+  }
+
+  help() {
+    showHelp(element("help"));
+  }
+
+  #controls() {
+    const [given, own, view] = [answers(this.session.classes, this), pageActions(this), viewerActions(this.viewer)];
+    element("classes").append(...given.filter((one) => one.kind === "class").map(button));
+    element("others").append(...given.filter((one) => one.kind === "other").map(button), button(own[0]));
+    element("page").append(...own.slice(1).map(button));
+    element("tools").append(...view.filter((one) => one.button).map(button));
+    writeHelp(element("help"), { Answers: given, Page: own, Image: view });
+    listen([...given, ...own, ...view]);
+  }
+
+  #show() {
+    const question = this.queue.current;
+    this.pictures.want(this.queue.questions, [this.before]);
+    this.seen = undefined;
+    this.viewer.show(question === undefined ? undefined : this.pictures.get(question));
+  }
+
+  #loaded(picture) {
+    if (picture.question === this.queue.current) this.viewer.more();
+  }
+
+  #painted() {
+    const question = this.queue.current;
+    if (this.viewer === undefined || question === undefined) return;
+    this.notes.image(this.viewer);
+    if (this.viewer.shown === "" || this.seen === question) return;
+    this.seen = question;
+    this.clock.restart();
+    ask("/api/shown", { question }).catch((error) => this.notes.away(error)); // the answer says it too
+  }
+
+  #taken(entry, reply) {
+    if (entry.path === "/api/comment") {
+      this.notes.say("The comment is saved.");
+      return;
+    }
+    this.queue.acknowledge(entry.body.question);
+    this.notes.count(reply.answered);
+    this.#fill();
+  }
+
+  #refused(entry, error) {
+    const what = entry.path === "/api/comment" ? "comment" : `answer "${entry.body.answer}"`;
+    this.notes.alarm(`The ${what} was not taken: ${error.message}.`);
+    if (entry.path === "/api/answer") this.queue.acknowledge(entry.body.question);
+    this.#fill();
+  }
+
+  async #fill() {
+    clearTimeout(this.later);
+    try {
+      await this.queue.fill();
+      this.notes.back();
+      if (this.queue.current === undefined) {
+        this.notes.nothing();
+        this.later = setTimeout(() => this.#fill(), NOTHING);
+      }
+    } catch (error) {
+      this.notes.away(error);
+      this.later = setTimeout(() => this.#fill(), AGAIN);
+      return;
+    }
+    if (this.viewer.picture?.question === this.queue.current) this.pictures.want(this.queue.questions, [this.before]);
+    else this.#show();
   }
 }
 
-function tell(error) { said.textContent = error.message; }
+async function begin() {
+  for (;;) {
+    try {
+      return await ask("/api/session");
+    } catch (error) {
+      element("note").textContent = `${error.message}; trying again …`;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN));
+    }
+  }
+}
 
-session = await ask("/api/session");
-const named = session.classes.map((name, i) => `${i + 1} ${name}`);
-document.getElementById("keys").textContent = [...named, ...Object.entries(KEYS).map((pair) => pair.join(" ")),
-  "u undo", "c comment", "h help"].join(" · ");
-document.addEventListener("keydown", (event) => press(event).catch(tell));
-await fill();
-show(queue[0]);
+await new Reader(await begin()).start();
