@@ -39,11 +39,12 @@ from al_cxr.data.store import cores
 HERE = Path(__file__).parent
 TRIED = 256
 """Images on which the DataLoader's settings are tried."""
+RIVALS = ("before", "timm")
 TITLES = {
     "before": "al-cxr before: float32, one thread, eight images a pass",
     "timm": "timm + DataLoader, float32, channels last, best of those tried",
-    "torch": "al-cxr, PyTorch, processes of one thread",
-    "openvino": "al-cxr, OpenVINO, processes of one thread",
+    "torch": "al-cxr, PyTorch, one thread a core",
+    "openvino": "al-cxr, OpenVINO, one thread a core",
     "decoding": "floor: decoding alone",
     "inference": "floor: the network alone, by the last of these engines",
 }
@@ -144,6 +145,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--phantom-size", type=int, default=64, help="pixels a side of those (%(default)s)")
     parser.add_argument("--backbone", default="efficientnet_lite0", help="that, efficientnet_lite2, or a model of timm")
     parser.add_argument("--engine", default="torch,openvino", help="of al-cxr, by commas (%(default)s)")
+    parser.add_argument(
+        "--rivals", type=int, default=10**9, help="what is compared with runs on so many images at most"
+    )
     parser.add_argument("--turns", type=int, default=3, help="with 1,000 images or fewer; with more there is one")
     parser.add_argument(
         "--work", type=Path, default=Path("runs/archive"), help="folder for files and what was measured"
@@ -186,24 +190,27 @@ def _measured(bench: Bench, archive: Archive, options: argparse.Namespace) -> li
         "| images | how | images/s | × before | × timm | memory, MB | features differ by |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    peaks: dict[str, list[float]] = {}
+    peaks: dict[str, dict[int, float]] = {}
     for count in archive.counts:
         turns = options.turns if count <= 1000 else 1
         found: dict[str, list[Found]] = {way: [] for way in {**ways, **floors}}
+        few = min(count, options.rivals)
+        counts = {way: few if way in RIVALS else count for way in found}
         for turn, way in itertools.product(range(turns), found):
             given = {**ways, **floors}[way]
-            found[way].append(bench.measure(way, archive.files, count, archive.size, turn, **given))
+            found[way].append(bench.measure(way, archive.files, counts[way], archive.size, turn, **given))
+        speeds = {way: [counts[way] / one.seconds for one in turned] for way, turned in found.items()}
         for way, turned in found.items():
-            speeds = [count / one.seconds for one in turned]
-            against = [_ratio(turned, found[rival]) for rival in ("before", "timm")]
+            against = [_ratio(speeds[way], speeds[rival]) for rival in RIVALS]
             peak = max(one.bytes for one in turned)
-            peaks.setdefault(way, []).append(peak)
+            peaks.setdefault(way, {})[counts[way]] = peak
+            only = "" if counts[way] == count else f", on the first {counts[way]:,} of them"
             lines.append(
-                f"| {count:,} | {TITLES[way]} | {statistics.median(speeds):,.0f} | {' | '.join(against)} "
+                f"| {count:,} | {TITLES[way]}{only} | {statistics.median(speeds[way]):,.0f} | {' | '.join(against)} "
                 f"| {peak / 2**20:,.0f} | {bench.apart(way, archive.files)} |"
             )
     text = "\n".join(lines)
-    growth = [f"{TITLES[way]}: {_growth(archive.counts, peaks[way])}" for way in ways]
+    growth = [f"{TITLES[way]}: {_growth(peaks[way])}" for way in ways if len(peaks[way]) > 1]
     if len(archive.counts) > 1:
         text += "\n\nMemory from the fewest images to the most, a further image: " + "; ".join(growth) + "."
     return [f"## {archive.what[0].upper()}{archive.what[1:]}, {archive.size} px", f"{tried}\n\n{text}"]
@@ -225,13 +232,15 @@ def _named(setting: tuple[int, int, int]) -> dict[str, int]:
     return dict(zip(("workers", "threads", "batch"), setting, strict=True))
 
 
-def _ratio(found: Sequence[Found], rival: Sequence[Found]) -> str:
-    """Of the speeds, turn by turn; the middle one."""
-    return f"{statistics.median(b.seconds / a.seconds for a, b in zip(found, rival, strict=True)):.1f}"
+def _ratio(speeds: Sequence[float], rival: Sequence[float]) -> str:
+    """Turn by turn; the middle one."""
+    return f"{statistics.median(a / b for a, b in zip(speeds, rival, strict=True)):.1f}"
 
 
-def _growth(counts: Sequence[int], peaks: Sequence[float]) -> str:
-    return f"{(peaks[-1] - peaks[0]) / 1024 / (counts[-1] - counts[0]):,.2f} KB"
+def _growth(peaks: dict[int, float]) -> str:
+    """From peaks by number of images."""
+    few, many = min(peaks), max(peaks)
+    return f"{(peaks[many] - peaks[few]) / 1024 / (many - few):,.2f} KB"
 
 
 if __name__ == "__main__":

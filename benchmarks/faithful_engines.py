@@ -13,15 +13,15 @@ from torch import Tensor
 from al_cxr.models.backbone import Backbone
 from al_cxr.sampling.stochastic import eval_mode
 from al_cxr.training import feature_engines
-from al_cxr.training.feature_engines import Engine
-from al_cxr.training.feature_engines.openvino import THIS_THREAD, CropFeatures, imported
+from al_cxr.training.feature_engines.openvino import ONE_THREAD_EACH, CropFeatures, imported
 from al_cxr.training.feature_pass import BATCH
 from al_cxr.training.runtime import Runtime
 
 CALIBRATION = 304
 """Images of the archive that int8 is calibrated on."""
 
-Make = Callable[[Backbone, Runtime, np.ndarray], Engine]
+Features = Callable[[Tensor], Tensor]
+Make = Callable[[Backbone, Runtime, np.ndarray], Features]
 
 
 def _ours(name: str) -> Make:
@@ -29,7 +29,7 @@ def _ours(name: str) -> Make:
 
 
 def _autocast(dtype: torch.dtype) -> Make:
-    def make(backbone: Backbone, runtime: Runtime, pixels_NSS: np.ndarray) -> Engine:
+    def make(backbone: Backbone, runtime: Runtime, pixels_NSS: np.ndarray) -> Features:
         def features(images: Tensor) -> Tensor:
             with torch.autocast("cpu", dtype):
                 return backbone.features(images).float()
@@ -40,7 +40,7 @@ def _autocast(dtype: torch.dtype) -> Make:
 
 
 def _openvino(precision: str, quantized: bool = False) -> Make:
-    def make(backbone: Backbone, runtime: Runtime, pixels_NSS: np.ndarray) -> Engine:
+    def make(backbone: Backbone, runtime: Runtime, pixels_NSS: np.ndarray) -> Features:
         openvino = imported()
         crops = backbone.crops(floats(pixels_NSS[:BATCH])).contiguous()
         with warnings.catch_warnings():
@@ -49,7 +49,8 @@ def _openvino(precision: str, quantized: bool = False) -> Make:
         if quantized:
             model = _quantized(model, backbone, pixels_NSS)
         model.reshape(list(crops.shape))
-        settings = {**THIS_THREAD, "INFERENCE_PRECISION_HINT": precision}
+        one_thread = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+        settings = ONE_THREAD_EACH | one_thread | {"INFERENCE_PRECISION_HINT": precision}
         request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
 
         def features(images: Tensor) -> Tensor:

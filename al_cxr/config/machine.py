@@ -42,9 +42,7 @@ class Machine(Section):
     processes: int = Field(
         1, ge=1, le=256, description="engine processes only: runs at the same time, each with its own threads"
     )
-    workers: int = Field(
-        0, ge=0, description="threads that decode images, and processes that compute features; 0 = as many as cores"
-    )
+    workers: int = Field(0, ge=0, description="threads that decode images and compute features; 0 = as many as cores")
     score_batch: int = Field(256, ge=1, description="images in a batch when scoring and evaluating")
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="shortest time between two saved training states, in seconds"

@@ -24,7 +24,7 @@ from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.shared_folder import publish, remove
 from al_cxr.data.splits import class_counts
 from al_cxr.data.stale import changed
-from al_cxr.data.store_draft import LINES, PIXELS, Decoded, decode_into, draft_of
+from al_cxr.data.store_draft import LINES, PIXELS, Decoded, decode_into, draft_of, left_behind
 
 INDEX = "index.json"
 Watch = Callable[[list[str], np.ndarray], None]
@@ -129,6 +129,13 @@ class PixelStore:
     def kept(cls, images: Images, size: int, cache: Path) -> PixelStore | None:
         """The finished store as it is, without a look at the files; None if it is not there or is not whole."""
         return cls._read(_folder(images, size, cache), images, size)
+
+    @staticmethod
+    def begun(images: Images, size: int, cache: Path) -> list[str]:
+        """Keys of the images that a start which was stopped has decoded, "" where one cannot be used; without a look at
+        the files."""
+        found = left_behind(_folder(images, size, cache), size)
+        return [key_of(one.digest, one.depth) for one in found]
 
     @classmethod
     def _read(cls, folder: Path, images: Images, size: int) -> PixelStore | None:

@@ -6,9 +6,12 @@ import json
 import os
 import shutil
 import tempfile
+import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +27,10 @@ from al_cxr.data.shared_folder import sweep
 PIXELS, LINES = "pixels.u8", "lines.jsonl"
 WINDOW = 512
 """Images that are decoded together: while one window is used the next is decoded, and no more is held."""
+WINDOW_BYTES = 32 * 2**20
+"""Of their pixels: a window of large images has fewer."""
+WINDOW_SECONDS = 10.0
+"""After which a window is used, however few images it has: files of many megapixels take long."""
 
 
 class Decoded(NamedTuple):
@@ -57,6 +64,12 @@ def draft_of(folder: Path) -> Iterator[Path]:
     with suppress(NotImplementedError):
         lock.acquire()
     yield from _held(draft, lock)
+
+
+def left_behind(folder: Path, size: int) -> list[Decoded]:
+    """What a start that was stopped has decoded of this folder, or one that is at work now; nothing is changed."""
+    drafts = [draft for draft in folder.parent.glob(f".{folder.name}.*") if (draft / LINES).is_file()]
+    return max((_kept(draft, size) for draft in drafts), key=len, default=[])
 
 
 def _lock(draft: Path) -> FileLock:
@@ -132,16 +145,22 @@ def _windows(
             raise ValueError(f"{images.name(index)} was read as {pixels.dtype} {pixels.shape}")
         return Decoded(reading.digest, reading.depth, list(reading.doubts)), reading
 
+    most = max(1, min(WINDOW, WINDOW_BYTES // size**2))
     with ThreadPoolExecutor(workers) as pool:
-        begun: list[Future[tuple[Decoded, Reading]]] = []
+        begun: deque[Future[tuple[Decoded, Reading]]] = deque()
+        coming, window, since = iter(indices), list[tuple[Decoded, Reading]](), time.monotonic()
+
+        def begin() -> None:
+            begun.extend([pool.submit(one, index) for index in islice(coming, most - len(begun))])
+
         try:
-            for start in range(indices.start, indices.stop + WINDOW, WINDOW):
-                waiting, begun = begun, [pool.submit(one, i) for i in range(start, min(start + WINDOW, indices.stop))]
-                window = []
-                for future in waiting:
-                    window.append(future.result())
-                    bar.update()
-                if window:
+            begin()
+            while begun:
+                window.append(begun.popleft().result())
+                bar.update()
+                begin()
+                if len(window) == most or not begun or time.monotonic() - since > WINDOW_SECONDS:
                     yield window
+                    window, since = [], time.monotonic()
         finally:
             pool.shutdown(cancel_futures=True)

@@ -123,12 +123,12 @@ class ArchiveFeatures:
             yield from pool.map(one, chunk)
 
     def _compute(self, readings: Sequence[Reading]) -> np.ndarray:
-        """On all cores, from the cache where another pass has computed them; processes wait for the next chunk."""
+        """On all cores, from the cache where another pass has computed them; its threads wait for the next chunk."""
         if self._looking is None:
             machine, size = self._settings.machine, self._settings.network.image_size
             cache = Path(machine.cache) if machine.cache else default_cache()
             given = FeaturePass(self.backbone, size, cache, plain(machine), workers=machine.workers)
-            self._looking = given.looking(self._folder.name, len(self.missing()))
+            self._looking = given.looking(self._folder.name)
         keys = [key_of(reading.digest, reading.depth) for reading in readings]
         return self._looking(keys, np.stack([reading.pixels for reading in readings]))
 

@@ -16,6 +16,7 @@ from types import TracebackType
 import numpy as np
 
 from al_cxr.core.errors import UserError
+from al_cxr.core.seeds import digest_text
 from al_cxr.data.dataset import Images
 from al_cxr.data.store import PixelStore, cores
 from al_cxr.models.backbone import Backbone
@@ -74,13 +75,12 @@ class Estimate:
 
 
 class Looking:
-    """A backbone that looks at images as they come, and keeps what it saw; its processes live until it is closed."""
+    """A backbone that looks at images as they come, and keeps what it saw; its threads live until it is closed."""
 
-    def __init__(self, given: FeaturePass, path: Path, expected: int) -> None:
+    def __init__(self, given: FeaturePass, path: Path) -> None:
         self.extractor = Extractor(given.backbone, given.runtime, given.engine, given.workers)
         self.computed = 0
-        self._path, self._expected = path, expected
-        self._width = given.width
+        self._path, self._width = path, given.width
         kept = kept_images(given.folder, given.width)
         self._places = {image: (file, row) for file, images in kept for row, image in enumerate(images)}
 
@@ -93,7 +93,7 @@ class Looking:
         self.close()
 
     def close(self) -> None:
-        """End its processes."""
+        """End its threads."""
         self.extractor.close()
 
     def keep(self, keys: list[str], pixels_MSS: np.ndarray) -> None:
@@ -101,8 +101,7 @@ class Looking:
         new = [i for i, key in enumerate(keys) if bytes.fromhex(key) not in self._places]
         if not new:
             return
-        left = max(self._expected - self.computed, len(new))
-        features_MK = np.concatenate(list(self.extractor.stream([Batch(pixels_MSS[new])], left)))
+        features_MK = self.extractor(pixels_MSS[new])
         part = keep_part(self._path, [keys[i] for i in new], features_MK)
         self._places |= {bytes.fromhex(keys[i]): (part, row) for row, i in enumerate(new)}
         self.computed += len(new)
@@ -150,10 +149,10 @@ class FeaturePass:
     def run(self, images: Images) -> ArchiveFeatures:
         """The features of all images that can be used, after decoding and computing what is not kept yet.
 
-        UserError where a process was killed or the cache cannot be written.
+        UserError where a feature is not finite or the cache cannot be written.
         """
-        began, ahead = time.monotonic(), images.key[:40]
-        with self.looking(ahead, len(images)) as look:
+        began, ahead = time.monotonic(), digest_text(images.key)[:40]
+        with self.looking(ahead) as look:
             store = PixelStore.open(images, self.size, self.cache, self.workers, watch=look.keep, unusable=True)
             index_M = np.array([i for i in range(len(store)) if i not in store.unusable], np.int64)
             store_keys = store.keys
@@ -162,7 +161,7 @@ class FeaturePass:
             def rest(rows: np.ndarray) -> Iterator[np.ndarray]:
                 look.computed += len(rows)
                 parts = (index_M[rows[start : start + READ]] for start in range(0, len(rows), READ))
-                return look.extractor.stream((Batch(store.pixels[part]) for part in parts), len(rows))
+                return look.extractor.stream(Batch(store.pixels[part]) for part in parts)
 
             path = self.folder / file_of(keys)
             features_MK = kept_features(path, keys, self.width, rest)
@@ -170,12 +169,12 @@ class FeaturePass:
         seconds = time.monotonic() - began
         return ArchiveFeatures(features_MK, index_M, keys, store.unusable, store.notes, path, look.computed, seconds)
 
-    def looking(self, name: str, expected: int = 0) -> Looking:
-        """The backbone, open for images that come a few at a time and about `expected` in all.
+    def looking(self, name: str) -> Looking:
+        """The backbone, open for images that come a few at a time.
 
         What it computes is kept in parts of this name until a file has it, so that it is there for everybody.
         """
-        return Looking(self, self.folder / f"{name}.npy", expected)
+        return Looking(self, self.folder / f"{name}.npy")
 
     def joined(self, made: Sequence[ArchiveFeatures], shards: Sequence[np.ndarray]) -> ArchiveFeatures:
         """The features of an archive of which each shard (indices) was looked at by itself, maybe elsewhere."""
@@ -211,13 +210,15 @@ class FeaturePass:
         """What `run` would take, from a trial on images from all over the archive; nothing is kept."""
         store = PixelStore.kept(images, self.size, self.cache)
         known = {image for _, kept in kept_images(self.folder, self.width) for image in kept}
-        missing = None if store is None else len({bytes.fromhex(k) for k in store.keys if k} - known)
+        begun = PixelStore.begun(images, self.size, self.cache) if store is None else store.keys
+        decoded = {bytes.fromhex(key) for key in begun if key}
         decoding, computing = self._trial(images)
-        to_decode, to_compute = (len(images), len(images)) if store is None else (0, missing or 0)
+        to_decode = len(images) - len(begun)
+        to_compute = to_decode + len(decoded - known)
         return Estimate(
             images=len(images),
             decoded=len(images) - to_decode,
-            missing=missing,
+            missing=None if store is None else to_compute,
             seconds=(to_decode * decoding + to_compute * computing) / self.workers,
             features_bytes=to_compute * row_bytes(self.width),
             pixels_bytes=to_decode * self.size**2,

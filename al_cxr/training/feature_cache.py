@@ -60,7 +60,7 @@ def feature_loader(
     A file appears in `cache`/features whole or not at all, however many compute it at once, and what a start that was
     killed had computed is not computed again. The features of an image are the same in any data set; `engine`
     (`feature_engines`) decides their last bits, `workers` (`Extractor`) only the speed. UserError where a feature is
-    not finite, a process was killed or the cache cannot be written.
+    not finite or the cache cannot be written.
     """
     weights = weights_hash(backbone.body)
     first, *varied = _kinds(backbone, weights, store.size, store.keys, views, engine)
@@ -74,7 +74,7 @@ def feature_loader(
     with Extractor(backbone, runtime, engine, workers, augment) as extractor:
 
         def plain(index_M: np.ndarray) -> Iterator[np.ndarray]:
-            return extractor.stream((Batch(store.pixels[rows]) for rows in _parts(index_M)), len(index_M))
+            return extractor.stream(Batch(store.pixels[rows]) for rows in _parts(index_M))
 
         key, features_NK = features(*first, plain)
         made = []
@@ -140,7 +140,7 @@ def _varied(extractor: Extractor, store: PixelStore, views: Views, digests: list
         for rows in _parts(index_M):
             yield Batch(store.pixels[views.index_M[rows]], np.concatenate([drawn(row) for row in rows.tolist()]))
 
-    return lambda index_M: extractor.stream(batches(index_M), len(index_M))
+    return lambda index_M: extractor.stream(batches(index_M))
 
 
 def _parts(index_M: np.ndarray) -> Sequence[np.ndarray]:

@@ -1,15 +1,16 @@
-"""One pass of a frozen backbone over a batch of radiographs: from 8-bit pixels to features, the same in every process.
+"""One pass of a frozen backbone over a batch of radiographs: from 8-bit pixels to features, the same in every thread.
 
 On a CPU a pass always has BATCH images on one thread, because the last bits depend on both: so the features of an image
-do not depend on what stands beside it, nor on how many processes compute. On a GPU a pass has as many images as fit.
+do not depend on what stands beside it, nor on how many threads compute. On a GPU a pass has as many images as fit.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +46,8 @@ class Batch(NamedTuple):
 
 
 class Pass:
-    """A backbone with an engine, ready to be called; it can be sent to another process."""
+    """A backbone with an engine, ready to be called by one thread; `threads` says how many twins there will be, with
+    it."""
 
     def __init__(
         self,
@@ -53,14 +55,22 @@ class Pass:
         runtime: Runtime,
         engine: str = feature_engines.DEFAULT,
         varied: AugmentSettings | None = None,
+        threads: int = 1,
     ) -> None:
         self.backbone, self.runtime, self.engine, self.varied = backbone, runtime, engine, varied
+        self.threads = threads
         self.on_gpu = runtime.device.startswith("cuda")
         self.size = GPU_BATCH if self.on_gpu else BATCH
         self._features: feature_engines.Engine | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_features": None}
+    def twin(self) -> Pass:
+        """For another thread, with the same weights and what the engine has compiled; after the first batch."""
+        assert self._features is not None
+        other = copy.copy(self)
+        with eval_mode(self.backbone):
+            other.backbone = feature_engines.sharing(self.backbone)
+        other._features = self._features.twin(other.backbone)
+        return other
 
     def __call__(self, batch: Batch) -> np.ndarray:
         """Features, float32 (B, K); UserError where one is not finite."""
@@ -103,11 +113,11 @@ class Pass:
 
     def _engine(self, batch: Batch) -> feature_engines.Engine:
         """The engine, after a look whether it sees what PyTorch sees in some of the images."""
-        engine = feature_engines.build(self.engine, self.backbone, self.runtime)
+        engine = feature_engines.build(self.engine, self.backbone, self.runtime, self.threads)
         if self.engine == feature_engines.DEFAULT:
             return engine
         images = self._images(next(parts(batch, BATCH)))
-        plain_BK, made_BK = self._filled(self.backbone.features, images), self._filled(engine, images)
+        plain_BK, made_BK = (self._filled(one, images) for one in (feature_engines.Plain(self.backbone), engine))
         cosine = float(functional.cosine_similarity(plain_BK.double(), made_BK.double()).min())
         if cosine < FAITHFUL:
             raise UserError(
@@ -157,7 +167,7 @@ def parts(batch: Batch, size: int) -> Iterator[Batch]:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """A block in which torch computes on one thread, as it does in a process of its own."""
+    """A block in which torch computes on one thread, whatever it has otherwise."""
     threads = torch.get_num_threads()
     if threads == 1:
         yield

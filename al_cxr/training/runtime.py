@@ -43,7 +43,7 @@ class Runtime:
         """Set the process-wide switches of torch; once, before anything is computed."""
         if torch.get_num_threads() != self.threads:  # rebuilding the thread pool hangs in a forked process
             torch.set_num_threads(self.threads)
-        torch.set_flush_denormal(True)
+        self.activate_thread()
         if self.device.startswith("cuda"):
             if (card := torch.device(self.device).index) is not None:
                 torch.cuda.set_device(card)
@@ -52,6 +52,10 @@ class Runtime:
             # fp32 means float32: a card that has TF32 has bfloat16 too, which is faster and says what it is.
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         return self
+
+    def activate_thread(self) -> None:
+        """Set what each thread that computes has of its own."""
+        torch.set_flush_denormal(True)
 
     def autocast(self) -> AbstractContextManager[Any]:
         dtype = DTYPES[self.precision]

@@ -70,7 +70,7 @@ def test_an_archive_that_has_grown_computes_the_new_images_and_keeps_each_row(fo
 
 
 def test_a_pass_that_was_stopped_decodes_and_computes_only_the_rest(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("al_cxr.data.store_draft.WINDOW", 4)
     kept, keep = [0], feature_file.keep_part
@@ -88,6 +88,8 @@ def test_a_pass_that_was_stopped_decodes_and_computes_only_the_rest(
         assert main(command) == 130
     (draft,) = (tmp_path / "c").glob(".*")
     assert len((draft / LINES).read_text().splitlines()) == 8
+    capsys.readouterr()
+    assert main([*command, "--plan"]) == 0 and "decoded 8 of 12" in capsys.readouterr().out
     options = {"arch": "backbone", "options": {"name": "test_resnet"}, "image_size": 32}
     made = al_cxr.features(folder, cache=tmp_path / "c", **options)
     assert made.computed == 11 - 7  # of two windows of four, one image was broken

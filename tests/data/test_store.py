@@ -227,3 +227,34 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="pixel cache cannot be used"):
         PixelStore.open(Noise(), 8, tmp_path / "file" / "cache", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"), [({"WINDOW": 6}, 6), ({"WINDOW_BYTES": 3 * 64}, 3), ({"WINDOW_SECONDS": -1.0}, 1)]
+)
+def test_a_window_is_used_when_its_images_bytes_or_time_are_enough(
+    limit: dict[str, float], most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in limit.items():
+        monkeypatch.setattr(store_draft, name, value)
+    images, windows = Noise(), list[int]()
+    opened = PixelStore.open(
+        images, 8, tmp_path, progress=False, watch=lambda keys, pixels_MSS: windows.append(len(keys))
+    )
+    assert windows == [most] * (20 // most) + [20 % most] * (20 % most > 0)
+    assert np.array_equal(opened.pixels, np.stack([images.read(i, 8).pixels for i in range(20)]))
+
+
+def test_what_a_stopped_start_has_decoded_is_known_without_a_change(tmp_path: Path) -> None:
+    images = Noise(bad=(2,))
+    assert PixelStore.begun(images, 8, tmp_path / "none") == [] and not (tmp_path / "none").exists()
+
+    def stopped(keys: list[str], pixels_MSS: np.ndarray) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        PixelStore.open(images, 8, tmp_path, progress=False, watch=stopped, unusable=True)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    begun = PixelStore.begun(images, 8, tmp_path)
+    assert len(begun) == 20 and begun[2] == "" and begun[3] == images.read(3, 8).digest
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before

@@ -99,6 +99,6 @@ def test_an_engine_that_sees_other_things_than_pytorch_is_refused(
     def coarse(images: torch.Tensor) -> torch.Tensor:
         return backbone.features(images).round(decimals=1)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(feature_engines, "build", lambda name, backbone, runtime: coarse)
+    monkeypatch.setattr(feature_engines, "build", lambda *given: coarse)
     with pytest.raises(UserError, match=r"torch_float16 does not see .* what PyTorch sees .*; use torch"):
         Extractor(backbone, RUNTIME, "torch_float16", workers=1)(store.pixels[:3])

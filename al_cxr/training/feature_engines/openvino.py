@@ -7,6 +7,7 @@ float32, and int8 asks for other images.
 
 from __future__ import annotations
 
+import copy
 import sys
 import warnings
 from typing import Any
@@ -16,17 +17,14 @@ from torch import Tensor, nn
 
 from al_cxr.core.errors import UserError
 from al_cxr.models.backbone import Backbone
-from al_cxr.training.feature_engines import Engine
 from al_cxr.training.runtime import Runtime
 
 VERSION = 1
 """Raised whenever a change of code changes the features."""
 
-THIS_THREAD = {
+ONE_THREAD_EACH = {
     "INFERENCE_PRECISION_HINT": "f32",
-    "INFERENCE_NUM_THREADS": 1,
-    "NUM_STREAMS": 1,
-    "ENABLE_CPU_PINNING": False,  # else all processes would share the first core
+    "ENABLE_CPU_PINNING": False,  # else several of them would share the first core
 }
 
 
@@ -62,26 +60,37 @@ def _converted(network: nn.Module, example: Tensor) -> Any:
     return frontend.convert(frontend.load(decoder))
 
 
-def engine(backbone: Backbone, runtime: Runtime) -> Engine:
-    """The backbone compiled by OpenVINO, for the size of the first batch. Chests are cut out by PyTorch as ever."""
-    if runtime.device != "cpu":
-        raise UserError(f"model.feature_engine: openvino computes on the CPU, not on {runtime.device}; use torch there")
-    openvino = imported()
-    request = None
+class OpenVINO:
+    """The backbone compiled for the size of the first batch, once for all threads. Chests are cut out by PyTorch."""
 
-    def compiled(crops: Tensor) -> Any:
+    def __init__(self, backbone: Backbone, runtime: Runtime, threads: int) -> None:
+        if runtime.device != "cpu":
+            raise UserError(
+                f"model.feature_engine: openvino computes on the CPU, not on {runtime.device}; use torch there"
+            )
+        self._openvino = imported()
+        self.backbone, self._threads = backbone, threads
+        self._compiled: Any = None
+        self._request: Any = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        crops = self.backbone.crops(images).contiguous()
+        if self._compiled is None:
+            self._compiled = self._compile(crops)
+        if self._request is None:
+            self._request = self._compiled.create_infer_request()
+        made = self._request.infer([crops.numpy()], share_inputs=True)
+        return self.backbone.joined(torch.from_numpy(made[0].copy()))
+
+    def twin(self, backbone: Backbone) -> OpenVINO:
+        other = copy.copy(self)
+        other.backbone, other._request = backbone, None
+        return other
+
+    def _compile(self, crops: Tensor) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its use of torch.jit, which is deprecated
-            converted = _converted(CropFeatures(backbone).eval(), crops[:2])
+            converted = _converted(CropFeatures(self.backbone).eval(), crops[:2])
         converted.reshape(list(crops.shape))
-        return openvino.Core().compile_model(converted, "CPU", THIS_THREAD).create_infer_request()
-
-    def features(images: Tensor) -> Tensor:
-        nonlocal request
-        crops = backbone.crops(images).contiguous()
-        if request is None:
-            request = compiled(crops)
-        made = request.infer([crops.numpy()], share_inputs=True)
-        return backbone.joined(torch.from_numpy(made[0].copy()))
-
-    return features
+        streams = {"NUM_STREAMS": self._threads, "INFERENCE_NUM_THREADS": self._threads}
+        return self._openvino.Core().compile_model(converted, "CPU", ONE_THREAD_EACH | streams)

@@ -10,19 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from al_cxr.models.backbone import Backbone
-from al_cxr.training.feature_engines import Engine
-from al_cxr.training.runtime import Runtime
+from al_cxr.training.feature_engines import Plain
 
 VERSION = 1
 """Raised whenever a change of code changes the features."""
 
 
-def engine(backbone: Backbone, runtime: Runtime) -> Engine:
+class Float16(Plain):
     """The backbone as it is, with float16 where PyTorch holds it to be safe."""
 
-    def features(images: Tensor) -> Tensor:
-        with torch.autocast(torch.device(runtime.device).type, torch.float16):
-            return backbone.features(images).float()
-
-    return features
+    def __call__(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.float16):
+            return super().__call__(images).float()

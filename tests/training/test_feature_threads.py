@@ -1,12 +1,7 @@
-"""Features by several processes: the same bits, one clear error where one is killed, nobody left behind."""
+"""Features by several threads: the same bits, and what a stopped start has computed is kept."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +13,7 @@ from frozen_backbone import RUNTIME, network
 from al_cxr.config import AugmentSettings
 from al_cxr.core.errors import UserError
 from al_cxr.data.store import PixelStore
-from al_cxr.training import extractor, feature_pass
+from al_cxr.training import feature_pass
 from al_cxr.training.archive import FeaturePass
 from al_cxr.training.extractor import Extractor
 from al_cxr.training.feature_cache import FOLDER, Views, feature_loader, missing
@@ -27,109 +22,68 @@ from al_cxr.training.feature_pass import Batch, Pass
 pytest.importorskip("timm", reason="the extra 'pretrained' is not installed")
 
 
-@pytest.fixture
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes start after two batches, however little is left."""
-    monkeypatch.setattr(extractor, "TRIAL", 1)
-    monkeypatch.setattr(extractor, "START_SECONDS", -1.0)
-
-
-def test_processes_and_threads_change_no_bit(
-    weights: Path, store: PixelStore, tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("engine", ["torch", "openvino", "torch_float16"])
+def test_threads_change_no_bit(engine: str, weights: Path, store: PixelStore, tmp_path: Path) -> None:
+    pytest.importorskip(engine.split("_")[0], reason="the extra 'openvino' is not installed")
+    given: dict[str, Any] = {"layers": ["layer2"], "chest": True}
     views = Views(1, np.arange(20), AugmentSettings())
     made = []
-    for workers in (1, 2, 3):
+    for workers in (1, 2, 4):
         cache = tmp_path / str(workers)
-        feature_loader(network(weights, chest=True), store, cache, RUNTIME, views, workers=workers)
+        feature_loader(network(weights, **given), store, cache, RUNTIME, views, engine, workers)
         made.append({file.name: file.read_bytes() for file in (cache / FOLDER).rglob("*.npy")})
     assert len(made[0]) == 2 and made[0] == made[1] == made[2]
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        feature_loader(network(weights, chest=True), store, tmp_path / "threads", RUNTIME, views, workers=1)
+        feature_loader(network(weights, **given), store, tmp_path / "threads", RUNTIME, views, engine, workers=2)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
     assert {file.name: file.read_bytes() for file in (tmp_path / "threads").rglob("*.npy")} == made[0]
 
 
-def test_few_images_start_no_process(weights: Path, store: PixelStore) -> None:
-    with Extractor(network(weights), RUNTIME, workers=2) as made:
-        assert made(store.pixels).shape == (60, 96)
-        assert made._processes is None
+def test_threads_share_the_weights_and_leave_the_network_as_it_was(weights: Path, store: PixelStore) -> None:
+    backbone = network(weights).train()
+    with Extractor(backbone, RUNTIME, workers=2) as made:
+        made(store.pixels)
+        twin = made._compute.twin()
+    assert backbone.head.dropout.training and not twin.backbone.head.dropout.training
+    assert twin.backbone is not backbone and twin.backbone.body is not backbone.body
+    for one, other in zip(backbone.parameters(), twin.backbone.parameters(), strict=True):
+        assert one.data_ptr() == other.data_ptr()
 
 
-def test_a_process_that_is_killed_is_one_error_and_the_next_start_goes_on(
-    weights: Path, store: PixelStore, tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch
+def test_what_was_computed_before_a_stop_is_not_computed_again(
+    weights: Path, store: PixelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("al_cxr.training.feature_file.PART", 16)
     expected = feature_loader(network(weights), store, tmp_path / "other", RUNTIME, workers=1)
-    streamed = extractor.FeatureProcesses.stream
+    streamed = Extractor.stream
 
-    def killed(self: Any, batches: Any) -> Any:
+    def stopped(self: Extractor, batches: Any) -> Any:
         for number, features in enumerate(streamed(self, batches)):
             yield features
-            if number == 0:  # of six batches one at least was given to nobody yet
-                for process in self._processes:
-                    os.kill(process.child.pid, signal.SIGKILL)
+            if number == 3:
+                raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(extractor.FeatureProcesses, "stream", killed)
-        with pytest.raises(UserError, match=r"was killed \(signal 9; out of memory\?\); the same command goes on"):
+        patched.setattr(Extractor, "stream", stopped)
+        with pytest.raises(KeyboardInterrupt):
             feature_loader(network(weights), store, tmp_path, RUNTIME, workers=2)
     left = sorted((tmp_path / FOLDER).rglob("*.*"))
     assert left and all(".part-" in file.name for file in left)
-    assert 0 < missing(network(weights), store, tmp_path) < 60
+    assert missing(network(weights), store, tmp_path) == 60 - 32
     loader = feature_loader(network(weights), store, tmp_path, RUNTIME, workers=2)
     np.testing.assert_array_equal(loader.features_NK, expected.features_NK)
 
 
-def test_who_starts_processes_and_is_killed_leaves_none_behind(weights: Path, tmp_path: Path) -> None:
-    code = f"""if True:
-        import itertools, sys
-        import numpy as np
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-        from frozen_backbone import RUNTIME, network
-        from al_cxr.training import extractor
-        extractor.TRIAL, extractor.START_SECONDS = 1, -1.0
-        made = extractor.Extractor(network({str(weights)!r}), RUNTIME, workers=2)
-        batches = (extractor.Batch(np.zeros((8, 32, 32), np.uint8)) for _ in itertools.count())
-        for number, _ in enumerate(made.stream(batches, 10**9)):
-            if number == 5:
-                print(*(process.child.pid for process in made._processes._processes), flush=True)
-    """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        children = [int(word) for word in parent.stdout.readline().split()]
-        assert len(children) == 2 and all(Path(f"/proc/{child}").exists() for child in children)
-        parent.kill()
-    for _ in range(600):
-        if not any(_runs(child) for child in children):
-            return
-        time.sleep(0.1)
-    raise AssertionError("processes outlived the one that had started them")
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def test_a_mistake_in_a_process_is_the_same_line(
-    weights: Path, store: PixelStore, eager: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = network(weights)
-    broken.body.unpicklable = lambda: None
-    with Extractor(broken, RUNTIME, workers=2) as made, pytest.raises(UserError, match=r"set machine\.workers: 1"):
-        made(store.pixels)
-    broken = network(weights)
-    with torch.no_grad():
-        broken.body.layer4[0].conv1.weight.fill_(float("inf"))
-    with Extractor(broken, RUNTIME, workers=2) as made:
-        made._processes = extractor.FeatureProcesses(made._compute, 2)
+def test_a_mistake_in_a_thread_is_the_same_line(weights: Path, store: PixelStore) -> None:
+    backbone = network(weights)
+    with Extractor(backbone, RUNTIME, workers=2) as made:
+        made(store.pixels[:20])
+        with torch.no_grad():
+            backbone.body.layer4[0].conv1.weight.fill_(float("inf"))
         with pytest.raises(UserError, match="some features are not finite"):
             made(store.pixels)
 
@@ -165,11 +119,11 @@ def test_where_memory_is_short_a_batch_is_halved(
 
 
 def test_images_that_come_a_few_at_a_time_have_the_features_of_the_whole(
-    weights: Path, store: PixelStore, tmp_path: Path, eager: None
+    weights: Path, store: PixelStore, tmp_path: Path
 ) -> None:
     whole = feature_loader(network(weights), store, tmp_path / "other", RUNTIME, workers=1).features_NK
     given = FeaturePass(network(weights), 32, tmp_path, RUNTIME, workers=2)
-    with given.looking("project", 60) as look:
+    with given.looking("project") as look:
         for first in (0, 20, 10):  # the last ten of each were there, or come again
             rows = np.arange(first, first + 20)
             keys = [store.keys[i] for i in rows]
