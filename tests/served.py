@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelling_projects import begun, settings, write_archive
+from labelling_projects import begun, write_archive
 
 
 @dataclass
@@ -121,7 +122,9 @@ def small_project(folder: Path, images: int = 30, changes: Mapping[str, Any] | N
 def serving(project: Path, *options: str) -> Iterator[Served]:
     """`al-cxr label serve` as a person starts it, on a free port; it is killed in the end."""
     command = [sys.executable, "-m", "al_cxr", "label", "serve", str(project), "--port", "0", "--no-browser", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert process.stdout is not None
     said, tokens, port = [], {}, 0
     try:
@@ -135,9 +138,6 @@ def serving(project: Path, *options: str) -> Iterator[Served]:
             raise AssertionError(f"it did not start: {process.stderr.read() if process.stderr else ''}")
         yield Served(project, port, tokens, process, said)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and whatever it started, which holds its output open
         process.communicate()
-
-
-__all__ = ["Client", "Reply", "Served", "serving", "settings", "small_project"]

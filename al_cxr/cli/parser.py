@@ -62,7 +62,7 @@ examples:
   al-cxr adapt my_model their_images/ their_model                 fitted to another hospital's images; test it there
   al-cxr explain my_model image.png                               where it looked
   al-cxr features archive/ --plan                                 its images' features, once: how long that takes
-  al-cxr label start archive/ my_project --classes normal,tb     label an archive; the model chooses what is asked
+  al-cxr label open archive/ my_project --classes normal,tb      label an archive in the browser; the model asks
   al-cxr data audit my_images.csv                                 what is in a data set, and what is wrong with it
 
 Research software: not a medical device, not for diagnosis."""

@@ -153,7 +153,7 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
     """The bytes of one image file; `usual` as in `depth.grey`. UserError that starts with `name` if it is none."""
     if not data:
         raise UserError(f"{name}: the file is empty")
-    if not name.lower().endswith(SUFFIXES) and is_dicom(data, name):
+    if reads_as_dicom(data, name):
         return _read_dicom(data, size, name)
     found = opened(data, name, int(REDUCING_GAP * size))
     grey, bits, doubts = one_channel(found, data, name, usual)
@@ -161,6 +161,11 @@ def read(data: bytes, size: int, name: str, usual: Callable[[], int | None] = la
         doubts = (*doubts, "several pages or frames, of which only the first was read")
     pixels = found.turned(to_square(grey, size, found.box))
     return Reading(pixels, hashlib.sha256(data).hexdigest(), bits, doubts)
+
+
+def reads_as_dicom(data: bytes, name: str) -> bool:
+    """Whether a file of these bytes and this name is read by the rule for DICOM."""
+    return not name.lower().endswith(SUFFIXES) and is_dicom(data, name)
 
 
 def opened(data: bytes, name: str, least: int | None = None) -> Opened:

@@ -21,7 +21,9 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from al_cxr.core.errors import UserError
 from al_cxr.data import decode, depth
+from al_cxr.data.dicom import reader
 
 TAIL = 0.5
 """Per cent of the pixels at either end that the window "percentiles" cuts off."""
@@ -100,6 +102,8 @@ class Picture:
 
 def picture_of(data: bytes, name: str, usual: Callable[[], int | None] = lambda: None) -> Picture:
     """The picture in the bytes of one image file; `usual` as in `depth.grey`. UserError that starts with `name`."""
+    if decode.reads_as_dicom(data, name):
+        return _of_dicom(data, name)
     found = decode.opened(data, name)
     if not found.is_deep:
         grey, _, _ = decode.one_channel(found, data, name, usual)
@@ -116,6 +120,15 @@ def picture_of(data: bytes, name: str, usual: Callable[[], int | None] = lambda:
     bits = int(values_HW.max()).bit_length() if made.depth == "stretched" else int(made.depth)
     windows = (Window.between("stored range", black, white),)
     return of_values(found.turned(values_HW), bits, windows, inverted=found.is_negative)
+
+
+def _of_dicom(data: bytes, name: str) -> Picture:
+    try:
+        values_HW, said = reader.full(data)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    windows = [Window(**window | {"levels": tuple(window["levels"])}) for window in said["windows"]]
+    return of_values(values_HW, int(said["bits"]), windows, float(said["aspect"]), bool(said["inverted"]))
 
 
 def of_values(

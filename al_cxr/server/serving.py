@@ -42,9 +42,9 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody on another machine can reach it."""
-        if self.host == "localhost":
-            return True
+        """Whether nobody on another machine can reach it, by a proxy either."""
+        if self.names or self.tls or self.host == "localhost":
+            return not (self.names or self.tls)
         try:
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
@@ -105,8 +105,8 @@ def _sessions(project: Project, reader: str, address: Address) -> Sessions:
         return Sessions(project.reader(reader), hashes)
     if not hashes():
         raise UserError(
-            f"--host {address.host}: other machines can reach it, so each reader needs a token: "
-            f"al-cxr label token {project.folder} --reader NAME"
+            f"--host {address.host}{f' --name {address.names[0]}' if address.names else ''}: other machines can reach "
+            f"it, so each reader needs a token: al-cxr label token {project.folder} --reader NAME"
         )
     if address.hosts == LOCAL:
         raise UserError(f"--host {address.host}: say with --name by which name browsers reach this machine")

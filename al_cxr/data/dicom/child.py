@@ -22,6 +22,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from al_cxr.data.dicom.directory import listed
+from al_cxr.data.dicom.full import full
 from al_cxr.data.dicom.header import header, opened
 from al_cxr.data.dicom.length import cut_off
 from al_cxr.data.dicom.levels import Unreadable
@@ -40,7 +41,11 @@ def answer(question: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     pixels = b""
     try:
         if question["what"] == "pixels":
-            made = _pixels(data)
+            if question.get("full"):
+                pixels_HW, said = full(_readable(data))
+                pixels = pixels_HW.tobytes()
+                return {"shape": pixels_HW.shape, "picture": said, "bytes": len(pixels)}, pixels
+            made = grey(_readable(data))
             size = question["size"]
             pixels_HW = made.pixels_HW if size is None else to_square(Image.fromarray(made.pixels_HW), size)
             pixels = pixels_HW.tobytes()
@@ -73,14 +78,15 @@ def _header(file: BinaryIO) -> dict[str, str]:
     return found
 
 
-def _pixels(data: bytes) -> Any:
+def _readable(data: bytes) -> Dataset:
+    """The whole file; Unreadable where it is not used."""
     dataset = dcmread(io.BytesIO(data), force=_force(data))
     found = header(dataset)
     _must_be_an_image(dataset, found)
     if (reason := why_not(found)) is not None:
         raise Unreadable(reason)
     _complete(dataset)
-    return grey(dataset)
+    return dataset
 
 
 def _force(data: bytes) -> bool:

@@ -42,7 +42,7 @@ def shown(dataset: Dataset, values_V: np.ndarray, counts_V: np.ndarray, doubts: 
     """Values -> 0..1 by the first VOI LUT or window, or by percentiles; `counts_V` says how many pixels have each."""
     if tables := dataset.get("VOILUTSequence"):
         try:
-            levels_V = _by_voi_table(dataset, tables[0], values_V, doubts)
+            levels_V = by_voi_table(dataset, tables[0], values_V, doubts)
             if _shows(levels_V, counts_V):
                 return levels_V
             doubts.append("the VOI LUT shows next to nothing of the image, so it was not used")
@@ -72,7 +72,7 @@ def _shows(levels_V: np.ndarray, counts_V: np.ndarray) -> bool:
     return bool(counts_V[(levels_V > 0.02) & (levels_V < 0.98)].sum() >= SHOWN * counts_V.sum())
 
 
-def _by_voi_table(dataset: Dataset, table: Dataset, values_V: np.ndarray, doubts: list[str]) -> np.ndarray:
+def by_voi_table(dataset: Dataset, table: Dataset, values_V: np.ndarray, doubts: list[str]) -> np.ndarray:
     """Values -> 0..1 by a VOI LUT; where its bits cannot be meant, those that its largest level has."""
     levels_V, bits, largest = _looked_up(dataset, table, values_V)
     if not bits - 2 < largest.bit_length() <= bits:

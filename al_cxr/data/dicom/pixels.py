@@ -63,10 +63,10 @@ class Made:
 
 def grey(dataset: Dataset) -> Made:
     """The pixels of a data set with one grey frame; Unreadable otherwise."""
-    raw_HW, values_V = _stored(dataset)
+    raw_HW, values_V = stored(dataset)
     doubts: list[str] = []
-    padding_V = _padding(dataset, values_V)
-    counts_V = np.where(padding_V, 0, _counted(raw_HW[_field(dataset, raw_HW.shape)], len(values_V)))
+    padding_V = padding(dataset, values_V)
+    counts_V = np.where(padding_V, 0, counted(raw_HW[field(dataset, raw_HW.shape)], len(values_V)))
     if not counts_V.any():
         raise Unreadable("nothing but padding")
     shown_V = shown(dataset, meant(dataset, values_V, doubts), counts_V, doubts)
@@ -79,7 +79,7 @@ def grey(dataset: Dataset) -> Made:
     return Made(_square(dataset, made_HW, doubts), tuple(doubts))
 
 
-def _stored(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def stored(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Pixels as patterns of bits, uint8 or uint16 (H, W), and the stored value, int64, that each pattern V stands for:
     BitsStored bits below HighBit, with the sign that PixelRepresentation says."""
     if "PixelData" not in dataset:
@@ -116,13 +116,13 @@ def _by(rows: int, columns: int, colours: int) -> str:
     return f"{columns} x {rows} in {colours} {'colour' if colours == 1 else 'colours'}"
 
 
-def _counted(raw_HW: np.ndarray, patterns: int) -> np.ndarray:
+def counted(raw_HW: np.ndarray, patterns: int) -> np.ndarray:
     """How many pixels have each pattern; in parts, because counting makes 8 bytes of each pixel."""
     parts = np.array_split(raw_HW, max(1, raw_HW.size >> 22))
     return np.asarray(sum(np.bincount(part.ravel(), minlength=patterns) for part in parts))
 
 
-def _field(dataset: Dataset, shape: tuple[int, int]) -> tuple[slice, slice]:
+def field(dataset: Dataset, shape: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns inside rectangular collimators and shutters; all where that would leave next to nothing."""
     top, left, bottom, right = 0, 0, *shape
     for what in ("Collimator", "Shutter"):
@@ -154,7 +154,7 @@ def _must_have_decoder(syntax: UID, bits: int) -> None:
         )
 
 
-def _padding(dataset: Dataset, values_V: np.ndarray) -> np.ndarray:
+def padding(dataset: Dataset, values_V: np.ndarray) -> np.ndarray:
     """Which stored values are padding; its sign is often written wrong."""
     first, limit = number(dataset, "PixelPaddingValue"), number(dataset, "PixelPaddingRangeLimit")
     if first is None:
@@ -170,7 +170,7 @@ def _padding(dataset: Dataset, values_V: np.ndarray) -> np.ndarray:
 
 def _square(dataset: Dataset, pixels_HW: np.ndarray, doubts: list[str]) -> np.ndarray:
     """With as many pixels more, along the axis where they are larger, as makes them square."""
-    down, across = _spacing(dataset)
+    down, across = spacing(dataset)
     if abs(down - across) <= SQUARE * min(down, across):
         return pixels_HW
     height, width = pixels_HW.shape
@@ -182,7 +182,7 @@ def _square(dataset: Dataset, pixels_HW: np.ndarray, doubts: list[str]) -> np.nd
     return np.asarray(Image.fromarray(pixels_HW).resize(shape, Image.Resampling.BICUBIC)).clip(0, 255)
 
 
-def _spacing(dataset: Dataset) -> tuple[float, float]:
+def spacing(dataset: Dataset) -> tuple[float, float]:
     """Height and width of a pixel, in some unit: at the patient, else at the detector, else by their ratio."""
     for name in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
         spacing = numbers(dataset, name)

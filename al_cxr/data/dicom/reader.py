@@ -70,6 +70,12 @@ def square(data: bytes, size: int) -> Pixels:
     return _pixels(data, size, "uint8")
 
 
+def full(data: bytes) -> tuple[np.ndarray, dict[str, Any]]:
+    """All bits of a whole file, uint16 (H, W), and what `dicom.full.full` says of them."""
+    found, content = _ask({"what": "pixels", "full": True, "bytes": len(data)}, data)
+    return np.frombuffer(content, np.uint16).reshape(found["shape"]), dict(found["picture"])
+
+
 def _pixels(data: bytes, size: int | None, dtype: str) -> Pixels:
     found, content = _ask({"what": "pixels", "size": size, "bytes": len(data)}, data)
     return Pixels(np.frombuffer(content, dtype).reshape(found["shape"]), tuple(found["doubts"]))
