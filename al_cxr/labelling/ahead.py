@@ -15,6 +15,7 @@ from al_cxr.labelling import heads
 from al_cxr.labelling.audit import Audit, plan_of, values_of
 from al_cxr.labelling.heads import HeadModel
 from al_cxr.labelling.project import Project
+from al_cxr.strategies.stopping import agreement
 
 STABLE = 0.99
 """Kappa of the predictions of successive models from which they count as the same."""
@@ -55,13 +56,11 @@ def what_next(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any
 
 def _stable(project: Project) -> bool | None:
     """Whether the last three trainings changed next to no prediction (Bloodgood and Vijay-Shanker 2009)."""
-    from sklearn.metrics import cohen_kappa_score
-
     last = [heads.kept(project.folder, str(event.model)) for event in project.journal.state.models[-4:]]
     ready = np.flatnonzero(project.chooser.features.ready_N)
     if len(last) < 4 or not len(ready):
         return None
     some = rng(project.settings.seed, "stop").permutation(ready)[:COMPARED]
     said = [one.probs(project.chooser.features.features_NK[some]).argmax(axis=1) for one in last if one is not None]
-    kappas = [cohen_kappa_score(a, b) if (a != b).any() else 1.0 for a, b in pairwise(said)]
+    kappas = [agreement(a, b) for a, b in pairwise(said)]
     return len(kappas) == 3 and min(kappas) >= STABLE

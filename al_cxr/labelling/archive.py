@@ -86,6 +86,7 @@ class Archive:
         self.index_of: dict[str, int] = {}
         """Hash of the content -> index."""
         self._place: Place | None = None
+        self._present_N = np.zeros(0, bool)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -104,12 +105,14 @@ class Archive:
             for digest, one in known.items()
         ]
         self.index_of = {image.digest: i for i, image in enumerate(self.images)}
-        self._place = None
+        self._place, self._present_N = None, np.zeros(0, bool)
 
     @property
     def present_N(self) -> np.ndarray:
         """Whether each image was there at the last scan, bool."""
-        return np.array([image.present for image in self.images], bool)
+        if len(self._present_N) != len(self.images):
+            self._present_N = np.array([image.present for image in self.images], bool)
+        return self._present_N.copy()
 
     @property
     def patients(self) -> list[str]:

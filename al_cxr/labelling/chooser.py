@@ -60,8 +60,8 @@ class Chooser:
         self.model: HeadModel | None = None
         """The last head."""
         self._proposal: Proposal | None = None
-        self._made = (0, "", 0)
-        """Turn up to which the proposal is good, its model, and the images with features that it was made from."""
+        self._made = (0, "", 0, 0)
+        """Turn up to which the proposal is good, its model, the images with features that it was made from, and all."""
         self._lock = threading.RLock()
 
     def known(self, state: State, streams: Streams) -> Known:
@@ -95,27 +95,39 @@ class Chooser:
             return False
         return self.model is None or known.news >= self._settings.head.every
 
-    def train(self, known: Known) -> HeadModel:
-        """The head of what is labelled now, kept in the project, by which is chosen from now on."""
+    def fit(self, known: Known) -> HeadModel:
+        """The head of what is labelled now, kept in the project."""
         features_NK, ready_N = self.features.features_NK, self.features.ready_N
         model = self.learner.fit(features_NK, ready_N, known.index_M, known.labels_M)
         heads.keep(self._folder, model)
+        return model
+
+    def train(self, known: Known) -> HeadModel:
+        """The same, which chooses from now on. It proposes first: who asks meanwhile gets what the last one did."""
+        model = self.fit(known)
+        if known.learned < self._settings.acquisition.first:
+            with self._lock:
+                self.model = model
+            return model
+        made = (known.turn + AHEAD, model.key, int(self.features.ready_N.sum()), len(self._archive))
+        proposal = self._propose(known, model, AHEAD)
         with self._lock:
-            self.model = model
+            self.model, self._proposal, self._made = model, proposal, made
         return model
 
     def proposal(self, known: Known, n: int) -> Proposal:
         """What to ask for next, good for n questions; made anew where the head is new or a ranking is used up."""
         model = self.model if known.learned >= self._settings.acquisition.first else None
-        key, ready = model.key if model else "", int(self.features.ready_N.sum())
+        key, ready, size = model.key if model else "", int(self.features.ready_N.sum()), len(self._archive)
         with self._lock:
-            until, made_key, made_ready = self._made
+            until, made_key, made_ready, made_size = self._made
             # As the features come in, typical images are looked for anew at every doubling.
-            stale = key != made_key or (not model and ready >= 2 * made_ready and ready > made_ready)
+            more = not model and ready >= 2 * made_ready and ready > made_ready
+            stale = more or (key, size) != (made_key, made_size)
             if self._proposal is None or stale or known.turn + n > until:
                 ahead = max(n, AHEAD)
                 self._proposal = self._propose(known, model, ahead)
-                self._made = (known.turn + ahead, key, ready)
+                self._made = (known.turn + ahead, key, ready, size)
             return self._proposal
 
     def _propose(self, known: Known, model: HeadModel | None, count: int) -> Proposal:

@@ -5,35 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
-from al_cxr.data.decode import Reading
-from al_cxr.data.picture import Picture
+from al_cxr.labelling.admission import Admission
 from al_cxr.labelling.answers import Answer, Asked, word_of
-from al_cxr.labelling.archive import Archive
 from al_cxr.labelling.chooser import Chooser, Known
-from al_cxr.labelling.desk import Desk
 from al_cxr.labelling.doubts import STREAM as DOUBT
 from al_cxr.labelling.doubts import doubts_of
-from al_cxr.labelling.journal import Journal
 from al_cxr.labelling.questions import Question
-from al_cxr.labelling.readers import figures, hashed, new_token
-from al_cxr.labelling.settings import ProjectSettings
 from al_cxr.labelling.state import State
 from al_cxr.labelling.streams import DEALT, Deal, Streams
+from al_cxr.labelling.viewing import Viewing
 from al_cxr.labelling.worker import Worker
 
 
-class Exchange:
+class Exchange(Admission, Viewing):
     """The part of a project that readers meet. Whether a page or a file is between makes no difference here."""
 
-    settings: ProjectSettings
-    journal: Journal
-    archive: Archive
     streams: Streams
     chooser: Chooser
     worker: Worker | None
-    _desk: Desk
 
     def learn(self) -> bool:
         raise NotImplementedError
@@ -61,11 +51,14 @@ class Exchange:
         Raises
         ------
         UserError
-            Where the project does not know the reader, or a file cannot be written.
+            Where the project does not know the reader, a file cannot be written, or training beside the readers failed:
+            that is said once, and the next call asks all the same.
         """
         name = self._desk.reader(reader)
         if self.worker is None:
             self.learn()
+        else:
+            self.worker.check()
         proposal = self.chooser.proposal(self.known(), n)
         readable_N = self.archive.present_N
         readable_N[list(self.chooser.features.unreadable)] = False
@@ -196,84 +189,6 @@ class Exchange:
         """
         self._desk.comment(question, text, self._desk.reader(reader))
 
-    def reader(self, name: str) -> str:
-        """A reader's name in the one spelling that the project uses.
-
-        Parameters
-        ----------
-        name : str
-            As somebody wrote it.
-
-        Returns
-        -------
-        str
-            The name.
-
-        Raises
-        ------
-        UserError
-            Where it is no name, or the project names its readers and this is none of them.
-        """
-        return self._desk.reader(name)
-
-    def new_token(self, reader: str) -> str:
-        """Give a reader a secret by which a page knows who reads; an earlier one ends.
-
-        Parameters
-        ----------
-        reader : str
-            Who gets it.
-
-        Returns
-        -------
-        str
-            The token; the project keeps a salted hash of it alone.
-
-        Raises
-        ------
-        UserError
-            Where the project does not know the reader.
-        """
-        token = new_token()
-        self._desk.add_reader(self._desk.reader(reader), hashed(token))
-        return token
-
-    def was_asked(self, question: str, reader: str) -> bool:
-        """Whether a question was asked, and of this reader.
-
-        Parameters
-        ----------
-        question : str
-            Id of the question.
-        reader : str
-            In the project's spelling.
-
-        Returns
-        -------
-        bool
-            False for a question that nobody was asked, too.
-        """
-        with self.journal.log.lock:
-            found = self.journal.state.questions.get(question)
-        return found is not None and found.reader == reader
-
-    def answered(self, reader: str) -> int:
-        """How many questions a reader has answered; what was skipped does not count.
-
-        Parameters
-        ----------
-        reader : str
-            In the project's spelling.
-
-        Returns
-        -------
-        int
-            0 also for a reader who has not begun.
-        """
-        with self.journal.log.lock:
-            state = self.journal.state
-            return figures(state, reader).answers if reader in state.readers else 0
-
     def shown(self, question: str) -> None:
         """Note that a reader has the image before the eyes: it is kept for the reader from now on.
 
@@ -284,70 +199,5 @@ class Exchange:
         """
         self._desk.show(question)
 
-    def path(self, question: str) -> Path:
-        """Where the image of a question lies.
-
-        Parameters
-        ----------
-        question : str
-            Id of the question.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Raises
-        ------
-        UserError
-            Where it lies in no file, or is gone.
-        """
-        return self.archive.path(self._index(question))
-
-    def read(self, question: str, size: int) -> Reading:
-        """Read the image of a question as a model sees it.
-
-        Parameters
-        ----------
-        question : str
-            Id of the question.
-        size : int
-            Side in pixels.
-
-        Returns
-        -------
-        Reading
-            ``pixels`` are uint8 (size, size), 0 = black.
-
-        Raises
-        ------
-        UserError
-            Where it cannot be read, or has another content than when the archive was scanned.
-        """
-        return self.archive.read(self._index(question), size)
-
-    def picture(self, question: str) -> Picture:
-        """Read the image of a question with all its bits, for a person to look at.
-
-        Parameters
-        ----------
-        question : str
-            Id of the question.
-
-        Returns
-        -------
-        Picture
-            ``pixels_HW`` are uint16; ``windows`` say how to show them.
-
-        Raises
-        ------
-        UserError
-            Where it cannot be read, or has another content than when the archive was scanned.
-        """
-        return self.archive.picture(self._index(question))
-
-    def _index(self, question: str) -> int:
-        return self.archive.index_of[self.journal.state.question(question).image]
-
     def _asked(self, question: Question) -> Asked:
-        return Asked(question.id, question.reader, self.archive.images[self.archive.index_of[question.image]].name)
+        return Asked(question.id, question.reader, self.archive.images[self._index(question.id)].name)

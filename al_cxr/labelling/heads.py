@@ -31,11 +31,13 @@ class HeadModel:
     labelled: int
     """Images it was trained on."""
 
-    def probs(self, features_NK: np.ndarray) -> np.ndarray:
-        """Probabilities float64 (N, C)."""
+    def probs(self, features_NK: np.ndarray, index_M: np.ndarray | None = None) -> np.ndarray:
+        """Probabilities float64 (N, C), or (M, C) of the images `index_M` without a copy of all their features."""
         scaled_CK = (self.weight_CK / self.std_K).astype(np.float32)
         shift_C = self.bias_C - scaled_CK.astype(np.float64) @ self.mean_K
-        parts = [features_NK[at : at + BATCH] @ scaled_CK.T for at in range(0, len(features_NK), BATCH)]
+        size = len(features_NK) if index_M is None else len(index_M)
+        spans = [slice(at, at + BATCH) for at in range(0, size, BATCH)]
+        parts = [features_NK[span if index_M is None else index_M[span]] @ scaled_CK.T for span in spans]
         logits_NC = np.concatenate(parts) if parts else np.empty((0, len(self.bias_C)))
         probs_NC: np.ndarray = softmax(logits_NC.astype(np.float64) + shift_C, axis=1)
         return probs_NC

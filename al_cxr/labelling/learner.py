@@ -96,18 +96,17 @@ def statistics_of(
     dropout: float,
 ) -> PoolStatistics:
     """What a strategy needs to know of the images `pool_M`."""
-    needs, pool_MK = strategy.needs, features_NK[pool_M]
-    statistics = PoolStatistics(pool_M)
+    needs, statistics = strategy.needs, PoolStatistics(pool_M)
     if "ensemble" in needs:
         members = learner.members(model, features_NK[labelled_M], labels_M)
-        statistics = member_statistics(pool_M, [member.probs(pool_MK) for member in members])
+        statistics = member_statistics(pool_M, [member.probs(features_NK, pool_M) for member in members])
     elif needs & {"mc", "votes"}:
-        statistics = _passes(model, pool_M, pool_MK, passes, dropout, learner.seed, "votes" in needs)
-    scaled_MK = (pool_MK - model.mean_K) / model.std_K if "features" in needs else None
+        statistics = _passes(model, pool_M, features_NK[pool_M], passes, dropout, learner.seed, "votes" in needs)
+    scaled_MK = (features_NK[pool_M] - model.mean_K) / model.std_K if "features" in needs else None
     labelled_MK = (features_NK[labelled_M] - model.mean_K) / model.std_K if "features" in needs else None
     return dataclasses.replace(
         statistics,
-        probs_NC=model.probs(pool_MK),
+        probs_NC=model.probs(features_NK, pool_M),
         features_NK=scaled_MK,
         labelled_features_MK=labelled_MK,
         labelled_labels_M=labels_M,

@@ -32,6 +32,7 @@ from al_cxr.labelling.folds import out_of_fold
 from al_cxr.labelling.heads import HeadModel
 from al_cxr.labelling.listing import is_made
 from al_cxr.labelling.project import Project
+from al_cxr.labelling.usual import usual_of
 
 LEAST = 10
 """Audited images below which a card would say nothing of a model."""
@@ -52,7 +53,7 @@ def bundle_of(project: Project, goal: Goal = GOAL, coverage: float = COVERAGE) -
             f"{project.folder}: {len(audit)} audited images have a label, and a card needs {LEAST} or more, some that "
             f"show {s.target} and some that do not; go on labelling"
         )
-    model = chooser.train(known)
+    model = chooser.fit(known)
     patients = [archive.patients[i] for i in known.index_M.tolist()]
     oof_MC = out_of_fold(chooser, known.index_M, known.labels_M, patients)
     if oof_MC is None:
@@ -95,7 +96,7 @@ def bundle_of(project: Project, goal: Goal = GOAL, coverage: float = COVERAGE) -
         tested=measure_on_test(test, temperature.value, decision, abstention, tuple(s.classes), target),
     )
     seen = frozenset(archive.images[i].digest for i in known.index_M.tolist())
-    return Bundle(record, (fit,), seen, Validation(oof_MC, known.labels_M))
+    return Bundle(record, (fit,), seen, Validation(oof_MC, known.labels_M), usual_of(project))
 
 
 def _data_card(project: Project, labels_M: np.ndarray, audit: Audit) -> DataCard:

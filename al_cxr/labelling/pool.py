@@ -25,7 +25,7 @@ def pool_of(state: State, index_of: Mapping[str, int], classes: Sequence[str], n
         pool.drop(_indices(images, index_of), reason)
     without_label = [name for name in state.served() if state.verdict(name).status in ("unsure", "disagreed")]
     taken = _indices([*holders(state, now), *without_label], index_of)
-    taken = np.intersect1d(taken, pool.unlabelled)
+    taken = np.unique(taken[np.isin(taken, pool.unlabelled)])
     pool.ask(len(taken), lambda candidates, count: taken)
     return pool
 

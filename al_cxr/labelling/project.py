@@ -32,6 +32,7 @@ class Project(Exchange):
         self.folder, self.settings, self.journal, self._clock = folder, settings, journal, clock
         self.archive = Archive(settings.archive)
         self.archive.update(journal.state.images)
+        self._scanned = journal.state.scanned
         self.streams = Streams(settings, self.archive)
         self.chooser = Chooser(folder, settings, self.archive)
         self.chooser.recall(journal.state)
@@ -120,7 +121,7 @@ class Project(Exchange):
         self.journal.refresh()
         self.scanned = scan = self.archive.scan()
         self.journal.record(*scan.events(self._clock()))
-        self._take_images(anew=True)
+        self._take_images()
         return scan
 
     def prepare(self) -> int:
@@ -129,6 +130,7 @@ class Project(Exchange):
         0 where all are there. What was computed is kept, whenever this is stopped.
         """
         with self.journal.log.lock:
+            self._take_images()
             labelled = [self.archive.index_of[image] for image in self.journal.state.labels()]
         before = self.chooser.features.ready_N
         done = self.chooser.features.advance(labelled)
@@ -138,7 +140,6 @@ class Project(Exchange):
 
     def learn(self) -> bool:
         """Train the head where there are labels enough that it has not seen; whether it was."""
-        self._take_images()
         known = self.known()
         if not self.chooser.due(known):
             return False
@@ -164,6 +165,7 @@ class Project(Exchange):
         """Let the present model sit the exam that is due, if one is."""
         model, features = self.chooser.model, self.chooser.features
         with self.journal.log.lock:
+            self._take_images()
             audit = audit_of(self.journal.state, self.settings, self.archive, self.streams, features)
             sat = max((int(event.detail["size"]) for event in self.journal.state.exams), default=0)
         target = self.settings.classes.index(self.settings.target)
@@ -176,14 +178,15 @@ class Project(Exchange):
     def known(self) -> Known:
         """What the answers say by now, whatever process took them."""
         with self.journal.log.lock:
-            state = self.journal.refresh()
+            self._take_images()
+            state = self.journal.state
             self.chooser.recall(state)
             return self.chooser.known(state, self.streams)
 
-    def _take_images(self, anew: bool = False) -> None:
-        """The images as the log has them, where another process changed them, or `anew` in any case."""
+    def _take_images(self) -> None:
+        """The images as the log has them, where they changed, by whatever process."""
         with self.journal.log.lock:
-            images = self.journal.refresh().images
-            if anew or [image.present for image in images.values()] != [image.present for image in self.archive.images]:
-                self.archive.update(images)
-                self.streams = Streams(self.settings, self.archive)
+            state = self.journal.refresh()
+            if state.scanned != self._scanned:
+                self.archive.update(state.images)
+                self.streams, self._scanned = Streams(self.settings, self.archive), state.scanned

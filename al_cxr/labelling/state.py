@@ -48,6 +48,10 @@ class State:
     settings: Mapping[str, Any] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     """Content hash -> image, in the order in which they were found."""
+    scanned: int = 0
+    """Number of the last event that found or lost an image: as long as it is the same, so is the archive."""
+    lost: dict[str, None] = field(default_factory=dict)
+    """Content hashes of images that are no longer in the archive, in the order in which they were lost."""
     readers: dict[str, Reader] = field(default_factory=dict)
     questions: dict[str, Question] = field(default_factory=dict)
     """Id -> question, in the order in which they were served."""
@@ -90,7 +94,7 @@ class State:
 
     def dropped(self) -> dict[str, str]:
         """Image -> why it left the pool without a label: a reader's reason, or "lost" where its file is gone."""
-        lost = {name: "lost" for name, i in self.images.items() if not i.present and i.verdict.status != "labelled"}
+        lost = {name: "lost" for name in self.lost if self.images[name].verdict.status != "labelled"}
         verdicts = {name: self.images[name].verdict for name in self.served()}
         return lost | {name: str(verdict.value) for name, verdict in verdicts.items() if verdict.status == "dropped"}
 
@@ -119,10 +123,13 @@ class State:
     def _image_found(self, event: Event) -> None:
         assert event.image is not None
         known = self.images.setdefault(event.image, Image(event.detail))
-        known.detail, known.present = event.detail, True
+        known.detail, known.present, self.scanned = event.detail, True, event.number
+        self.lost.pop(event.image, None)
 
     def _image_lost(self, event: Event) -> None:
-        self._image(event.image).present = False
+        assert event.image is not None
+        self._image(event.image).present, self.scanned = False, event.number
+        self.lost[event.image] = None
 
     def _reader_added(self, event: Event) -> None:
         assert event.reader is not None

@@ -87,7 +87,8 @@ class Status:
 
 def status_of(project: Project) -> Status:
     """Measured now."""
-    state, archive, s = project.journal.refresh(), project.archive, project.settings
+    project.known()  # takes in what other processes wrote
+    state, archive, s = project.journal.state, project.archive, project.settings
     closed = [q for q in state.questions.values() if q.outcome is not None]
     audit = audit_of(state, s, archive, project.streams, project.chooser.features)
     model = project.chooser.model

@@ -105,7 +105,8 @@ class Streams:
     def _audit(self, table: _Table) -> Deal | None:
         """One image of the next patient who is set aside."""
         open_N = table.open_N & self.reserved_N & ~np.isin(self.rank_N, list(table.audited))
-        left = np.unique(self.rank_N[open_N])
+        images_R = np.bincount(self.rank_N[open_N])  # those that are left of each patient, by rank
+        left = np.flatnonzero(images_R)
         if not len(left):
             return None
         among = np.flatnonzero(open_N & (self.rank_N == left[0])).tolist()
@@ -126,7 +127,8 @@ class _Table:
         """Ranks of the patients who were asked for."""
         self.learned = 0
         for question in state.questions.values():
-            at = index_of[question.image]
+            if (at := index_of.get(question.image)) is None:
+                continue  # another process found the image a moment ago
             if question.reader == reader:
                 self.open_N[at] = False  # what this reader skipped is for others
             if question.closed or question.held(now):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from al_cxr.core.errors import UserError
+
 IDLE = 1.0
 """Seconds after which it looks whether another process brought answers."""
+PAUSE = 30.0
+"""Seconds after which it tries again where a file could not be read or written."""
 
 
 class Work(Protocol):
@@ -18,7 +22,11 @@ class Work(Protocol):
 
 
 class Worker:
-    """Does the work of a project until it is stopped. What goes wrong is raised in `stop`, and in `check` before."""
+    """Does the work of a project until it is stopped.
+
+    What goes wrong is raised in the thread of who calls `check` or `stop`, once. Where a person can mend it, such as
+    a full disk, the work goes on after a pause.
+    """
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -48,10 +56,14 @@ class Worker:
             raise error
 
     def _run(self) -> None:
-        try:
-            while not self._over.is_set():
-                self._news.clear()
+        while not self._over.is_set():
+            self._news.clear()
+            try:
                 if not self._work.learn() and not self._work.prepare():
                     self._news.wait(IDLE)
-        except BaseException as error:  # told to whoever asks next, as a thread has nobody who hears it
-            self._error = error
+            except UserError as error:  # told to whoever asks next, as a thread has nobody who hears it
+                self._error = error
+                self._over.wait(PAUSE)
+            except BaseException as error:
+                self._error = error
+                return

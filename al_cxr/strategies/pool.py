@@ -245,6 +245,8 @@ def _indices(values: np.ndarray, size: int) -> np.ndarray:
     indices = indices.astype(np.int64)
     if len(indices) and (indices.min() < 0 or indices.max() >= size):
         raise ValueError(f"an index is outside the data set of {size} images")
-    if len(np.unique(indices)) != len(indices):
+    once = np.zeros(size, bool)
+    once[indices] = True
+    if np.count_nonzero(once) != len(indices):
         raise ValueError("an index stands there twice")
     return indices

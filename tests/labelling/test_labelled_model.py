@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import al_cxr
 from al_cxr.cli.__main__ import main
 from al_cxr.core.errors import UserError
+from al_cxr.data.quality import usual
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +84,15 @@ def test_a_bundle_asks_the_first_questions_of_another_archive(folder: Path, tmp_
     assert len(surest & set(index)) >= len(chosen) - 1, "but for what is drawn at random"
     with pytest.raises(UserError, match="the project normal, tb; give a bundle of the same classes"):
         al_cxr.LabellingProject.create(tmp_path / "q", "phantom:90", ["normal", "tb"], settings={"start": str(bundle)})
+
+
+def test_the_bundle_tells_images_that_are_unlike_the_archive(folder: Path) -> None:
+    project = al_cxr.LabellingProject.open(folder / "project")
+    made = al_cxr.open_bundle(project.bundle(folder / "usual"))
+    assert made.usual is not None
+    aside = np.flatnonzero(project.streams.reserved_N)
+    assert len(made.usual.distances_M) == len(aside), "the distances are of images that are set aside"
+    own_NSS = np.stack([project.archive.read(int(i), 32).pixels for i in range(20)])
+    noise_NSS = np.random.default_rng(0).integers(0, 256, (20, 32, 32)).astype(np.uint8)
+    assert np.median(made.usual.unlike(usual.features(own_NSS))) < 0.9
+    assert (made.usual.unlike(usual.features(noise_NSS)) == 1).all()
