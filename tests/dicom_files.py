@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.fileset import FileSet
 from pydicom.uid import (
     UID,
@@ -105,6 +105,14 @@ def encoded(dataset: Dataset, syntax: UID = ExplicitVRLittleEndian, preamble: bo
         copy.compress(syntax, generate_instance_uid=False)
     data = saved(copy, syntax)
     return data if preamble else data[132:]
+
+
+def damaged_pixels(dataset: Dataset) -> bytes:
+    """The data set as a file with a sound header and JPEG 2000 that no decoder can read to its end."""
+    copy = dcmread(BytesIO(encoded(dataset, JPEG2000Lossless)))
+    (code,) = generate_frames(copy.PixelData, number_of_frames=1)
+    copy.PixelData = encapsulate([code[:150] + bytes(200)])
+    return saved(copy, JPEG2000Lossless)
 
 
 def saved(dataset: Dataset, syntax: UID) -> bytes:

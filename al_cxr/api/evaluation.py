@@ -23,6 +23,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.load import load_for_evaluation
 from al_cxr.data.sources.source import Source
 from al_cxr.data.store import PixelStore, dataset_fingerprint
+from al_cxr.data.undecodable import without_undecodable
 from al_cxr.evaluation.operating import Goal
 from al_cxr.evaluation.predicted import EvaluatedModel
 from al_cxr.evaluation.study import PREVALENCES
@@ -54,13 +55,18 @@ def evaluate(
     card = cards[0]
     if target is not None:
         target = known_class(target, card.classes, "--target")
-    dataset = load_for_evaluation(data, card.classes)
+
+    def load() -> Dataset:
+        return load_for_evaluation(data, card.classes)
+
+    dataset = load()
     folder = out or folders[0] / "evaluations" / dataset.name
     must_be_outside(folder)
     must_be_apart(folder, data.image_folder())
     must_be_free(folder, PAGE)  # before the work, not after it
     if adapt:
         require_enough(len(dataset))
+    dataset = without_undecodable(dataset, load, card.image_size)
     print(f"data      {dataset.stamp} · {len(dataset):,} images, at {card.image_size} × {card.image_size} pixels")
     store = external.open_store(cards, dataset, Machine())
     must_be_about(folder, dataset_fingerprint(dataset, store), provenance.command())

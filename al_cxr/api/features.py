@@ -155,7 +155,7 @@ def open_archive(archive: str | Path, root: str | Path | None = None, follow_lin
         name, reason = inputs.skipped[0]
         raise UserError(f"{path}: none of {len(inputs.skipped):,} images can be used ({name}: {reason})")
     below = Root(inputs.root, inputs.follow_links)
-    images = FileImages(below, inputs.names, [below.stat(name) for name in inputs.names], bool(inputs.patients))
+    images = FileImages(below, inputs.names, [below.stat(name) for name in inputs.names], inputs.patients)
     return Archive(images, list(inputs.skipped), inputs.others)
 
 

@@ -14,9 +14,8 @@ from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_free
 from al_cxr.core.progress import Working
 from al_cxr.data.dataset import SPLITS, Dataset
-from al_cxr.data.load import load_first
 from al_cxr.experiment.assembly import build_model, features_missing
-from al_cxr.experiment.opening import begin_run, check_run, choose_runtime, open_store
+from al_cxr.experiment.opening import begin_run, check_run, choose_runtime, load_dataset, open_store
 from al_cxr.experiment.run_folder import noted_runtime
 from al_cxr.experiment.workspace import Workspace
 from al_cxr.report.fits import Radiographs
@@ -59,8 +58,7 @@ def report_folder(folder: Path, file: Path) -> Path:
 
 def load_and_describe(settings: Settings) -> Dataset:
     """The data set; its size, its splits and its warnings are printed."""
-    with Working("reading the data set"):
-        dataset = load_first(settings.data)
+    dataset = load_dataset(settings)
     size = settings.data.image_size
     counts = [f"{split} {len(dataset.indices(split)):,}" for split in SPLITS]
     classes = [f"{c} {int((dataset.labels_N == i).sum()):,}" for i, c in enumerate(dataset.classes)]

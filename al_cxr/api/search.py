@@ -13,7 +13,7 @@ from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.outputs import must_be_about
 from al_cxr.core.progress import Progress, duration
-from al_cxr.data.load import load_first
+from al_cxr.experiment.opening import load_dataset
 from al_cxr.experiment.search import check
 from al_cxr.experiment.search import search as run_trials
 from al_cxr.report.search import assignments, in_words, write_search_report
@@ -32,7 +32,7 @@ def search(experiment: Experiment, trials: int | None, seconds: float | None) ->
     budget = wanted.trials if trials is None else trials
     name = f"{experiment.name}-search"
     results = report_folder(experiment.results / name, experiment.file)
-    dataset = load_first(settings.data)
+    dataset = load_dataset(settings)
     print(f"data      {dataset.stamp} · validation {len(dataset.indices('val')):,} images; the test split is not used")
     workspace = begin(name, settings, dataset, experiment.runs / name)
     must_be_about(results, workspace.data_card.fingerprint, provenance.command())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,17 @@ class Images(Protocol):
 
     def name(self, index: int) -> str:
         """What a person calls this image: the path relative to its root, or `phantom-00017`."""
+        ...
+
+
+@runtime_checkable
+class Refusing(Images, Protocol):
+    """Images of which the next reading of the data set leaves out what could not be used, where it is DICOM."""
+
+    any_dicom: bool
+
+    def refuse(self, unusable: Mapping[int, str]) -> list[int]:
+        """Note what is wrong with images, by index; returns those that will be left out, ascending."""
         ...
 
 
@@ -161,6 +173,7 @@ class SomeImages:
     def __init__(self, images: Images, rows_N: np.ndarray) -> None:
         self._images = images
         self._rows = [int(row) for row in rows_N]
+        self.any_dicom = isinstance(images, Refusing) and images.any_dicom
         self.key = hashlib.sha256(f"some\0{images.key}\0{self._rows}".encode()).hexdigest()
 
     def __len__(self) -> int:
@@ -174,3 +187,9 @@ class SomeImages:
 
     def name(self, index: int) -> str:
         return self._images.name(self._rows[index])
+
+    def refuse(self, unusable: Mapping[int, str]) -> list[int]:
+        if not isinstance(self._images, Refusing):
+            return []
+        refused = set(self._images.refuse({self._rows[i]: reason for i, reason in unusable.items()}))
+        return [i for i in sorted(unusable) if self._rows[i] in refused]

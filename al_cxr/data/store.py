@@ -24,7 +24,7 @@ from al_cxr.data.doubts import doubt_lines
 from al_cxr.data.shared_folder import publish, remove
 from al_cxr.data.splits import class_counts
 from al_cxr.data.stale import changed
-from al_cxr.data.store_draft import LINES, PIXELS, Decoded, decode_into, draft_of, left_behind
+from al_cxr.data.store_draft import LINES, PIXELS, Decoded, decode_into, draft_of, left_behind, take_over
 
 INDEX = "index.json"
 Watch = Callable[[list[str], np.ndarray], None]
@@ -44,6 +44,8 @@ class PixelStore:
     """How those of more than 8 bits were read (`decode.Reading.depth`), by index."""
     notes: tuple[str, ...] = ()
     """What had to be guessed about images, for a person."""
+    doubts: tuple[tuple[int, str], ...] = ()
+    """The same, by index."""
     unusable: dict[int, str] = field(default_factory=dict)
     """Why images cannot be used, by index; they are black, and their digests empty."""
 
@@ -75,6 +77,7 @@ class PixelStore:
         verify: bool = True,
         watch: Watch | None = None,
         unusable: bool = False,
+        before: tuple[Images, PixelStore] | None = None,
     ) -> PixelStore:
         """Opens the store of these images at this size (pixels), after building it if it is not there or is damaged.
 
@@ -92,7 +95,8 @@ class PixelStore:
 
         `watch` is told the keys and pixels of images as they are decoded, a window at a time, while the next window is
         decoded; not of those that were decoded before. With `unusable`, images that cannot be decoded are listed in the
-        store instead of an error.
+        store instead of an error. `before` is the store of a data set that had these images and a few more: what it
+        holds is taken over, and it is removed.
 
         Raises
         ------
@@ -107,7 +111,9 @@ class PixelStore:
             for _ in range(ATTEMPTS):
                 store = cls._read(folder, images, size)
                 if store is None:
-                    fresh = cls._build(folder, images, size, workers, progress, watch)
+                    fresh = cls._build(folder, images, size, workers, progress, watch, before)
+                    if before is not None:
+                        remove(_folder(before[0], size, cache))
                     continue
                 if any(_is_usable(images, index, size) for index in store.unusable):  # by now
                     remove(folder)
@@ -124,6 +130,17 @@ class PixelStore:
             where = "machine.cache or AL_CXR_CACHE says where it lies"
             raise CannotWrite(f"{cache}: the pixel cache cannot be used: {remedy(error)} ({where})") from error
         raise UserError(f"{folder}: the pixel cache was changed while it was made; delete the folder")
+
+    def decoded(self, images: Images) -> dict[str, tuple[int, Decoded]]:
+        """Name of each of these images that can be used -> its row, and what is kept of it beside its pixels."""
+        doubts_of: dict[int, list[str]] = {}
+        for index, doubt in self.doubts:
+            doubts_of.setdefault(index, []).append(doubt)
+        return {
+            images.name(i): (i, Decoded(digest, self.depths.get(i, ""), doubts_of.get(i, [])))
+            for i, digest in enumerate(self.digests)
+            if i not in self.unusable
+        }
 
     @classmethod
     def kept(cls, images: Images, size: int, cache: Path) -> PixelStore | None:
@@ -149,21 +166,32 @@ class PixelStore:
             bad = {int(i): str(reason) for i, reason in index.get("unusable", {}).items()}
             whole = whole and all(isinstance(d, str) and len(d) == 64 for i, d in enumerate(digests) if i not in bad)
             depths = {int(i): str(depth) for i, depth in index["depths"].items()}
-            notes = doubt_lines(((images.name(i), doubt) for i, doubt in index["doubts"]), count)
+            doubts = tuple((int(i), str(doubt)) for i, doubt in index["doubts"])
+            notes = doubt_lines(((images.name(i), doubt) for i, doubt in doubts), count)
         except (FileNotFoundError, NotADirectoryError, LookupError, ValueError, TypeError, AttributeError):
             return None
         if not whole:
             return None
         pixels = np.memmap(folder / PIXELS, np.uint8, mode="r", shape=(count, size, size))
-        return cls(pixels, digests, depths, tuple(notes), bad)
+        return cls(pixels, digests, depths, tuple(notes), doubts, bad)
 
     @staticmethod
-    def _build(folder: Path, images: Images, size: int, workers: int, progress: bool, watch: Watch | None) -> bool:
+    def _build(
+        folder: Path,
+        images: Images,
+        size: int,
+        workers: int,
+        progress: bool,
+        watch: Watch | None,
+        before: tuple[Images, PixelStore] | None,
+    ) -> bool:
         """Whether all images were decoded now, none by an earlier start."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         what = f"decoding to {size} px" + ("" if watch is None else ", computing features")
         with draft_of(folder) as draft, Progress(len(images), what, shown=progress) as bar:
             found: list[Decoded] = []
+            if before is not None:
+                take_over(draft, images, before[1].pixels, before[1].decoded(before[0]))
             fresh = True
             for window, pixels_WSS in decode_into(draft, images, size, workers, bar):
                 found += window

@@ -114,6 +114,20 @@ def decode_into(
             yield [one for one, _ in window], pixels_WSS
 
 
+def take_over(draft: Path, images: Images, pixels: np.ndarray, decoded: dict[str, tuple[int, Decoded]]) -> None:
+    """Begin a draft with what another store holds, as if an earlier start had been stopped there.
+
+    `decoded`: name -> row of `pixels`, uint8 (., size, size), and what is kept of it. As far as names are known.
+    """
+    with open(draft / PIXELS, "wb") as into, open(draft / LINES, "wb") as lines:
+        for index in range(len(images)):
+            if images.name(index) not in decoded:
+                return
+            row, one = decoded[images.name(index)]
+            into.write(pixels[row].tobytes())
+            lines.write(_line(one))
+
+
 def _kept(draft: Path, size: int) -> list[Decoded]:
     """Of images that are whole on the disk, pixels and line."""
     whole = (draft / PIXELS).stat().st_size // (size * size)

@@ -19,11 +19,13 @@ from al_cxr.config import Settings
 from al_cxr.core import provenance
 from al_cxr.core.cache import default_cache
 from al_cxr.core.drafts import sweep
-from al_cxr.core.progress import Say
+from al_cxr.core.progress import Say, Working
 from al_cxr.core.records import ExperimentRecord, write
 from al_cxr.data.dataset import Dataset
+from al_cxr.data.load import load_first
 from al_cxr.data.quality import gate, usual
 from al_cxr.data.store import PixelStore, data_card
+from al_cxr.data.undecodable import without_undecodable
 from al_cxr.experiment import seen
 from al_cxr.experiment.assembly import build_loader, build_model
 from al_cxr.experiment.images import duplicate_groups, write_images
@@ -60,6 +62,16 @@ def check_settings(settings: Settings, dataset: Dataset) -> None:
     build_model(settings, dataset, 0)
     for name, loss in settings.losses.items():
         build_loss(loss, np.ones(len(dataset.classes)), name=name)
+
+
+def load_dataset(settings: Settings) -> Dataset:
+    """The data set of an experiment; DICOM files are decoded for it, and those that cannot be are left out."""
+
+    def load() -> Dataset:
+        with Working("reading the data set"):
+            return load_first(settings.data)
+
+    return without_undecodable(load(), load, settings.data.image_size, _cache(settings), settings.machine.workers)
 
 
 def open_store(settings: Settings, dataset: Dataset) -> PixelStore:

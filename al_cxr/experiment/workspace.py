@@ -15,6 +15,7 @@ from al_cxr.data.dataset import Dataset
 from al_cxr.data.load import load_first
 from al_cxr.data.loader import FeatureLoader, Loader
 from al_cxr.data.store import PixelStore, data_card
+from al_cxr.data.undecodable import without_undecodable
 from al_cxr.experiment.assembly import build_head, build_loader, build_model, build_task
 from al_cxr.experiment.run_folder import MACHINE, RECORD, noted_runtime
 from al_cxr.training.runtime import Runtime
@@ -69,9 +70,13 @@ def reopen(folder: Path, settings: Settings) -> Workspace:
     UserError where the data set was changed since, or the folder no longer says on what machine it was begun.
     """
     record = read(folder / RECORD, ExperimentRecord)
-    dataset = load_first(settings.data)
     cache = Path(settings.machine.cache) if settings.machine.cache else None
     size, workers = settings.data.image_size, settings.machine.workers
+
+    def load() -> Dataset:
+        return load_first(settings.data)
+
+    dataset = without_undecodable(load(), load, size, cache, workers, progress=False)
     store = PixelStore.open(dataset.images, size, cache, workers, progress=False, verify=False)
     card = data_card(dataset, store)
     if card.fingerprint != record.data.fingerprint:

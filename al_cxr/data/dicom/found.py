@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,17 @@ def look(folder: Path, names: Sequence[str], path: Callable[[str], Path]) -> Fou
     found.rows = {name: dict(zip(COLUMNS, facts.row, strict=True)) for name, facts in used.items()}
     found.notes = _notes(used)
     return found
+
+
+def refuse(folder: Path, bad: Iterable[tuple[str, os.stat_result, str]]) -> None:
+    """Note (name, size and times, reason) of files below a folder whose pixels could not be decoded.
+
+    From now on `look` leaves them out for this reason, as long as they and the packages that decode are the same.
+    """
+    known = Known(folder, pseudonyms())
+    for name, info, reason in bad:
+        known.put(name, info, Facts(reason))
+    known.save()
 
 
 def described(names: Sequence[str], found: Found, columns: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -25,8 +25,11 @@ from al_cxr.data.dicom.identity import Pseudonyms
 FOLDER = "dicom"
 """Of the cache."""
 
-RULES = ("child", "facts", "header", "length", "sniff", "usable")
-"""Modules that decide what the facts of a file are."""
+RULES = ("child", "codestream", "facts", "header", "length", "levels", "limits", "pixels", "sniff", "usable")
+"""Modules that decide what the facts of a file are, and whether its pixels can be decoded."""
+
+DECODERS = ("pydicom", "numpy", "pillow", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm", "pylibjpeg-libjpeg")
+"""Packages that do so too: what one of them could not decode, another may."""
 
 SAVED = 60.0
 """Seconds after which what is new is saved, so that whoever is stopped goes on from there."""
@@ -68,7 +71,7 @@ class Known:
         """Keep what is new; a cache that cannot be written costs time at the next start and nothing else."""
         if not self._is_new:
             return
-        if len(self._facts) > 2 * len(self._asked) + SPARE:
+        if self._asked and len(self._facts) > 2 * len(self._asked) + SPARE:
             self._facts = {key: self._facts[key] for key in self._asked if key in self._facts}
         with contextlib.suppress(CannotWrite):
             write_atomically(self._path, json.dumps(self._facts, separators=(",", ":")).encode())
@@ -92,7 +95,14 @@ def _state(info: os.stat_result) -> list[int]:
 
 def _rules() -> str:
     """Hex SHA-256 of the code that makes facts, so that nobody has to remember to count a version up."""
-    digest = hashlib.sha256(importlib.metadata.version("pydicom").encode())
+    digest = hashlib.sha256("\n".join(f"{name} {_version(name)}" for name in DECODERS).encode())
     for name in RULES:
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

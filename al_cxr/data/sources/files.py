@@ -7,12 +7,14 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from al_cxr.core.errors import UserError
 from al_cxr.data import decode
 from al_cxr.data.dicom import reader
+from al_cxr.data.dicom.found import refuse
+from al_cxr.data.dicom.said import PREFIX
 from al_cxr.data.series import Series
 
 ROOT_OPTION = "--root FOLDER (in an experiment file root: of the source)"
@@ -163,33 +165,68 @@ class FileImages:
     """Images (see `al_cxr.data.dataset`) from files; `key` comes from names, sizes and times and reads none of them."""
 
     def __init__(
-        self, root: Root, names: Sequence[str], infos: Sequence[os.stat_result], with_dicom: bool = False
+        self, root: Root, names: Sequence[str], infos: Sequence[os.stat_result], dicoms: Collection[str] = ()
     ) -> None:
         """N names relative to the root, as `Root.tidy` spells them, and what `Root.stat` told of each.
 
-        `with_dicom`: whether DICOM files are among them, whose pixels another version of their rule would change.
+        `dicoms`: which of the names are DICOM files, whose pixels another version of their rule would change.
         """
-        self._root = root
-        self._names = list(names)
+        self._root, self._dicoms = root, frozenset(dicoms)
+        self._names, self._infos = list(names), list(infos)
         self._series = Series(len(self._names), self.path)
         lines = [f"{n}\0{i.st_size}\0{i.st_mtime_ns}\n" for n, i in zip(names, infos, strict=True)]
         # The root belongs to it: archives unpacked with fixed times can hold other pixels under equal names and sizes.
-        rule = f"DICOM {reader.VERSION}\n" if with_dicom else ""
+        rule = f"DICOM {reader.VERSION}\n" if self._dicoms else ""
         self.key = hashlib.sha256(f"files\0{root.path}\n{''.join(lines)}{rule}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._names)
 
     def read(self, index: int, size: int) -> decode.Reading:
-        name = self._names[index]
-        return decode.read(decode.read_file(self.path(index), name), size, name, self._series.bits)
+        return decode.read(self._bytes(index), size, self._names[index], self._series.bits)
 
     def digest(self, index: int) -> str:
-        return hashlib.sha256(decode.read_file(self.path(index), self._names[index])).hexdigest()
+        return hashlib.sha256(self._bytes(index)).hexdigest()
 
     def name(self, index: int) -> str:
         return self._names[index]
 
+    @property
+    def any_dicom(self) -> bool:
+        return bool(self._dicoms)
+
+    def refuse(self, unusable: Mapping[int, str]) -> list[int]:
+        """Which of the images that cannot be used are DICOM files that the next reading of the data set leaves out.
+
+        Those are files that are gone, and those whose pixels cannot be decoded: it is noted of them.
+        """
+        gone, bad = list[int](), list[int]()
+        for index, reason in unusable.items():
+            name = self._names[index]
+            if name not in self._dicoms:
+                continue
+            if not self._is_there(index):
+                gone.append(index)
+            elif reason.startswith(f"{name}: {PREFIX}"):
+                bad.append(index)
+        said = [unusable[index].removeprefix(f"{self._names[index]}: {PREFIX}") for index in bad]
+        notes = [(self._names[i], self._infos[i], reason) for i, reason in zip(bad, said, strict=True)]
+        refuse(self._root.path, notes)
+        return sorted([*gone, *bad])
+
     def path(self, index: int) -> Path:
         """The file itself."""
         return self._root.file(self._names[index])
+
+    def _bytes(self, index: int) -> bytes:
+        name = self._names[index]
+        try:
+            return decode.read_file(self.path(index), name)
+        except FileNotFoundError as error:  # looked for among the files of its folder, because of its accents
+            raise UserError(f"{name}: cannot be read ({error.strerror or 'no such file'})") from None
+
+    def _is_there(self, index: int) -> bool:
+        try:
+            return self.path(index).exists()
+        except FileNotFoundError:
+            return False

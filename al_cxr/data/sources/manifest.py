@@ -104,7 +104,7 @@ def _read(source: ManifestSource) -> Dataset:
     root = Root(_root(source, path), source.follow_links, path.parent)
     images_N = _files([cell.strip() for cell in paths_N], root, where, source.root is None)
     used = use(str(path), images_N, root, raw)
-    if used.any_dicom or used.left_out:
+    if used.dicoms or used.left_out:
         rows = [rows[i] for i in used.rows.tolist()]
         images_N = [images_N[i] for i in used.rows.tolist()]
         columns, spelt = spell(used.columns, where)
@@ -118,7 +118,7 @@ def _read(source: ManifestSource) -> Dataset:
         labels_N=np.array([order.index(label) for label in labels_N], dtype=np.int64),
         split_N=table["split"].to_numpy(dtype=str),
         table=table,
-        images=FileImages(root, images_N, used.infos, used.any_dicom),
+        images=FileImages(root, images_N, used.infos, used.dicoms),
         notes=(*notes, *spelt, *used.notes),
         left_out=used.left_out,
         attribution=source.attribution,

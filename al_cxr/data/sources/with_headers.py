@@ -34,7 +34,8 @@ class Used:
     """Of these rows, as `Root.stat` tells it."""
     left_out: tuple[tuple[str, str], ...]
     """(name, reason) of the others."""
-    any_dicom: bool
+    dicoms: frozenset[str]
+    """Names of the DICOM files among these rows."""
 
 
 def is_dicom_named(name: str, path: Path) -> bool:
@@ -60,7 +61,7 @@ def use(where: str, names_N: Sequence[str], root: Root, columns: dict[str, list[
         notes=(*left_out_lines(found.left_out, len(names_N)), *found.notes),
         infos=[infos_N[i] for i in rows_M.tolist()],
         left_out=tuple(found.left_out),
-        any_dicom=bool(found.rows),
+        dicoms=frozenset(found.rows),
     )
 
 
@@ -86,7 +87,7 @@ def dataset_of(
         labels_N=np.array([order.index(label) for label in first["label"]], dtype=np.int64),
         split_N=np.array(first["split"]),
         table=pd.DataFrame(first | {"source": ""} | columns),
-        images=FileImages(root, images_M, used.infos, used.any_dicom),
+        images=FileImages(root, images_M, used.infos, used.dicoms),
         notes=(*notes, *spelt, *used.notes),
         attribution=attribution,
         left_out=used.left_out,
