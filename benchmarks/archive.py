@@ -66,6 +66,8 @@ class Found:
     """What one process took."""
 
     seconds: float
+    cpu: float
+    """Seconds of one core, its children's too: what it costs, whatever else the machine does."""
     bytes: float
     """Peak of it and of all that it started."""
 
@@ -84,7 +86,7 @@ class Bench:
         if key not in self._known:
             print(f"{time.strftime('%H:%M:%S')} {key}", file=sys.stderr, flush=True)
             found = self._run(way, files, count, size, options)
-            self._known[key] = [found.seconds, found.bytes]
+            self._known[key] = [found.seconds, found.cpu, found.bytes]
             write_atomically(self._state, json.dumps(self._known, indent=1).encode())
         return Found(*self._known[key])
 
@@ -104,7 +106,7 @@ class Bench:
             self.sample(way, files).parent.mkdir(exist_ok=True)
             sample.replace(self.sample(way, files))
         shutil.rmtree(folder)
-        return Found(json.loads(said.splitlines()[-1])["seconds"], peak.bytes)
+        return Found(**json.loads(said.splitlines()[-1]), bytes=peak.bytes)
 
     def sample(self, way: str, files: Path) -> Path:
         """Where the features of the first images lie."""
@@ -145,9 +147,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--phantom-size", type=int, default=64, help="pixels a side of those (%(default)s)")
     parser.add_argument("--backbone", default="efficientnet_lite0", help="that, efficientnet_lite2, or a model of timm")
     parser.add_argument("--engine", default="torch,openvino", help="of al-cxr, by commas (%(default)s)")
-    parser.add_argument(
-        "--rivals", type=int, default=10**9, help="what is compared with runs on so many images at most"
-    )
+    parser.add_argument("--rivals", type=int, default=10**9, help="all but al-cxr: on so many images at most")
     parser.add_argument("--turns", type=int, default=3, help="with 1,000 images or fewer; with more there is one")
     parser.add_argument(
         "--work", type=Path, default=Path("runs/archive"), help="folder for files and what was measured"
@@ -187,15 +187,15 @@ def _measured(bench: Bench, archive: Archive, options: argparse.Namespace) -> li
     ways: dict[str, dict[str, int]] = {"before": {}, "timm": loader, **{engine: {} for engine in engines}}
     floors: dict[str, dict[str, int]] = {"decoding": {}, "inference": {"engine": ENGINES.index(engines[-1])}}
     lines = [
-        "| images | how | images/s | × before | × timm | memory, MB | features differ by |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| images | how | images/s | × before | × timm | CPU, s per 1,000 | memory, MB | features differ by |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     peaks: dict[str, dict[int, float]] = {}
     for count in archive.counts:
         turns = options.turns if count <= 1000 else 1
         found: dict[str, list[Found]] = {way: [] for way in {**ways, **floors}}
         few = min(count, options.rivals)
-        counts = {way: few if way in RIVALS else count for way in found}
+        counts = {way: count if way in engines else few for way in found}
         for turn, way in itertools.product(range(turns), found):
             given = {**ways, **floors}[way]
             found[way].append(bench.measure(way, archive.files, counts[way], archive.size, turn, **given))
@@ -203,11 +203,14 @@ def _measured(bench: Bench, archive: Archive, options: argparse.Namespace) -> li
         for way, turned in found.items():
             against = [_ratio(speeds[way], speeds[rival]) for rival in RIVALS]
             peak = max(one.bytes for one in turned)
+            cpu = f"{1000 * statistics.median(one.cpu for one in turned) / counts[way]:,.1f}"
+            if way == "inference":  # its processes began before the clock
+                cpu = "—"
             peaks.setdefault(way, {})[counts[way]] = peak
             only = "" if counts[way] == count else f", on the first {counts[way]:,} of them"
             lines.append(
                 f"| {count:,} | {TITLES[way]}{only} | {statistics.median(speeds[way]):,.0f} | {' | '.join(against)} "
-                f"| {peak / 2**20:,.0f} | {bench.apart(way, archive.files)} |"
+                f"| {cpu} | {peak / 2**20:,.0f} | {bench.apart(way, archive.files)} |"
             )
     text = "\n".join(lines)
     growth = [f"{TITLES[way]}: {_growth(peaks[way])}" for way in ways if len(peaks[way]) > 1]

@@ -1,6 +1,6 @@
 """The ways from files of radiographs to features that benchmarks/archive.py compares, each in a process of its own.
 
-    python benchmarks/archive_ways.py JOB.json         # as archive.py writes it; prints the seconds, as JSON
+    python benchmarks/archive_ways.py JOB.json         # as archive.py writes it; prints seconds, as JSON
 
 The clock begins when the libraries are imported and the network is built, and ends when the features are in a file.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -218,12 +219,12 @@ def main() -> None:
     mute()
     job = Job(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     call = WAYS[job.way](job)
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), sum(os.times()[:4])
     features_NK = call()
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, sum(os.times()[:4]) - spent
     if features_NK is not None:
         np.save(Path(job.folder) / "sample.npy", features_NK[:SAMPLE])
-    print(json.dumps({"seconds": seconds}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu}))
 
 
 WAYS: dict[str, Callable[[Job], Callable[[], np.ndarray | None]]] = {

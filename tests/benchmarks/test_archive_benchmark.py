@@ -67,7 +67,7 @@ def test_files_are_repeated_with_other_bytes_and_the_same_pixels(files: Path, tm
 def test_a_measurement_is_a_process_of_its_own(files: Path, tmp_path: Path) -> None:
     bench = archive.Bench(tmp_path / "work", "test_resnet")
     found = bench.measure("before", files, 12, 32, 0)
-    assert found.seconds > 0 and found.bytes > 50 * 2**20
+    assert found.seconds > 0 and found.cpu > 0 and found.bytes > 50 * 2**20
     assert np.load(bench.sample("before", files)).shape[0] == 12
 
 
@@ -99,18 +99,23 @@ def test_the_table_compares_with_both_rivals_and_a_second_start_measures_nothing
     ) -> archive.Found:
         measured.append(way)
         slower = 1 + options.get("workers", 0) + options.get("threads", 1) - 1
-        return archive.Found(seconds[way] * slower * count / 40, 2**20 * (100 + count))
+        took = seconds[way] * slower * count / 40
+        return archive.Found(took, 2 * took, 2**20 * (100 + count))
 
     monkeypatch.setattr(archive.Bench, "_run", run)
     out = tmp_path / "archive.md"
     small = ["--images", "40,80", "--size", "32", "--phantoms", "", "--work", str(tmp_path / "work")]
     archive.main([*small, "--turns", "2", "--out", str(out)])
     text, first = out.read_text(), len(measured)
-    assert "| 40 | al-cxr, OpenVINO, processes of one thread | 40 | 8.0 |" in text
+    assert "| 40 | al-cxr, OpenVINO, one thread a core | 40 | 8.0 |" in text and "| 50.0 | 140 | —" in text
     assert "DataLoader, workers/threads/batch and images a second over 40 images: 0/" in text
-    assert "al-cxr, PyTorch, processes of one thread: 1,024.00 KB" in text
+    assert "al-cxr, PyTorch, one thread a core: 1,024.00 KB" in text
     archive.main([*small, "--turns", "2", "--out", str(out)])
     assert len(measured) == first and out.read_text() == text
+    archive.main([*small, "--turns", "2", "--out", str(out), "--rivals", "40"])
+    text = out.read_text()
+    assert len(measured) == first and "thread, eight images a pass, on the first 40 of them | 5 | 1.0 |" in text
+    assert "| 80 | al-cxr, OpenVINO, one thread a core | 40 | 8.0 |" in text
     measured.clear()
     archive.main([*small, "--turns", "3", "--out", str(out)])
     assert measured == ["before", "timm", "torch", "openvino", "decoding", "inference"] * 2
