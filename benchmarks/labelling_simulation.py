@@ -1,11 +1,17 @@
-"""Labelling projects on real radiographs, read by an oracle: what choosing saves, what an audit costs and buys, and how
+r"""Labelling projects on real radiographs, read by an oracle: what choosing saves, what an audit costs and buys, and how
 often the intervals hold.
 
     python benchmarks/labelling_simulation.py --start models/children
 
-It needs cxr3.csv and shenzhen.csv (--data). Every project is a file in --records: what is there is not simulated again,
-so it may be stopped, and run in parts (--only shenzhen); the page is made of all projects that are there. About a
-quarter of an hour of one core, once the features are computed.
+It needs cxr3.csv and shenzhen.csv (--data). The bundle is of other patients than those of the archives: the rows of
+cxr3.csv whose source is kermany, children, in a file children.csv, and
+
+    al-cxr baseline shenzhen_features --data children.csv --root data/cxr --set data.target=pneumonia --set seeds=[0] \
+        --name children
+    al-cxr bundle runs/baseline-children/efficientnet_lite0 models/children
+
+Every project is a file in --records: what is there is not simulated again, so it may be stopped, and run in parts (--only
+shenzhen) before the page is made of all.
 """
 
 from __future__ import annotations

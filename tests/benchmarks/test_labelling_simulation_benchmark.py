@@ -51,18 +51,8 @@ def test_the_page_is_made_of_records_that_are_not_simulated_again(
     monkeypatch.setattr(simulation, "CASES", (case,))
     monkeypatch.setenv("AL_CXR_CACHE", str(tmp_path / "cache"))
     records, out = tmp_path / "records", tmp_path / "page.md"
-    command = [
-        "--data",
-        str(tmp_path / "data"),
-        "--seeds",
-        "2",
-        "-n",
-        "30",
-        "--records",
-        str(records),
-        "--out",
-        str(out),
-    ]
+    places = ["--data", str(tmp_path / "data"), "--records", str(records), "--out", str(out)]
+    command = [*places, "--seeds", "2", "-n", "30"]
     simulation.main(command)
     page = out.read_text()
     assert "80 images of 80 patients (well 40, ill 40)" in page or "80 images of 80 patients (ill 40, well 40)" in page
@@ -70,7 +60,7 @@ def test_the_page_is_made_of_records_that_are_not_simulated_again(
     assert {"random", "entropy", "badge", "entropy, least audit", "prevalence", "auc", "accuracy less random"} <= {
         *rows
     }
-    assert "nan" not in page.replace("(nan to nan)", "")
+    assert "nan" not in page
     made = {file: file.stat().st_mtime_ns for file in records.glob("noise-*.csv")}
     assert len(made) == 8
     simulation.main(command)
@@ -78,15 +68,15 @@ def test_the_page_is_made_of_records_that_are_not_simulated_again(
 
 
 def test_what_never_came_counts_as_all_answers_and_is_said(simulation: ModuleType) -> None:
-    page = importlib.import_module("labelling_simulation_page")
-    assert page.count(pd.Series([100.0, np.inf]), 300) == "1 of 2, 200 answers"
-    assert page.count(pd.Series([np.inf, np.inf]), 300) == "0 of 2"
+    tables = importlib.import_module("labelling_simulation_tables")
+    assert tables.count(pd.Series([100.0, np.inf]), 300) == "1 of 2, 200 answers"
+    assert tables.count(pd.Series([np.inf, np.inf]), 300) == "0 of 2"
 
 
 def test_a_difference_has_students_interval_and_words_that_follow_from_it(simulation: ModuleType) -> None:
-    page = importlib.import_module("labelling_simulation_page")
+    tables = importlib.import_module("labelling_simulation_tables")
     few, none = pd.Series([10.0, 12.0, 14.0]), pd.Series([-10.0, 0.0, 10.0])
-    assert page.bounds(few) == pytest.approx((12 - 4.303 * 2 / 3**0.5, 12 + 4.303 * 2 / 3**0.5), abs=1e-3)
-    assert page.verdict(few) == "shown to take fewer answers than random questions"
-    assert page.verdict(-few) == "shown to take more answers than random questions"
-    assert page.verdict(none) == "not shown to differ from random questions"
+    assert tables.bounds(few) == pytest.approx((12 - 4.303 * 2 / 3**0.5, 12 + 4.303 * 2 / 3**0.5), abs=1e-3)
+    assert tables.verdict(few) == "shown to take fewer answers than random questions"
+    assert tables.verdict(-few) == "shown to take more answers than random questions"
+    assert tables.verdict(none) == "not shown to differ from random questions"
