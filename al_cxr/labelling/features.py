@@ -43,13 +43,13 @@ class ArchiveFeatures:
         self._looking: Looking | None = None
         network = settings.network
         facts = [network.arch, network.options, network.image_size]
-        self._folder = project / FOLDER / digest_text(json.dumps(facts, sort_keys=True))[:16]
+        self.folder = project / FOLDER / digest_text(json.dumps(facts, sort_keys=True))[:16]
         self._lock = threading.Lock()
         self._features_NK: np.ndarray | None = None
         self._ready_N = np.zeros(0, bool)
         self.unreadable: dict[int, str] = {}
         """Index -> why it could not be decoded, of the images that were tried."""
-        for file in sorted(self._folder.glob("*.safetensors")):
+        for file in sorted(self.folder.glob("*.safetensors")):
             self._take(*_read_chunk(file))
 
     @property
@@ -95,7 +95,7 @@ class ArchiveFeatures:
         if good:
             digests = [self._archive.images[i].digest for i in good]
             features_MK = self._compute(readings)
-            file = self._folder / f"{digest_text(' '.join(digests))[:24]}.safetensors"
+            file = self.folder / f"{digest_text(' '.join(digests))[:24]}.safetensors"
             save_tensors(file, {"features": torch.from_numpy(features_MK)}, digests)
             self._take(digests, features_MK)
         return len(chunk)
@@ -128,7 +128,7 @@ class ArchiveFeatures:
             machine, size = self._settings.machine, self._settings.network.image_size
             cache = Path(machine.cache) if machine.cache else default_cache()
             given = FeaturePass(self.backbone, size, cache, plain(machine), workers=machine.workers)
-            self._looking = given.looking(self._folder.name)
+            self._looking = given.looking(self.folder.name)
         keys = [key_of(reading.digest, reading.depth) for reading in readings]
         return self._looking(keys, np.stack([reading.pixels for reading in readings]))
 
