@@ -1,4 +1,4 @@
-"""How long a reader waits: seconds and memory of a labelling project of 1,000, 10,000 and 100,000 images, on one thread.
+"""How long a reader waits: seconds and memory of a labelling project of 1,000, 10,000 and 100,000 images.
 
     python benchmarks/labelling.py                      # writes results/benchmarks/labelling.md
     python benchmarks/labelling.py --images 1000
@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +44,7 @@ One thread, measured once: seconds of the call, and the memory that the process 
 Features ({WIDTH} an image) are kept already. *The first question* has chosen typical images of at most 10,000. After
 {ANSWERS} answers: *a head* is trained on all labels and kept; *the pool scored anew* is the next question after that;
 *the next question* takes what was proposed before. A reader waits for the next question and for an answer to be on the
-disk; heads are trained meanwhile. *The command* is all that `al-cxr label ask` does in a process that has started."""
+disk; heads are trained meanwhile. The command begins in a shell, and its memory is all that it has."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: dict[str, dict[int, str]] = {}
     for images in sorted(options.images):
         given = ["--images", str(images), "--answers", str(options.answers), "--one"]
-        done = subprocess.run([sys.executable, __file__, *given], stdout=subprocess.PIPE, check=True, text=True)
+        one_thread = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        run = [sys.executable, __file__, *given]
+        done = subprocess.run(run, stdout=subprocess.PIPE, check=True, text=True, env=one_thread)
         for key, of in json.loads(done.stdout.splitlines()[-1]).items():
             rows.setdefault(key, {})[images] = cell(Measured(**of))
             print(f"{key:60} {images:9,}   {rows[key][images]}", flush=True)
@@ -73,6 +78,7 @@ def measure(images: int, answers: int, folder: Path) -> dict[str, Measured]:
     """What a reader and a team do, in order."""
     write_archive(folder / "archive", images)
     made: list[Project] = []
+    trained: list[bool] = []
     settings = {"machine": {"threads": 1}}
     found = {
         "start: list and identify the files": timed(
@@ -87,21 +93,25 @@ def measure(images: int, answers: int, folder: Path) -> dict[str, Measured]:
     answer(project, answers)
     project.learn()
     answer(project, project.settings.head.every)
-    found["a head trained on all labels"] = timed(project.learn)
+    found["a head trained on all labels"] = timed(lambda: trained.append(project.learn()))
     found["the pool scored anew, and the next question"] = timed(lambda: project.ask(1))
     (asked,) = project.ask(1)
     found["an answer on the disk"] = timed(lambda: project.tell(asked.question, "normal"))
     found["the next question"] = timed(lambda: project.ask(1))
     found["the status"] = timed(lambda: status_of(project))
     project.close()
-
-    def command() -> None:
-        again = Project.open(folder / "project")
-        again.ask(20)
-        again.close()
-
-    found[f"the command `ask -n 20`, {answers} answers later"] = timed(command)
+    found[f"`al-cxr label ask -n 20`, {answers} answers later"] = command(
+        "label", "ask", str(folder / "project"), "-n", "20", "--out", str(folder / "next.csv")
+    )
     return found
+
+
+def command(*arguments: str) -> Measured:
+    """A command, from its start in a shell to its end, and the most memory that it had in all."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "al_cxr", *arguments], stdout=subprocess.DEVNULL, check=True)
+    seconds = time.perf_counter() - started
+    return Measured(seconds, 1024.0 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, None)
 
 
 def write_archive(folder: Path, images: int) -> None:

@@ -1,5 +1,5 @@
-r"""Labelling projects on real radiographs, read by an oracle: what choosing saves, what an audit costs and buys, and how
-often the intervals hold.
+r"""Labelling projects on real radiographs, read by an oracle: what choosing saves, what an audit costs and buys, and
+how often the intervals hold.
 
     python benchmarks/labelling_simulation.py --start models/children
 
@@ -10,8 +10,8 @@ cxr3.csv whose source is kermany, children, in a file children.csv, and
         --name children
     al-cxr bundle runs/baseline-children/efficientnet_lite0 models/children
 
-Every project is a file in --records: what is there is not simulated again, so it may be stopped, and run in parts (--only
-shenzhen) before the page is made of all.
+Every project is a file in --records: what is there is not simulated again, so it may be stopped, and run in parts
+(--only shenzhen) before the page is made of all.
 """
 
 from __future__ import annotations
