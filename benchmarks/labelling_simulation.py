@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=10, help="projects of each arm; their seeds are 1, 2 ..")
     parser.add_argument("-n", type=int, default=300, help="answers of each project")
     parser.add_argument("--records", type=Path, default=Path("runs/labelling-simulation"))
+    parser.add_argument("--page", action="store_true", help="simulate nothing: the page of the projects that are there")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/labelling-simulation.md"))
     options = parser.parse_args(arguments)
     chosen = [case for case in CASES if options.only is None or case.name in options.only.split(",")]
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name: settings_of(case, arm, str(archive.resolve()), options.data.resolve())
             for name, arm in arms_of(case, options.start).items()
         }
-        looks.append(simulated(case, dataset, arms, range(1, options.seeds + 1), options.n, options.records))
+        seeds = range(1, options.seeds + 1)
+        looks.append(simulated(case, dataset, arms, seeds, options.n, options.records, not options.page))
         looks[-1].attrs = facts
     command = shlex.join(["python", "benchmarks/labelling_simulation.py", *(sys.argv[1:] if arguments is None else [])])
     write_atomically(options.out, page(command, chosen, looks, options.start).encode())
@@ -80,9 +82,16 @@ def facts_of(dataset: Dataset, size: int) -> dict[str, str]:
 
 
 def simulated(
-    case: Case, dataset: Dataset, arms: dict[str, ProjectSettings], seeds: Sequence[int], answers: int, records: Path
+    case: Case,
+    dataset: Dataset,
+    arms: dict[str, ProjectSettings],
+    seeds: Sequence[int],
+    answers: int,
+    records: Path,
+    missing: bool,
 ) -> pd.DataFrame:
-    """Every look of every project of a case, with the columns arm, seed and commit."""
+    """Every look of every project of a case, with the columns arm, seed and commit; those that are `missing` are
+    simulated, or passed over."""
     tables: list[pd.DataFrame] = []
     seen: Seen | None = None
     oracle: dict[str, str] = {}
@@ -94,6 +103,8 @@ def simulated(
                     records
                     / f"{case.name}-{arm.replace(', ', '-').replace(' ', '-')}-{seed}-{digest_text(facts)[:8]}.csv"
                 )
+                if not file.exists() and not missing:
+                    continue
                 if not file.exists():
                     oracle = oracle or oracle_of(dataset, list(case.classes))
                     # Looked at after each answer where the intervals are counted; elsewhere where they would be read.

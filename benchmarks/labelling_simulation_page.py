@@ -29,7 +29,7 @@ def page(command: str, cases: Sequence[Case], looks: Sequence[pd.DataFrame], sta
         "# Labelling an archive, simulated on real radiographs",
         f"    {command}",
         "The code of `al-cxr label` with an oracle for a reader, who answers with the data set's labels. "
-        f"{len(seeds)} projects of each row (seeds {seeds[0]} to {seeds[-1]}), {answers} answers each, at {SECONDS} s: "
+        f"Up to {len(seeds)} projects a row (seeds {seeds[0]} to {seeds[-1]}), {answers} answers each, at {SECONDS} s: "
         f"{answers * SECONDS / 3600:.2f} hours. {100 * HELD_OUT:.0f} % of the patients, by a hash of the seed, are "
         "kept out of the archive; *true* is what the model does on them, and no exacter than their number makes it. "
         f"{100 * AUDIT:.0f} % of the patients are audited (20 % by default; these archives are small). All else is as "

@@ -69,6 +69,8 @@ def accuracy(looks: pd.DataFrame, arm: str, column: str = "truth") -> pd.DataFra
 def audit_table(cases: Sequence[Case], looks: Sequence[pd.DataFrame]) -> str:
     rows = []
     for case, of in zip(cases, looks, strict=True):
+        if not {ENTROPY, LEAST} <= set(of["arm"]):
+            continue
         most = int(of["answers"].max())
         audited, least = accuracy(of, ENTROPY), accuracy(of, LEAST)
         costs = [difference(100 * (audited[n] - least[n]), "{:+.1f}") for n in thirds(most)]
@@ -166,11 +168,13 @@ def count(answers: pd.Series, most: int) -> str:
 
 def difference(values: pd.Series, shape: str) -> str:
     """Mean, and its 95 % interval by Student's t."""
+    values = values.dropna()
     low, high = bounds(values)
     return f"{shape.format(values.mean())} ({shape.format(low)} to {shape.format(high)})"
 
 
 def bounds(values: pd.Series) -> tuple[float, float]:
+    values = values.dropna()  # seeds of which there is only one of the two
     if len(values) < 2:
         return float("nan"), float("nan")
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
