@@ -38,6 +38,9 @@ from al_cxr.labelling.settings import ProjectSettings
 from al_cxr.labelling.simulate import Seen, oracle_of, simulate
 from al_cxr.labelling.simulated import look_table
 
+FEWEST = 5
+"""Projects of an arm that are shown."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name, arm in arms_of(case, options.start).items()
         }
         seeds = range(1, options.seeds + 1)
-        looks.append(simulated(case, dataset, arms, seeds, options.n, options.records, not options.page))
+        table = simulated(case, dataset, arms, seeds, options.n, options.records, not options.page)
+        projects = table.groupby("arm")["seed"].transform("nunique")
+        looks.append(table[projects >= min(FEWEST, options.seeds)])
         looks[-1].attrs = facts
     command = shlex.join(["python", "benchmarks/labelling_simulation.py", *(sys.argv[1:] if arguments is None else [])])
     write_atomically(options.out, page(command, chosen, looks, options.start).encode())

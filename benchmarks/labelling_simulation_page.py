@@ -35,7 +35,8 @@ def page(command: str, cases: Sequence[Case], looks: Sequence[pd.DataFrame], sta
         f"{100 * AUDIT:.0f} % of the patients are audited (20 % by default; these archives are small). All else is as "
         "by default: a frozen EfficientNet-Lite0, a logistic regression trained again every five answers. Parentheses "
         "are 95 % intervals over the seeds, paired by seed; all seeds share the archive's images, so they speak of "
-        "chance in the project and not of other archives. Research only: not a medical device.",
+        "chance in the project and not of other archives. Rows of fewer than 5 projects are left out. Research "
+        "only: not a medical device.",
         data_table(cases, looks),
         CHOSEN,
         "## Until the goal is reached, and until it is certified",
@@ -76,8 +77,8 @@ def started(start: str, cases: Sequence[Case]) -> str:
 
     record = open_bundle(start).record
     return (
-        f"A bundle asks the first questions of {', '.join(begun)}, and all else is as in the arm {ENTROPY}. It is a "
-        f"{record.networks[0].arch} that has learned from {record.n_labelled[0]:,} images of {record.data.name}. True "
-        "accuracy with the bundle less without. Of tuberculosis there is one source only, so no bundle of another "
+        f"A bundle asks the first questions of {', '.join(begun)}, and all else is as in the arm {ENTROPY}. It is "
+        f"{record.networks[0].arch}, which has learned from {record.n_labelled[0]:,} images of {record.data.name}. "
+        "True accuracy with the bundle less without. Of tuberculosis there is one source only, so no bundle of another "
         "hospital could honestly begin the other archives."
     )
