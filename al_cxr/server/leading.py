@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from al_cxr.labelling.export import TABLES
 from al_cxr.labelling.project import Project
 from al_cxr.labelling.status import status_of
 
@@ -30,7 +32,10 @@ class LeadPage:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [Route("/api/lead/status", self.status, methods=["GET"])]
+        return [
+            Route("/api/lead/status", self.status, methods=["GET"]),
+            Route("/api/lead/export/{name}", self.export, methods=["GET"]),
+        ]
 
     def close(self) -> None:
         if self._project is not None:
@@ -39,6 +44,21 @@ class LeadPage:
     async def status(self, request: Request) -> Response:
         self._lead(request)
         return JSONResponse(await run_in_threadpool(self._measured))
+
+    async def export(self, request: Request) -> Response:
+        self._lead(request)
+        name = request.path_params["name"]
+        if name not in TABLES:
+            raise HTTPException(404, f"no such table; there are {', '.join(TABLES)}")
+        text = await run_in_threadpool(self._table, name)
+        return Response(text, media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+    def _table(self, name: str) -> bytes:
+        with self._lock:
+            if self._project is None:
+                self._project = self._open()
+            frame = TABLES[name][1](self._project.journal.refresh())
+        return bytes(frame.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape"))
 
     def _measured(self) -> dict[str, Any]:
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,7 +127,9 @@ def test_the_lead_sees_figures_and_a_reader_does_not(served: Served) -> None:
     lead = served.client("lead")
     status = lead.get("/api/lead/status").json
     assert status["images"] == 40 and "streams" in status and "ann" in status["readers"]
-    assert json.dumps(status)
+    table = lead.get("/api/lead/export/answers.csv")
+    assert table.status == 200 and b"ann" in table.body and lead.get("/api/lead/export/project.yaml").status == 404
+    assert served.client().get("/api/lead/export/answers.csv").status == 401
     assert lead.get("/lead").status == 200 and lead.get("/api/session").status == 401
     assert served.client().get("/lead").status == 401
 
