@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from al_cxr.core.seeds import rng
 from al_cxr.evaluation.certificate import images_until_passed
 from al_cxr.evaluation.effort import reading_hours
+from al_cxr.evaluation.intervals import clopper_pearson
 from al_cxr.evaluation.learning_curve import labels_needed
 from al_cxr.labelling import heads
 from al_cxr.labelling.audit import Audit, plan_of, values_of
@@ -25,6 +27,17 @@ CURVE = 12
 """Models of the learning curve, at most."""
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """A model of the project and how good it is; the interval is right for this model at one look."""
+
+    labels: int
+    """That it learned from."""
+    value: float
+    low: float
+    high: float
+
+
 def what_next(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any]:
     """What is certified, and what it would take."""
     s, state, features_NK = project.settings, project.journal.state, project.chooser.features.features_NK
@@ -35,9 +48,10 @@ def what_next(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any
     sizes = {int(event.detail["labelled"]): str(event.model) for event in state.models}
     chosen = sorted(sizes)[:: max(1, -(-len(sizes) // CURVE))]
     curve = [(n, kept) for n in chosen if (kept := heads.kept(project.folder, sizes[n])) is not None]
-    needed = None
+    needed, earlier = None, ()
     if goal.figure != "auc" and curve:
         rows = [values_of(goal, target, audit.labels_T, one.probs(features_NK[audit.index_T])) for _, one in curve]
+        earlier = tuple(_earlier(n, row) for (n, _), row in zip(curve, rows, strict=True) if len(row))
         needed = labels_needed(np.array([n for n, _ in curve]), np.array(rows, np.float64), goal.at_least)
     share = 1 - s.streams.audit - s.streams.second - s.streams.repeat
     ends = (needed.value, needed.low, needed.high) if needed else (np.nan,) * 3
@@ -48,10 +62,17 @@ def what_next(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any
         "certified": dict(passed[-1].detail, model=passed[-1].model) if passed else None,
         "exams": tuple(size for size in plan.sizes if size > sat),
         "until_certified": images_until_passed(plan, float(now.mean())) if len(now) else None,
+        "curve": earlier,
         "needed": needed,
         "hours": reading_hours(value, low, high, seconds),
         "stable": _stable(project),
     }
+
+
+def _earlier(labels: int, right_T: np.ndarray) -> Earlier:
+    """Of a model that is right on these images of the audit."""
+    right = int(right_T.sum())
+    return Earlier(labels, right / len(right_T), *clopper_pearson(right, len(right_T)))
 
 
 def _stable(project: Project) -> bool | None:

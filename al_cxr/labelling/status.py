@@ -21,13 +21,14 @@ from al_cxr.evaluation.learning_curve import LabelsNeeded
 from al_cxr.evaluation.powered import prediction_powered
 from al_cxr.evaluation.weighted import lure_weights, weighted_rates
 from al_cxr.labelling import readers
-from al_cxr.labelling.ahead import what_next
+from al_cxr.labelling.ahead import Earlier, what_next
 from al_cxr.labelling.audit import Audit, audit_of
 from al_cxr.labelling.doubts import ranked
 from al_cxr.labelling.folds import out_of_fold
 from al_cxr.labelling.heads import HeadModel
 from al_cxr.labelling.project import Project
 from al_cxr.labelling.queues import disagreements
+from al_cxr.labelling.sittings import Pace, paces
 from al_cxr.labelling.streams import TO_LEARN
 
 
@@ -66,12 +67,16 @@ class Status:
     """Agreement of readers with themselves."""
     ceiling: Figure | None = None
     readers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sittings: dict[str, tuple[Pace, ...]] = field(default_factory=dict)
+    """Reader -> the pace from the beginning of a sitting."""
     certified: dict[str, Any] | None = None
     """The last exam that a model passed."""
     exams: tuple[int, ...] = ()
     """Sizes that are still to come."""
     until_certified: int | None = None
     """Images of the figure's kind a certificate takes, if the model is as good as it looks."""
+    curve: tuple[Earlier, ...] = ()
+    """The goal's figure of the models so far, on the audit as it is now."""
     needed: LabelsNeeded | None = None
     hours: Hours | None = None
     doubtful: int | None = None
@@ -108,6 +113,7 @@ def status_of(project: Project) -> Status:
         not_audited=audit.without,
         aside=len(np.unique(ranks[(ranks >= 0) & archive.present_N])),
         readers={name: asdict(readers.figures(state, name)) for name in state.readers},
+        sittings={name: paces(state, name) for name in state.readers},
         **_readings(project),
     )
     if model is None or not len(audit):

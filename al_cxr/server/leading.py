@@ -68,5 +68,12 @@ class LeadPage:
             if number != self._status[0]:
                 self._project.close()
                 self._project = self._open()  # with the features and the model that are there by now
-                self._status = number, status_of(self._project).as_json()
+                self._status = number, _told(self._project)
             return self._status[1]
+
+
+def _told(project: Project) -> dict[str, Any]:
+    """The status, and what the project is to reach."""
+    s = project.settings
+    goal = {"figure": s.goal.figure, "at_least": s.goal.at_least}
+    return {**status_of(project).as_json(), "target": s.target, "goal": goal}

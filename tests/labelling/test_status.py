@@ -87,3 +87,13 @@ def test_a_project_without_answers_says_so(tmp_path: Path) -> None:
     assert not status.figures and status.certified is None and status.model == ""
     text = "\n".join(lines_of(status, project.settings))
     assert "0 images: 0 normal" in text and "none yet" in text and "nan" not in text
+
+
+def test_earlier_models_are_measured_on_the_audit_as_it_is_now(read: LabellingProject) -> None:
+    status = read.status()
+    labels = [one.labels for one in status.curve]
+    assert len(labels) > 1 and labels == sorted(labels) and labels[-1] <= status.trained_on
+    assert all(0 <= one.low <= one.value <= one.high <= 1 for one in status.curve)
+    if labels[-1] == status.trained_on:
+        assert status.curve[-1].value == status.figures["accuracy"].value
+    assert status.sittings["ann"][0].first == 0 and 1.0 < status.sittings["ann"][0].median < 1.2

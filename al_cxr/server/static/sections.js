@@ -112,7 +112,7 @@ function readers(status) {
 
 function drift(sittings) {
   return Object.entries(sittings).filter(([, points]) => points.length > 1).flatMap(([reader, points]) => {
-    const drawn = points.map(({ from, seconds, low, high }) => ({ at: from, value: seconds, low, high }));
+    const drawn = points.map(({ first, median, low, high }) => ({ at: first, value: median, low, high }));
     const most = Math.ceil(Math.max(...drawn.map((p) => p.high ?? p.value)) / 5) * 5;
     return [
       html("h3", {}, `${reader}: seconds an image within a sitting`),
