@@ -48,7 +48,8 @@ def what_next(project: Project, audit: Audit, model: HeadModel) -> dict[str, Any
     sizes = {int(event.detail["labelled"]): str(event.model) for event in state.models}
     chosen = sorted(sizes)[:: max(1, -(-len(sizes) // CURVE))]
     curve = [(n, kept) for n in chosen if (kept := heads.kept(project.folder, sizes[n])) is not None]
-    needed, earlier = None, ()
+    needed = None
+    earlier: tuple[Earlier, ...] = ()
     if goal.figure != "auc" and curve:
         rows = [values_of(goal, target, audit.labels_T, one.probs(features_NK[audit.index_T])) for _, one in curve]
         earlier = tuple(_earlier(n, row) for (n, _), row in zip(curve, rows, strict=True) if len(row))

@@ -15,8 +15,9 @@ def read(state: State, start: float, seconds: list[float], first: int, kind: str
     more = {"label": "normal"} if kind == "answered" else {}
     for number, each in enumerate(seconds, start=first):
         when = start + MINUTE * (number - first)
-        after(state, served(number, "ann", f"question{number:03}", seconds=when))
-        told = state.questions[f"question{number:03}"].event(kind, at(when + each), milliseconds=round(1000 * each), **more)
+        question = f"question{number:03}"
+        after(state, served(number, "ann", question, seconds=when))
+        told = state.questions[question].event(kind, at(when + each), milliseconds=round(1000 * each), **more)
         after(state, told)
     return state
 

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import fake_run
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from chromium import chromium, luminance
+from playwright.sync_api import Browser, Page
 
 from al_cxr.report import write_report
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 EVIL = "<script>document.title='evil'</script><img src=x onerror=alert(1)>"
 DESKTOP, PHONE, SMALL = (1280, 900), (390, 844), (360, 740)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """In CI it must be there; elsewhere a test that needs it is skipped and says so."""
-    if not Path(CHROMIUM).exists():
-        message = "no Chromium; Debian and Ubuntu: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    with chromium() as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +58,6 @@ def test_the_page_opens_clean_and_fits(browser: Browser, address: str, size: tup
     box = page.locator("#warnings").bounding_box()
     assert box is not None and box["y"] < size[1], "warnings are not on the first screen"
     assert "evil" not in page.title() and wrong == []
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance of `rgb(r, g, b)` (WCAG 2.2)."""
-    parts = [int(part) / 255 for part in colour[4:-1].split(",")]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
