@@ -61,6 +61,7 @@ class Pretended:
 
     def visit(self, context: BrowserContext, path: str = "/") -> Page:
         context.route("**/*", self.answer)
+        context.set_default_timeout(120_000)  # of a busy machine
         page = context.new_page()
         page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         page.on("console", lambda said: self.wrong.append(said.text) if _is_wrong(said) else None)

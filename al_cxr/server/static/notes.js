@@ -35,8 +35,9 @@ export class Notes {
     element("alarm").hidden = text === "";
   }
 
-  /** The server does not answer. */
+  /** The server does not answer; answers that wait are said before that. */
   away(error) {
+    if (element("saved").dataset.waiting > 0) return;
     this.problem = error.message;
     this.alarm(`${this.problem}; trying again. Nothing that was saved is lost.`);
   }

@@ -5,6 +5,7 @@ import { advice, said, whole } from "/static/words.js";
 
 const OTHER = { skipped: "skipped", unsure: "unsure", unreadable: "unreadable", not_frontal_chest: "not frontal" };
 const OF_TARGET = ["prevalence", "sensitivity", "specificity", "auc"];
+const SPELT = { auc: "AUC", ac1: "AC1" };
 const PLAIN = new Set(["kappa", "ac1"]);
 const RULE = "Each interval is right in 95 of 100 projects, whenever and however often one looks.";
 const PLANNED = "Estimates that use more labels; their intervals are right for one look that was planned.";
@@ -55,7 +56,7 @@ function quality(status) {
   const goal = status.goal ?? {};
   const named = (name) => {
     if (name === "elusion") return `${status.target ?? "target"} among the rest`;
-    return OF_TARGET.includes(name) && status.target ? `${name} (${status.target})` : name;
+    return OF_TARGET.includes(name) && status.target ? `${SPELT[name] ?? name} (${status.target})` : name;
   };
   const measured = Object.entries(status.figures).map(([name, figure]) => [named(name), figure, {
     goal: goal.figure === name ? goal.at_least : undefined,
@@ -127,7 +128,7 @@ function drift(sittings) {
 
 function agreement(status) {
   const rows = (of) => Object.entries(of).filter(([, figure]) => figure.value !== null)
-    .map(([name, figure]) => [name, figure, { plain: PLAIN.has(name), least: PLAIN.has(name) ? -0.2 : 0 }]);
+    .map(([name, figure]) => [SPELT[name] ?? name, figure, { plain: PLAIN.has(name), least: PLAIN.has(name) ? -0.2 : 0 }]);
   const [between, own] = [rows(status.agreement), rows(status.repeats)];
   const inside = [];
   if (between.length) inside.push(html("h3", {}, "Two readers"), figures(between));
