@@ -106,3 +106,28 @@ def test_figures_stand_in_words_beside_their_bands(browser: Browser, size: tuple
         ink = luminance(page.evaluate("s => getComputedStyle(document.querySelector(s)).color", selector))
         assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= 4.5, selector
     page.context.close()
+
+
+def test_a_project_without_answers_says_what_is_missing(browser: Browser) -> None:
+    page = shown(browser, EMPTY)
+    text = page.locator("main").inner_text()
+    for words in (
+        "No labels yet.",
+        "Nothing is measured yet",
+        "There is no model yet",
+        "Nobody has read yet.",
+        "No image was read twice yet.",
+    ):
+        assert words in text, words
+    page.context.close()
+
+
+def test_a_certified_project_says_that_one_may_stop(browser: Browser) -> None:
+    certified = {"model": "head-0060", "size": 60, "low": 0.907, "passed": True}
+    page = shown(browser, {**STATUS, "certified": certified})
+    text = page.locator(".advice.done").inner_text()
+    assert "You may stop: sensitivity of 90.0 % or more is reached" in text
+    assert (
+        "model head-0060 by an exam on 60 audited images: at least 90.7 %. Newer models have not been examined" in text
+    )
+    page.context.close()

@@ -182,3 +182,48 @@ def test_nothing_left_is_said(opened: Opened) -> None:
     page.keyboard.press("1")
     page.wait_for_selector("#note:text('Nothing is left to read')")
     saved(page, 1)
+
+
+def test_active_time_stands_still_while_nobody_is_there(opened: Opened) -> None:
+    page, server = opened(some())
+    painted(page, 0)
+    page.clock.install()
+    page.reload()
+    painted(page, 0)
+    hide = "on => { Object.defineProperty(document, 'hidden', {value: on, configurable: true});"
+    hide += "document.dispatchEvent(new Event('visibilitychange')); }"
+    for number, wait in enumerate((20, 600, 0)):
+        painted(page, number)
+        page.clock.fast_forward(1000 * wait)
+        if wait == 0:
+            page.evaluate(hide, True)
+            page.clock.fast_forward(30_000)
+            page.evaluate(hide, False)
+        page.keyboard.press("1")
+    saved(page, 3)
+    seconds = [body["milliseconds"] / 1000 for body in server.answers.values()]
+    assert 20 <= seconds[0] < 30 and 60 <= seconds[1] < 70 and seconds[2] < 30
+
+
+def test_a_comment_goes_with_its_image(opened: Opened) -> None:
+    page, server = opened(some())
+    painted(page, 0)
+    page.keyboard.press("c")
+    page.keyboard.type("1 pacemaker, x")
+    with page.expect_request("**/api/comment") as sent:
+        page.keyboard.press("Enter")
+    assert sent.value.post_data_json == {"question": server.question(0), "comment": "1 pacemaker, x"}
+    page.keyboard.press("c")
+    page.keyboard.press("Escape")
+    assert server.answers == {} and server.calls.count("/api/comment") == 1
+
+
+def test_a_class_name_is_text(opened: Opened) -> None:
+    server = some()
+    server.classes = ["normal", EVIL]
+    page, _ = opened(server)
+    painted(page, 0)
+    assert page.locator("#classes button").nth(1).inner_text().endswith(EVIL) and "evil" not in page.title()
+    page.keyboard.press("2")
+    page.wait_for_function("word => document.getElementById('said').textContent.startsWith(word)", arg=EVIL)
+    saved(page, 1)
