@@ -14,7 +14,8 @@ import numpy as np
 from al_cxr.core.errors import UserError
 from al_cxr.core.seeds import rng
 from al_cxr.data.quality import usual
-from al_cxr.data.quality.usual import FRAME, Usual
+from al_cxr.data.quality.odd import framed
+from al_cxr.data.quality.usual import Usual
 from al_cxr.data.store import cores
 from al_cxr.labelling.project import Project
 
@@ -28,16 +29,17 @@ def usual_of(project: Project) -> Usual | None:
     ready_N = features.ready_N & project.archive.present_N
     chance = rng(project.settings.seed, "usual")
     parts = [chance.permutation(np.flatnonzero(ready_N & of_N))[:IMAGES] for of_N in (~reserved_N, reserved_N)]
-    described = [usual.features(np.stack(found)) for part in parts if (found := list(_pixels(project, part.tolist())))]
+    read = [list(_pixels(project, part.tolist())) for part in parts]
+    described = [usual.features(framed(np.stack(found))) for found in read if found]
     return usual.fit(*described) if len(described) == 2 else None
 
 
 def _pixels(project: Project, indices: Sequence[int]) -> Iterator[np.ndarray]:
-    """Images, uint8 (FRAME, FRAME); those that cannot be read any more are passed over."""
+    """Images at the size at which a bundle reads them; those that cannot be read any more are passed over."""
 
     def one(index: int) -> np.ndarray | None:
         try:
-            return project.archive.read(index, FRAME).pixels
+            return project.archive.read(index, project.settings.network.image_size).pixels
         except UserError:
             return None
 
