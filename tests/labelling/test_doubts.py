@@ -61,7 +61,7 @@ def test_wrong_labels_are_read_again_by_another_reader_who_sees_nothing_of_it(
     project, wrong = read
     asked = project.ask_doubtful(WRONG, "bob")
     assert set(images(project, asked)) == wrong
-    assert all(set(vars(one)) == {"question", "reader", "name"} for one in asked)
+    assert all(set(vars(one)) == {"question", "reader", "name", "earlier"} and not one.earlier for one in asked)
     for one in asked:
         question = project.journal.state.question(one.question)
         assert (question.stream, question.q, question.strategy) == ("doubt", None, "self_confidence")

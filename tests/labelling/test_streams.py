@@ -95,7 +95,7 @@ def test_what_is_asked_says_nothing_of_its_stream(tmp_path: Path) -> None:
     project = begun(tmp_path, {"streams": SHARES})
     asked = project.ask(30, "ann")
     assert {"audit", "seed"} <= {q.stream for q in project.journal.state.questions.values()}
-    assert all(set(vars(one)) == {"question", "reader", "name"} for one in asked)
+    assert all(set(vars(one)) == {"question", "reader", "name", "earlier"} and not one.earlier for one in asked)
     assert len({len(one.question) for one in asked}) == 1
 
 
