@@ -55,7 +55,9 @@ export function writeHelp(dialog, groups) {
 
 export function showHelp(dialog) {
   dialog.onkeydown = (event) => {
-    if (event.key.toLowerCase() === "h") dialog.close();
+    if (event.key.toLowerCase() !== "h") return;
+    event.preventDefault();
+    dialog.close();
   };
   dialog.showModal();
 }

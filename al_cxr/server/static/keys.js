@@ -9,6 +9,7 @@ export function listen(actions) {
     for (const key of [action.key, action.also]) if (key) byKey.set(key, action);
   }
   document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented) return; // a dialog took it
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.matches?.("button") && (event.key === " " || event.key === "Enter")) return; // presses that button
     const action = byKey.get(pressed(event)) ?? byKey.get(digit(event));
