@@ -162,13 +162,14 @@ def main() -> None:
             f"with PyTorch's in float32. AUC: of heads on {FOLDS} folds, {len(SEEDS)} seeds each, and how it differs "
             "from that on PyTorch's features. Same query: of the tenth of the pool with the highest entropy, the share "
             f"that PyTorch's features ask for too. Faithful: the AUC changes by less than {MOST_AUC}, and at least "
-            f"{LEAST_SHARED:.0%} of the query are the same. Engines with a comma in their name are not in al-cxr.",
+            f"{LEAST_SHARED:.0%} of the query are the same. `torch, float16` is the engine `torch_float16` of al-cxr; "
+            "the others with a comma in their name are not in it.",
             "",
             "| backbone | engine | cosine | AUC | change | same query | faithful |",
             "| --- | --- | ---: | ---: | ---: | ---: | --- |",
             *rows,
             "",
-            dataset.attribution,
+            dataset.attribution or settings.data.sources[0].attribution,
             "",
             provenance.commit(),
             ", ".join(f"{name} {version}" for name, version in provenance.versions().items()),

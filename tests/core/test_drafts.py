@@ -31,6 +31,7 @@ WRITERS = {
     "data/store_draft.py": "a cache of more than fits into memory",
     "labelling/export.py": "a whole folder, put in its place when it is finished",
     "labelling/log.py": "a database that grows by one answer at a time",
+    "labelling/simulate.py": "a temporary folder",
     "training/feature_file.py": "a cache of more than fits into memory",
 }
 NAMES = {"write_text", "write_bytes", "mkstemp", "mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "tofile"}
