@@ -169,7 +169,7 @@ def main() -> None:
             "| --- | --- | ---: | ---: | ---: | ---: | --- |",
             *rows,
             "",
-            dataset.attribution or settings.data.sources[0].attribution,
+            dataset.attribution or getattr(settings.data.sources[0], "attribution", ""),
             "",
             provenance.commit(),
             ", ".join(f"{name} {version}" for name, version in provenance.versions().items()),
