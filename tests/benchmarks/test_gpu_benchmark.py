@@ -32,7 +32,17 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 def test_one_command_compares_and_times_everything(tmp_path: Path) -> None:
     page = tmp_path / "gpu.md"
-    command = [sys.executable, str(FOLDER / "gpu.py"), "--device", "cpu", "--tiny", "--out", str(page)]
+    command = [
+        sys.executable,
+        str(FOLDER / "gpu.py"),
+        "--device",
+        "cpu",
+        "--tiny",
+        "--seconds",
+        "1e6",
+        "--out",
+        str(page),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     text = page.read_text()
