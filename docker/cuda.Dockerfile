@@ -14,7 +14,7 @@ COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY al_cxr ./al_cxr
 COPY experiments ./experiments
 # With the extras of every command in the README.
-RUN pip install --constraint constraints.txt ".[dicom,kaggle,pretrained,ray,search]"
+RUN pip install --constraint constraints.txt ".[dicom,kaggle,label,openvino,pretrained,ray,search]"
 
 # Nothing runs as root. The home folder (pixel cache, fonts) and the output folders are open to any user, so that
 # `docker run --user` and compose can pass the caller's id and files on the host belong to the caller.
