@@ -130,8 +130,10 @@ def serving(project: Path, *options: str) -> Iterator[Served]:
     try:
         for line in process.stdout:
             said.append(line)
-            if found := re.match(r"(\S+) .*:(\d+)/\?token=(\S+)", line):
-                tokens[found[1]], port = found[3], int(found[2])
+            if found := re.match(r"serving .*:(\d+)$", line):
+                port = int(found[1])
+            if found := re.match(r"(\S+) .*/\?token=(\S+)", line):
+                tokens[found[1]] = found[2]
             if line.startswith("stop"):
                 break
         else:

@@ -125,11 +125,14 @@ def _listening(address: Address) -> Iterator[socket.socket]:
             "--port 0 for any that is free"
         ) from None
     with listening:
+        # Handed on to every connection; else the body of an answer waits for the browser to confirm its head.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listening
 
 
 def _said(project: Project, sessions: Sessions, reader: str, address: Address, port: int) -> Sequence[str]:
-    lines = [f"serving   {project.folder} · {', '.join(project.settings.classes)}"]
+    classes = ", ".join(project.settings.classes)
+    lines = [f"serving   {project.folder} · {classes} · on {_bracketed(address.host)}:{port}"]
     if sessions.start is not None:
         lines.append(f"{reader:<9} {address.url(port, sessions.start)}")
     else:
