@@ -38,8 +38,8 @@ LIMITS: dict[str, dict[str, float]] = {
 one vector each: the length of the difference over the length; losses relatively; probabilities as they are; raced is a
 share of the chosen."""
 
-ENGINES = {"torch": "fp32", "torch_float16": "fp16"}
-"""Those of the feature cache that a GPU has, and their precision."""
+ENGINES = {"torch": "fp32"}
+"""Those of the feature cache that a GPU has for this backbone, and their precision: float16 is refused for it."""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ def data_audit(images: int, folder: Path) -> Call:
     whole = dataset(images)
 
     def look() -> None:
-        with mock.patch.object(duplicates, "find", return_value=[]):
+        with mock.patch.object(duplicates, "find", return_value=duplicates.Found((), ())):
             audit.audit(whole, workers=1, progress=False)
 
     return look

@@ -33,7 +33,7 @@ def read(tmp_path: Path) -> tuple[LabellingProject, set[str]]:
     digests = [image.digest for image in project.archive.images]
     chance = np.random.default_rng(0)
     features_NK = np.eye(3)[np.arange(len(digests)) % 3] + chance.normal(0, 0.2, (len(digests), 3))
-    file = project.chooser.features._folder / "made.safetensors"
+    file = project.chooser.features.folder / "made.safetensors"
     save_tensors(file, {"features": torch.from_numpy(features_NK.astype(np.float32))}, digests)
     project = LabellingProject.open(project.folder, clock=project._clock)
     asked = project.ask(80, "ann")

@@ -70,7 +70,7 @@ def windows(server: Pretended) -> list[Window]:
 
 def test_each_window_of_the_file_is_painted_as_numpy_computes_it(page: Page, server: Pretended) -> None:
     for window in windows(server):
-        assert window.name in page.locator("#readout").inner_text()
+        page.locator("#readout", has_text=window.name).wait_for()  # painted with the next frame
         apart_HW = np.abs(image_of(page, 90, 70).astype(int) - levels(window))
         assert apart_HW.max() <= (0 if window.function == "LINEAR_EXACT" else 1) and apart_HW.mean() < 0.01, window.name
         page.keyboard.press("w")
