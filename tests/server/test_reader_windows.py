@@ -74,7 +74,7 @@ def test_each_window_of_the_file_is_painted_as_numpy_computes_it(page: Page, ser
         apart_HW = np.abs(image_of(page, 90, 70).astype(int) - levels(window))
         assert apart_HW.max() <= (0 if window.function == "LINEAR_EXACT" else 1) and apart_HW.mean() < 0.01, window.name
         page.keyboard.press("w")
-    assert windows(server)[0].name in page.locator("#readout").inner_text(), "after the last comes the first"
+    page.locator("#readout", has_text=windows(server)[0].name).wait_for()  # after the last comes the first
 
 
 def test_percentiles_full_range_and_invert_have_a_key(page: Page, server: Pretended) -> None:
@@ -135,7 +135,7 @@ def test_zoom_keeps_what_is_under_the_pointer(page: Page) -> None:
     assert abs(after_HW[y - 3 : y + 3, x - 3 : x + 3].mean() - before) < 6
     assert (after_HW > 0).sum() > (before_HW > 0).sum(), "it is larger"
     page.keyboard.press(" ")
-    assert "normal" in page.locator("#readout").inner_text()
+    page.locator("#readout", has_text="normal").wait_for()
 
 
 def test_tall_pixels_are_drawn_tall(browser: Browser) -> None:
