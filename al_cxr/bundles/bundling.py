@@ -12,16 +12,15 @@ import torch
 
 from al_cxr.bundles.answers import serving_runtime
 from al_cxr.bundles.bundle import Bundle
-from al_cxr.bundles.choices import abstain, known_or_none, measure_on_test
+from al_cxr.bundles.choices import choose, measure_on_test
 from al_cxr.bundles.measured import split
-from al_cxr.bundles.record import BundleRecord, Decision, Network
+from al_cxr.bundles.record import BundleRecord, Network
 from al_cxr.bundles.validation import Validation
 from al_cxr.core.errors import UserError
 from al_cxr.core.records import ExperimentRecord, read
 from al_cxr.data.quality.usual import FILE as USUAL
 from al_cxr.data.quality.usual import Usual, read_usual
-from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
-from al_cxr.evaluation.operating import Goal, choose_threshold
+from al_cxr.evaluation.operating import Goal
 from al_cxr.experiment.external_test import Named, find_models
 from al_cxr.experiment.fits import Fit
 from al_cxr.experiment.seen import of_run
@@ -49,17 +48,8 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
     target = str(experiment.settings["data"]["target"])
     val, test = split(run, experiment, fits, "val"), split(run, experiment, fits, "test")
 
-    temperature = fit_temperature(val.probs_NC, val.labels_N)
-    probs_NC, t = apply_temperature(val.probs_NC, temperature.value), card.classes.index(target)
-    threshold = choose_threshold(probs_NC[:, t], val.labels_N == t, goal)
-    decision = Decision(
-        goal=str(goal),
-        threshold=threshold.value,
-        note=threshold.note,
-        val_sensitivity=known_or_none(threshold.sensitivity),
-        val_specificity=known_or_none(threshold.specificity),
-    )
-    abstention = abstain(probs_NC, val.labels_N, coverage)
+    t = card.classes.index(target)
+    chosen = choose(val.probs_NC, val.labels_N, t, goal, coverage)
     sites = _sites(fits)
     record = BundleRecord(
         version=2,
@@ -70,10 +60,10 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
         networks=[
             Network(arch=c.arch, in_channels=c.in_channels, mean=c.mean, std=c.std) for c in map(Fit.model_card, fits)
         ],
-        temperature=temperature.value,
-        temperature_note=temperature.note,
-        decision=decision,
-        abstention=abstention,
+        temperature=chosen.temperature.value,
+        temperature_note=chosen.temperature.note,
+        decision=chosen.decision,
+        abstention=chosen.abstention,
         uncertainty=_uncertainty(len(fits), bool(sites)),
         passes=experiment.settings["scoring"]["passes"],
         random_sites=sites,
@@ -85,7 +75,7 @@ def assemble(paths: Sequence[Path], goal: Goal = GOAL, coverage: float = COVERAG
         commit=", ".join(dict.fromkeys(commit for one in runs.values() for commit in one.commit.split(", "))),
         versions=experiment.versions,
         val_images=len(val.labels_N),
-        tested=measure_on_test(test, temperature.value, decision, abstention, tuple(card.classes), t),
+        tested=measure_on_test(test, chosen, tuple(card.classes), t),
     )
     seen = frozenset().union(*map(of_run, runs))
     return Bundle(record, fits, seen, Validation(val.probs_NC, val.labels_N), usual_of(list(runs)))

@@ -1,17 +1,43 @@
-"""What a bundle abstains from, chosen on validation, and what it is worth, measured once on test."""
+"""What a bundle decides by, chosen on validation, and what it is worth, measured once on test."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from al_cxr.bundles.measured import Split
 from al_cxr.bundles.record import Abstention, Decision, Interval, Tested
 from al_cxr.core.metrics import measure
-from al_cxr.evaluation.calibration import apply_temperature
+from al_cxr.evaluation.calibration import Temperature, apply_temperature, fit_temperature
 from al_cxr.evaluation.calibration_error import calibration
 from al_cxr.evaluation.intervals import Statistics, bootstrap, clopper_pearson
+from al_cxr.evaluation.operating import Goal, choose_threshold
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a bundle makes decisions of its members' mean probabilities."""
+
+    temperature: Temperature
+    decision: Decision
+    abstention: Abstention
+
+
+def choose(probs_NC: np.ndarray, labels_N: np.ndarray, target: int, goal: Goal, coverage: float) -> Choices:
+    """Temperature, then threshold and abstention on what it gives, all on images that no member has learned from."""
+    temperature = fit_temperature(probs_NC, labels_N)
+    probs_NC = apply_temperature(probs_NC, temperature.value)
+    threshold = choose_threshold(probs_NC[:, target], labels_N == target, goal)
+    decision = Decision(
+        goal=str(goal),
+        threshold=threshold.value,
+        note=threshold.note,
+        val_sensitivity=known_or_none(threshold.sensitivity),
+        val_specificity=known_or_none(threshold.specificity),
+    )
+    return Choices(temperature, decision, abstain(probs_NC, labels_N, coverage))
 
 
 def abstain(probs_NC: np.ndarray, labels_N: np.ndarray, coverage: float) -> Abstention:
@@ -29,11 +55,10 @@ def abstain(probs_NC: np.ndarray, labels_N: np.ndarray, coverage: float) -> Abst
     )
 
 
-def measure_on_test(
-    test: Split, temperature: float, decision: Decision, abstention: Abstention, classes: tuple[str, ...], target: int
-) -> Tested:
+def measure_on_test(test: Split, chosen: Choices, classes: tuple[str, ...], target: int) -> Tested:
     """Everything the card says of the test split."""
-    probs_NC = apply_temperature(test.probs_NC, temperature)
+    decision, abstention = chosen.decision, chosen.abstention
+    probs_NC = apply_temperature(test.probs_NC, chosen.temperature.value)
     positive_N, right_N = test.labels_N == target, probs_NC.argmax(axis=1) == test.labels_N
     before, after = calibration(test.probs_NC, test.labels_N), calibration(probs_NC, test.labels_N)
     ranks = discrimination(probs_NC, test.labels_N, target)

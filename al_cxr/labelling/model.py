@@ -14,17 +14,16 @@ import numpy as np
 from al_cxr import models
 from al_cxr.bundles.bundle import Bundle
 from al_cxr.bundles.bundling import COVERAGE, GOAL
-from al_cxr.bundles.choices import abstain, known_or_none, measure_on_test
+from al_cxr.bundles.choices import choose, measure_on_test
 from al_cxr.bundles.measured import Split
-from al_cxr.bundles.record import BundleRecord, Decision, Network
+from al_cxr.bundles.record import BundleRecord, Network
 from al_cxr.bundles.validation import Validation
 from al_cxr.core import provenance
 from al_cxr.core.errors import UserError
 from al_cxr.core.metrics import measure
 from al_cxr.core.records import DataCard, FitRecord, read, write
 from al_cxr.core.seeds import digest, digest_text
-from al_cxr.evaluation.calibration import apply_temperature, fit_temperature
-from al_cxr.evaluation.operating import Goal, choose_threshold
+from al_cxr.evaluation.operating import Goal
 from al_cxr.experiment.fits import Fit, ModelCard
 from al_cxr.labelling import heads
 from al_cxr.labelling.audit import Audit, audit_of
@@ -61,17 +60,7 @@ def bundle_of(project: Project, goal: Goal = GOAL, coverage: float = COVERAGE) -
     tested_TC = model.probs(chooser.features.features_NK[audit.index_T])
     card = _data_card(project, known.labels_M, audit)
     fit = _fit(project, model, card, (oof_MC, known.labels_M), (tested_TC, audit.labels_T), known.index_M)
-    temperature = fit_temperature(oof_MC, known.labels_M)
-    probs_MC = apply_temperature(oof_MC, temperature.value)
-    threshold = choose_threshold(probs_MC[:, target], known.labels_M == target, goal)
-    decision = Decision(
-        goal=str(goal),
-        threshold=threshold.value,
-        note=threshold.note,
-        val_sensitivity=known_or_none(threshold.sensitivity),
-        val_specificity=known_or_none(threshold.specificity),
-    )
-    abstention = abstain(probs_MC, known.labels_M, coverage)
+    chosen = choose(oof_MC, known.labels_M, target, goal, coverage)
     test = Split(tested_TC, audit.labels_T, None)
     record = BundleRecord(
         version=2,
@@ -80,10 +69,10 @@ def bundle_of(project: Project, goal: Goal = GOAL, coverage: float = COVERAGE) -
         target=s.target,
         image_size=s.network.image_size,
         networks=[Network(arch=s.network.arch, in_channels=1, mean=0.0, std=1.0)],
-        temperature=temperature.value,
-        temperature_note=temperature.note,
-        decision=decision,
-        abstention=abstention,
+        temperature=chosen.temperature.value,
+        temperature_note=chosen.temperature.note,
+        decision=chosen.decision,
+        abstention=chosen.abstention,
         uncertainty="none",
         passes=s.head.passes,
         random_sites=[],
@@ -93,7 +82,7 @@ def bundle_of(project: Project, goal: Goal = GOAL, coverage: float = COVERAGE) -
         commit=provenance.commit(),
         versions=provenance.versions(),
         val_images=len(known.labels_M),
-        tested=measure_on_test(test, temperature.value, decision, abstention, tuple(s.classes), target),
+        tested=measure_on_test(test, chosen, tuple(s.classes), target),
     )
     seen = frozenset(archive.images[i].digest for i in known.index_M.tolist())
     return Bundle(record, (fit,), seen, Validation(oof_MC, known.labels_M), usual_of(project))
