@@ -43,8 +43,10 @@ class Address:
     @property
     def is_local(self) -> bool:
         """Whether nobody on another machine can reach it, by a proxy either."""
-        if self.names or self.tls or self.host == "localhost":
-            return not (self.names or self.tls)
+        if self.names or self.tls:
+            return False
+        if self.host == "localhost":
+            return True
         try:
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
@@ -155,12 +157,15 @@ async def _watch(worker: Worker) -> None:
         await asyncio.sleep(WATCH)
         try:
             worker.check()
-        except Exception as error:
-            said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            print(f"al-cxr: error: {said}", file=sys.stderr)
-            print(
-                "al-cxr: no model is trained from now on; questions go on by the last one", file=sys.stderr, flush=True
-            )
+        except UserError as error:
+            _complain(str(error), "models are trained again as soon as this is mended")
+        except Exception as error:  # any: whoever reads goes on, and is told
+            _complain(f"{type(error).__name__}: {error}", "no model is trained until the server starts again")
+
+
+def _complain(what: str, then: str) -> None:
+    print(f"al-cxr: error: {what}", file=sys.stderr)
+    print(f"al-cxr: {then}; questions go on by the last model", file=sys.stderr, flush=True)
 
 
 def _bracketed(host: str) -> str:
