@@ -29,7 +29,7 @@ from al_cxr.core import provenance
 from al_cxr.core.checkpoint import save_tensors
 from al_cxr.core.drafts import write_atomically
 from al_cxr.labelling.answers import Answer
-from al_cxr.labelling.features import ArchiveFeatures
+from al_cxr.labelling.features import ProjectFeatures
 from al_cxr.labelling.project import Project
 from al_cxr.labelling.status import status_of
 
@@ -129,7 +129,7 @@ def write_features(project: Project, folder: Path) -> None:
     features_NK = centres_CK[draw.integers(CLUSTERS, size=len(project.archive))]
     features_NK += draw.standard_normal(features_NK.shape, np.float32)
     digests = [image.digest for image in project.archive.images]
-    where = ArchiveFeatures(folder, project.settings, project.archive).folder
+    where = ProjectFeatures(folder, project.settings, project.archive).folder
     save_tensors(where / "drawn.safetensors", {"features": torch.from_numpy(features_NK)}, digests)
 
 

@@ -10,7 +10,7 @@ from al_cxr.evaluation import certificate
 from al_cxr.evaluation.audit import block_areas
 from al_cxr.evaluation.certificate import Exams, Result
 from al_cxr.labelling.archive import Archive
-from al_cxr.labelling.features import ArchiveFeatures
+from al_cxr.labelling.features import ProjectFeatures
 from al_cxr.labelling.heads import HeadModel
 from al_cxr.labelling.settings import GoalSettings, ProjectSettings
 from al_cxr.labelling.state import State
@@ -31,7 +31,7 @@ class Audit:
 
 
 def audit_of(
-    state: State, settings: ProjectSettings, archive: Archive, streams: Streams, features: ArchiveFeatures
+    state: State, settings: ProjectSettings, archive: Archive, streams: Streams, features: ProjectFeatures
 ) -> Audit:
     """What the audit says by now."""
     ready_N, labels = features.ready_N, state.labels()
@@ -75,7 +75,7 @@ def plan_of(goal: GoalSettings) -> Exams:
 
 
 def sit(
-    goal: GoalSettings, target: int, audit: Audit, model: HeadModel, features: ArchiveFeatures, sat: int
+    goal: GoalSettings, target: int, audit: Audit, model: HeadModel, features: ProjectFeatures, sat: int
 ) -> Result | None:
     """The exam that is due for a model, where the last was of `sat` images; None before the next."""
     plan, probs_TC = plan_of(goal), model.probs(features.features_NK[audit.index_T])

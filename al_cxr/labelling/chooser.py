@@ -16,7 +16,7 @@ from al_cxr.core.seeds import rng
 from al_cxr.labelling import heads
 from al_cxr.labelling.acquisition import UNIFORM, Proposal, propose
 from al_cxr.labelling.archive import Archive
-from al_cxr.labelling.features import ArchiveFeatures
+from al_cxr.labelling.features import ProjectFeatures
 from al_cxr.labelling.heads import HeadModel
 from al_cxr.labelling.learner import Learner, statistics_of
 from al_cxr.labelling.settings import ProjectSettings
@@ -53,7 +53,7 @@ class Chooser:
 
     def __init__(self, folder: Path, settings: ProjectSettings, archive: Archive) -> None:
         self._folder, self._settings, self._archive = folder, settings, archive
-        self.features = ArchiveFeatures(folder, settings, archive)
+        self.features = ProjectFeatures(folder, settings, archive)
         self.start = StartModel(folder, settings, archive) if settings.start else None
         self.learner = Learner(len(settings.classes), settings.head.penalty, settings.seed)
         self.strategy = get(settings.acquisition.strategy, settings.acquisition.options, "acquisition")

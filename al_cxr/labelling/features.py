@@ -34,7 +34,7 @@ CHUNK = 256
 """Images whose features are computed and kept together."""
 
 
-class ArchiveFeatures:
+class ProjectFeatures:
     """Features float32 (N, K) of a project's images, by index, as far as they are there. Threads may share one."""
 
     def __init__(self, project: Path, settings: ProjectSettings, archive: Archive) -> None:

@@ -22,7 +22,7 @@ from al_cxr.evaluation.operating import decide
 from al_cxr.evaluation.performance import auc
 from al_cxr.labelling.audit import audit_of, with_exams
 from al_cxr.labelling.events import Event
-from al_cxr.labelling.features import ArchiveFeatures
+from al_cxr.labelling.features import ProjectFeatures
 from al_cxr.labelling.listing import list_archive
 from al_cxr.labelling.places import content_hash
 from al_cxr.labelling.project import Project
@@ -57,7 +57,7 @@ class Look:
 class Seen:
     """What networks said of an archive, for the next seed."""
 
-    features: ArchiveFeatures
+    features: ProjectFeatures
     start: StartModel | None
 
 
