@@ -45,7 +45,9 @@ def begin(
     given |= {"classes": list(classes), "target": class_name(target if target is not None else classes[-1])}
     made = project_settings(given, "settings")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there already; name a new folder, or go on with `al-cxr label ask {folder}`")
+        begun = folder.is_dir() and not (folder / FILE).exists() and (folder / LOG).exists()
+        then = "delete it, as its start was broken off" if begun else f"go on with `al-cxr label ask {folder}`"
+        raise UserError(f"{folder}: is there already; name a new folder, or {then}")
     get(made.acquisition.strategy, made.acquisition.options, "acquisition")
     frozen_network(made)
     if made.start:

@@ -105,7 +105,7 @@ class State:
     def question(self, id: str) -> Question:
         """The question with an id; UserError where there is none."""
         if id not in self.questions:
-            raise UserError(f"no question {id} was asked in this project")
+            raise UserError(f"no question {id} was asked in this project" if id else "the question is not named")
         return self.questions[id]
 
     # ------------------------------------------------------------------------------------------ one method a kind

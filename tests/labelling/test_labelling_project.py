@@ -123,6 +123,9 @@ def test_a_project_is_never_begun_over_another(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is there already"):
         begun(tmp_path)
     assert {path: path.read_bytes() for path in (tmp_path / "project").iterdir()} == before
+    (tmp_path / "project" / "project.yaml").unlink()  # as where it was killed before it was done
+    with pytest.raises(UserError, match="delete it, as its start was broken off"):
+        begun(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,13 @@ def test_images_are_copied_under_names_that_say_nothing() -> None:
     assert "tuberculosis" not in Path("next.csv").read_text()
 
 
+def test_an_archive_of_one_patient_is_said_to_be_too_small(capsys: pytest.CaptureFixture[str]) -> None:
+    write_archive(Path("a"), 1)
+    assert main(start("--questions-only")) == 0
+    said = capsys.readouterr().out
+    assert "warning   there is nothing to " in said and "an archive of more patients is needed" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -67,6 +67,11 @@ def begin(options: argparse.Namespace) -> al_cxr.LabellingProject:
         f"audit     {int(aside_N.sum()):,} images of {patients:,} patients are set aside to be tested on; no model "
         "learns from them"
     )
+    if aside_N.all() or not aside_N.any():
+        what = (
+            "learn from: no model will be trained" if aside_N.all() else "be tested on: no figure of it will be known"
+        )
+        print(f"warning   there is nothing to {what}; an archive of more patients is needed")
     return project
 
 
