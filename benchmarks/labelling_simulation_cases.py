@@ -65,7 +65,7 @@ CASES = (
 CHOSEN = (
     "The wanted accuracy was laid down before, by a pilot of each archive: one project of seed 0, which is none of "
     "those shown, whose questions were all random. It is the largest multiple of 5 % that lies at least 5 points below "
-    "what the pilot's last model was truly worth, so that there is something to certify."
+    "what the pilot's last model was truly worth (there by images), so that there is something to certify."
 )
 
 

@@ -6,7 +6,9 @@ project never sees them.
 
 from __future__ import annotations
 
+import math
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -165,6 +167,9 @@ class _Population:
         self._held_M = np.flatnonzero(out_N & known_N & project.chooser.features.ready_N)
         classes = project.settings.classes
         self._labels_M = np.array([classes.index(oracle[archive.images[i].digest]) for i in self._held_M.tolist()])
+        held = [archive.patients[i] for i in self._held_M.tolist()]
+        images = Counter(held)
+        self._weights_M = np.array([1 / images[patient] for patient in held])
 
     def look(self, answers: int, last: Look | None) -> Look | None:
         """None before there is a model."""
@@ -183,7 +188,7 @@ class _Population:
             truth = last.truth
         else:
             probs_MC = model.probs(features.features_NK[self._held_M])
-            truth = true_figures(self._labels_M, probs_MC, target) | {"prevalence": self._prevalence}
+            truth = true_figures(self._labels_M, probs_MC, target, self._weights_M) | {"prevalence": self._prevalence}
         return Look(answers, model.labelled, len(audit), certified, said, truth, model.key)
 
 
@@ -198,18 +203,26 @@ def _once(project: Project) -> dict[str, Figure]:
     return found
 
 
-def true_figures(labels_N: np.ndarray, probs_NC: np.ndarray, target: int) -> dict[str, float]:
-    """The figures of `audit_figures`, of all images of a population."""
+def true_figures(
+    labels_N: np.ndarray, probs_NC: np.ndarray, target: int, weights_N: np.ndarray | None = None
+) -> dict[str, float]:
+    """The figures of `audit_figures`, of a population whose images count as `weights_N` says, by default alike.
+
+    An audit draws a patient and then one of the patient's images: for its truth all images of a patient together count
+    as much as the one image of another.
+    """
     ill_N, answer_N = labels_N == target, decide(probs_NC, target, None)
-    flagged_N = answer_N == target
-    with np.errstate(invalid="ignore"):
-        shares = {
-            "prevalence": ill_N,
-            "accuracy": answer_N == labels_N,
-            "sensitivity": flagged_N[ill_N],
-            "specificity": ~flagged_N[~ill_N],
-            "elusion": ill_N[~flagged_N],
-        }
-        found = {name: float(hits.mean()) if len(hits) else float("nan") for name, hits in shares.items()}
-    found["auc"] = float(auc(probs_NC[:, target], ill_N, np.ones((1, len(ill_N))))[0])
+    flagged_N, weights_N = answer_N == target, np.ones(len(labels_N)) if weights_N is None else weights_N
+
+    def share(hits_N: np.ndarray, of_N: np.ndarray) -> float:
+        return float(np.average(hits_N[of_N], weights=weights_N[of_N])) if of_N.any() else math.nan
+
+    found = {
+        "prevalence": share(ill_N, np.ones(len(ill_N), bool)),
+        "accuracy": share(answer_N == labels_N, np.ones(len(ill_N), bool)),
+        "sensitivity": share(flagged_N, ill_N),
+        "specificity": share(~flagged_N, ~ill_N),
+        "elusion": share(ill_N, ~flagged_N),
+        "auc": float(auc(probs_NC[:, target], ill_N, weights_N[None])[0]),
+    }
     return {name: found[name] for name in FIGURES}

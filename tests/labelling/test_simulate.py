@@ -51,6 +51,13 @@ def test_true_figures_are_the_textbooks() -> None:
     )
 
 
+def test_true_figures_count_each_patient_alike_as_an_audit_does() -> None:
+    labels_N, probs_NC = np.array([0, 1, 1, 1]), np.array([[0.7, 0.3], [0.2, 0.8], [0.8, 0.2], [0.8, 0.2]])
+    found = true_figures(labels_N, probs_NC, 1, np.array([1, 1, 0.5, 0.5]))  # the last two are of one patient
+    assert found["accuracy"] == pytest.approx(2 / 3) and found["sensitivity"] == 0.5 and found["elusion"] == 0.5
+    assert found["auc"] == 0.5, "and 1 / 3 by images"
+
+
 def test_wrong_answers_of_a_reader_lower_what_the_audit_says(tmp_path: Path, run: Simulated) -> None:
     oracle = oracle_of(al_cxr.load_data("phantom:120"), CLASSES)
     noisy, _ = simulate(of(tmp_path), oracle, seed=3, answers=50, error=0.9)
